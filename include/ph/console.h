@@ -1,0 +1,40 @@
+/*
+ * virtio-console with multiple ports (virtio 1.2, section 5.3). Runs in the monitor.
+ *
+ * Port 0 is the guest's console (hvc0): kernel messages go through it. The other ports are byte
+ * streams with names; ph's own control port is one of them.
+ */
+#ifndef PH_CONSOLE_H
+#define PH_CONSOLE_H
+
+#include "ph/virtio.h"
+
+#define CONSOLE_PORTS_MAX 4
+
+struct console_port;
+
+struct console_port_ops {
+	/* Bytes from the guest. Returns how many were taken; the rest is offered again after
+	 * console_port_resume(). */
+	size_t (*receive)(void *owner, const void *data, size_t len);
+	/* The guest has room for more after a short console_port_send(). NULL: not interested. */
+	void (*writable)(void *owner);
+	/* The guest opened or closed its end. NULL: not interested. */
+	void (*opened)(void *owner, bool open);
+};
+
+/* A console with no ports but the given ones; port 0 first. */
+int console_create(struct virtio_device **device);
+void console_destroy(struct virtio_device *device);
+/* Add the next port (before the VM starts). name is NULL for port 0. -ENOSPC when all are taken. */
+int console_add_port(struct virtio_device *device, const char *name, const struct console_port_ops *ops,
+	void *owner, struct console_port **port);
+/* Copy bytes straight into the guest's buffers; returns how many fitted (0: wait for ops->writable). Loop
+ * thread only. */
+size_t console_port_send(struct console_port *port, const void *data, size_t len);
+/* Offer again what receive did not take. */
+void console_port_resume(struct console_port *port);
+/* Tell the guest the size of port 0's terminal. */
+void console_resize(struct virtio_device *device, uint16_t columns, uint16_t rows);
+
+#endif

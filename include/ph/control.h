@@ -1,0 +1,51 @@
+/*
+ * ph's side of the control port: commands in the guest ("sessions") and their stdio.
+ *
+ * Runs on the monitor's loop. Frames come from the guest and are hostile: a frame that breaks the
+ * protocol ends the VM through ops->failed. Local file descriptors are non-blocking only where
+ * that cannot disturb others who share them (a terminal's flags are shared with the shell).
+ */
+#ifndef PH_CONTROL_H
+#define PH_CONTROL_H
+
+#include "ph/guest.h"
+#include "ph/loop.h"
+#include "ph/record.h"
+#include "ph/virtio.h"
+
+struct control;
+
+struct control_ops {
+	void (*ready)(void *owner);                             /* the guest's init is up */
+	void (*log)(void *owner, bool error, const char *text); /* what init has to say */
+	void (*timing)(void *owner, const char *step, uint64_t ns);
+	void (*exited)(void *owner, uint32_t session,
+		int status);                             /* a session ended and its output was written out */
+	void (*bye)(void *owner);                        /* the guest is synced and unmounted */
+	void (*failed)(void *owner, const char *reason); /* the guest broke the protocol */
+};
+
+/* Local ends of a session's stdio; none is closed by control. err is -1 with a terminal. */
+struct control_stdio {
+	int in, out, err;
+	bool tty;
+};
+
+/* Adds the control port to console. -errno, or 0. */
+int control_create(struct control **control, struct loop *loop, struct virtio_device *console,
+	const struct control_ops *ops, void *owner);
+void control_destroy(struct control *control);
+
+/* Session 1 is in the boot configuration: attach its stdio. Others are started by control_exec(). 0 or
+ * -errno. */
+int control_attach(struct control *control, uint32_t session, const struct control_stdio *stdio);
+int control_exec(struct control *control, uint32_t session, const struct record_buffer *exec,
+	const struct control_stdio *stdio);
+/* The stdio is gone (terminal closed, joining ph died): SIGHUP in the guest. */
+void control_hangup(struct control *control, uint32_t session);
+void control_signal(struct control *control, uint32_t session, int signo);
+void control_resize(struct control *control, uint32_t session, uint16_t rows, uint16_t columns);
+/* Ask init for an orderly end; ops->bye follows. */
+void control_shutdown(struct control *control);
+
+#endif

@@ -1,0 +1,85 @@
+/*
+ * What ph and ph-init say to each other. Compiled into both.
+ *
+ * 1. The boot configuration: records (record.h) in the file /ph.conf of the initramfs.
+ * 2. The control port: frames on the virtio-console port named GUEST_CONTROL_PORT, both ways.
+ *
+ * Neither side trusts the other: ph bounds every frame and answers nonsense by ending the VM; the
+ * guest's init is inside the boundary anyway.
+ */
+#ifndef PH_GUEST_H
+#define PH_GUEST_H
+
+#include <stdint.h>
+
+#define GUEST_CONFIG_PATH "/ph.conf"
+#define GUEST_CONTROL_PORT "ph.control"
+
+/* Keys of the boot configuration. "list" is a list record, in the order given. */
+enum guest_config {
+	GUEST_CONFIG_ROOT_9P = 1, /* list: tag, mount options. Read-only, under a tmpfs overlay */
+	GUEST_CONFIG_ROOT_BLOCK =
+		2, /* list: device, file-system type, "ro" or "rw". ro gets a tmpfs overlay */
+	GUEST_CONFIG_MOUNT_9P =
+		3, /* list: tag, path, mount options, "ro" or "rw". The path is made when missing */
+	GUEST_CONFIG_MOUNT_TMPFS = 4, /* list: path, mode in octal, uid, gid, size option or "" */
+	GUEST_CONFIG_HOSTNAME = 5,    /* string */
+	GUEST_CONFIG_USER = 6,  /* list: name, uid, gid, home, shell, gecos. Added to passwd in the overlay
+				   where missing */
+	GUEST_CONFIG_GROUP = 7, /* list: name, gid. A group the user is in; added where missing */
+	GUEST_CONFIG_MEMORY =
+		8, /* list: start, size in hexadecimal: RAM to be added once the first command runs */
+	GUEST_CONFIG_VERBOSE = 9,  /* empty: init tells what it does */
+	GUEST_CONFIG_EXEC = 10,    /* records (enum guest_exec): session 1, started at once */
+	GUEST_CONFIG_TIMINGS = 11, /* empty: send GUEST_FRAME_TIMING */
+};
+
+/* Records of a command to run: the body of GUEST_FRAME_EXEC and of GUEST_CONFIG_EXEC. */
+enum guest_exec {
+	GUEST_EXEC_ARGV = 1, /* list; empty: the login shell of the user */
+	GUEST_EXEC_ENV = 2,  /* list of NAME=VALUE, the whole environment but for what init must add (HOME,
+				USER, SHELL where missing) */
+	GUEST_EXEC_CWD = 3,  /* string; falls back to the home, then to / */
+	GUEST_EXEC_UID = 4,  /* u64; 0 or the user's */
+	GUEST_EXEC_TTY = 5,  /* list: rows, columns, in decimal. Absent: three pipes */
+};
+
+/* A frame: this header, then length bytes. Little endian. length at most GUEST_FRAME_MAX. */
+struct guest_frame {
+	uint16_t type; /* enum guest_frame_type */
+	uint16_t zero;
+	uint32_t session; /* which command; 0: the VM itself */
+	uint32_t length;
+};
+
+#define GUEST_FRAME_MAX 65536
+
+enum guest_frame_type {
+	/* to the guest */
+	GUEST_FRAME_EXEC = 1,     /* start a command as a session ph chose (records) */
+	GUEST_FRAME_STDIN = 2,    /* bytes for its standard input, within the window; length 0: end of file */
+	GUEST_FRAME_SIGNAL = 3,   /* u32: signal number, for its process group (tty: the foreground one) */
+	GUEST_FRAME_WINSIZE = 4,  /* u16 rows, u16 columns */
+	GUEST_FRAME_CREDIT = 5,   /* u32 bytes of output ph has passed on: the guest may send as many more
+				     (stdout and stderr together) */
+	GUEST_FRAME_SHUTDOWN = 6, /* end all sessions, sync, unmount, answer BYE, reset */
+	GUEST_FRAME_HANGUP = 7,   /* ph's side of the session is gone: SIGHUP, drop its output */
+	/* from the guest */
+	GUEST_FRAME_READY = 16,  /* init is up; sessions may come */
+	GUEST_FRAME_STDOUT = 17, /* bytes; length 0: end of file */
+	GUEST_FRAME_STDERR = 18,
+	GUEST_FRAME_STDIN_CREDIT =
+		19,            /* u32 bytes of STDIN the command has taken: ph may send as many more */
+	GUEST_FRAME_EXIT = 20, /* u32: exit status 0..255, or 128 + signal; after all its output. 126/127 with
+				  a STDERR line before: exec failed */
+	GUEST_FRAME_LOG = 21,  /* text for the user: a failed optional step (ph shows it under --verbose) or,
+				  session 0 first byte '!', an error */
+	GUEST_FRAME_BYE = 22,  /* everything is synced and unmounted */
+	GUEST_FRAME_TIMING =
+		23, /* text: step name, a blank, nanoseconds since the guest's boot; one step a frame */
+};
+
+/* How many bytes may be under way in each direction of a session before a CREDIT. */
+#define GUEST_WINDOW (256 * 1024)
+
+#endif

@@ -1,0 +1,16 @@
+/*
+ * The user's terminal: raw mode and back, on every way out, a crash of ph included.
+ */
+#ifndef PH_TERMINAL_H
+#define PH_TERMINAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Put fd into raw mode and arrange for its restoration at exit and at fatal signals. 0 or -errno. */
+int terminal_raw(int fd);
+/* Back to what it was; harmless when it was never raw. Async-signal-safe. */
+void terminal_restore(void);
+bool terminal_size(int fd, uint16_t *rows, uint16_t *columns);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * The modern virtio-pci transport (virtio 1.2, section 4.1): one PCI function with one 64-bit
+ * memory BAR that holds common configuration, device configuration, notifications, the MSI-X
+ * table and its pending bits. No INTx, no legacy interface, no I/O BAR.
+ *
+ * Runs on vCPU threads, under the PCI bus lock of the monitor. Offsets, widths and values are the
+ * guest's and hostile. It knows nothing of KVM: what must reach KVM goes through struct virtio_pci_ops.
+ */
+#ifndef PH_VIRTIO_PCI_H
+#define PH_VIRTIO_PCI_H
+
+#include "ph/virtio.h"
+
+#define PCI_CONFIG_SIZE 256
+
+/* Layout of BAR 0 */
+#define VIRTIO_PCI_COMMON_OFFSET 0x0000
+#define VIRTIO_PCI_ISR_OFFSET 0x0800
+#define VIRTIO_PCI_DEVICE_OFFSET 0x0c00
+#define VIRTIO_PCI_NOTIFY_OFFSET 0x1000
+#define VIRTIO_PCI_NOTIFY_MULTIPLIER 4
+#define VIRTIO_PCI_MSIX_TABLE_OFFSET 0x2000
+#define VIRTIO_PCI_MSIX_PBA_OFFSET 0x3000
+#define VIRTIO_PCI_BAR_SIZE 0x4000
+
+struct msix_entry {
+	uint32_t address_low, address_high, data, control; /* control bit 0: masked */
+};
+
+struct virtio_pci;
+
+struct virtio_pci_ops {
+	/* The BAR's address or the memory-decode bit changed: (re)register the notify addresses. address 0:
+	 * not decoded. */
+	void (*bar_changed)(struct virtio_pci *pci, uint64_t address);
+	/* A vector's message or mask (its own, the function's, or MSI-X enable) changed. */
+	void (*vector_changed)(
+		struct virtio_pci *pci, unsigned vector, const struct msix_entry *entry, bool masked);
+};
+
+struct virtio_pci {
+	struct virtio_device *device;
+	struct virtio_host_client *host;
+	unsigned host_index; /* of device in its host */
+	const struct virtio_pci_ops *ops;
+	void *owner; /* for the ops */
+
+	uint8_t config[PCI_CONFIG_SIZE];
+	uint64_t bar_address;
+	uint8_t status;
+	uint32_t device_feature_select, driver_feature_select;
+	uint64_t driver_features;
+	uint16_t queue_select, config_vector;
+	struct virtqueue_config queues[VIRTIO_QUEUES_MAX]; /* size is kept apart from enabled */
+	bool queue_enabled[VIRTIO_QUEUES_MAX];
+	bool active; /* activated in its host */
+	unsigned vector_count;
+	struct msix_entry msix[VIRTIO_VECTORS_MAX];
+};
+
+/* Build the configuration space; bar_address is where the BAR starts out (the guest may move it). */
+void virtio_pci_init(struct virtio_pci *pci, struct virtio_device *device, struct virtio_host_client *host,
+	unsigned host_index, uint64_t bar_address, const struct virtio_pci_ops *ops, void *owner);
+
+/* Accesses of 1, 2 or 4 bytes within the 256-byte configuration space. */
+uint32_t virtio_pci_config_read(struct virtio_pci *pci, unsigned offset, unsigned len);
+void virtio_pci_config_write(struct virtio_pci *pci, unsigned offset, unsigned len, uint32_t value);
+
+/* Accesses of 1, 2, 4 or 8 bytes within BAR 0 (offset + len <= VIRTIO_PCI_BAR_SIZE). */
+uint64_t virtio_pci_bar_read(struct virtio_pci *pci, unsigned offset, unsigned len);
+void virtio_pci_bar_write(struct virtio_pci *pci, unsigned offset, unsigned len, uint64_t value);
+
+#endif
