@@ -22,8 +22,9 @@ struct block_options {
 	uint64_t offset;  /* of the disk's first byte in the image */
 	uint64_t size;    /* bytes of the disk, a multiple of 512 */
 	enum block_mode mode;
-	char id[20];     /* GET_ID */
-	unsigned queues; /* 1 .. 16 */
+	uint64_t overlay_limit; /* BLOCK_EPHEMERAL: bytes of memory that writes may take, 0: no limit */
+	char id[20];            /* GET_ID */
+	unsigned queues;        /* 1 .. 16 */
 };
 
 int block_create(struct virtio_device **device, const struct block_options *options);
