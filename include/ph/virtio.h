@@ -45,7 +45,9 @@ struct virtio_device_ops {
 	int (*start)(struct virtio_device *device);
 	/* The driver resets: after the return the device touches no guest memory. Called only after start. */
 	void (*stop)(struct virtio_device *device);
-	/* The driver notified a queue: serve what is available. Spurious calls happen. */
+	/* The driver notified a queue: serve what is available. Spurious calls happen; one for each queue
+	 * follows start. NULL: the device watches queues[i].kick_fd itself, on threads of its own, between
+	 * start and stop. */
 	void (*notify)(struct virtio_device *device, struct virtqueue *queue);
 };
 
@@ -79,8 +81,7 @@ struct virtio_device {
 	bool started;
 	struct log_limit guest_errors;
 	/* private to the host */
-	struct loop_source kick_sources[VIRTIO_QUEUES_MAX];
-	int config_call_fd;
+	int config_call_fd; /* interrupts for virtio_device_break(), -1: none */
 };
 
 /* Create the eventfds and the shared page, before any fork. 0 or -errno; virtio_device_finish() undoes it and
@@ -126,7 +127,8 @@ struct virtio_activation {
 /* A connected pair. 0 or -errno. */
 int virtio_host_socketpair(int *host_end, int *client_end);
 /* Serve host->devices on loop; takes the socket. 0 or -errno. Devices are addressed by their index in
- * host->devices. */
+ * host->devices. virtio_host_finish() stops them and closes the socket, which fails requests that wait for an
+ * answer: call it before joining vCPU threads. It accepts a zeroed host. */
 int virtio_host_init(
 	struct virtio_host *host, struct loop *loop, const struct guest_memory *memory, int socket);
 void virtio_host_finish(struct virtio_host *host);

@@ -12,7 +12,9 @@
 #define PH_VIRTQUEUE_H
 
 #include "ph/guest_memory.h"
+#include "ph/loop.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,17 +35,20 @@ struct virtqueue {
 	const struct guest_memory *memory;
 	uint16_t size;
 	bool event_idx, indirect;
-	bool broken;
-	const uint8_t *descriptors; /* the three rings, checked to lie in guest RAM */
-	const uint8_t *avail;
+	atomic_bool broken;   /* virtio_device_break() sets it for queues of other threads, too */
+	const char *rule;     /* which rule the driver broke, for virtio_device_break(); NULL: none */
+	uint8_t *descriptors; /* the three rings, checked to lie in guest RAM */
+	uint8_t *avail;
 	uint8_t *used;
-	uint16_t last_avail, used_index, signalled_used;
+	uint16_t last_avail, last_head, used_index, signalled_used;
 	bool signalled_valid;
-	int call_fd; /* eventfd that raises the queue's interrupt, -1: none */
+	uint64_t in_flight[VIRTQUEUE_SIZE_MAX / 64]; /* heads popped and not yet pushed */
+	int call_fd;                                 /* eventfd that raises the queue's interrupt, -1: none */
 	/* set once by the device's host */
 	unsigned index;
 	int kick_fd; /* eventfd that KVM signals on a notify */
 	struct virtio_device *device;
+	struct loop_source kick; /* watches kick_fd while the device is started */
 };
 
 /*
@@ -65,7 +70,10 @@ int virtqueue_start(struct virtqueue *queue, const struct guest_memory *memory,
 /* Forget all guest addresses. */
 void virtqueue_stop(struct virtqueue *queue);
 
-/* 1 and the next chain, 0 when none is available, -EPROTO when the driver broke a rule. */
+/*
+ * 1 and the next chain, 0 when none is available, -EPROTO when the driver broke a rule (queue->rule says
+ * which). Segments of no length do not appear in the chain; it may have no segment at all.
+ */
 int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain);
 /* Give the last popped chain back to the ring unserved, to be popped again (only directly after its pop). */
 void virtqueue_unpop(struct virtqueue *queue);
@@ -84,7 +92,7 @@ size_t virtqueue_chain_read(const struct virtqueue_chain *chain, uint64_t offset
 size_t virtqueue_chain_write(struct virtqueue_chain *chain, uint64_t offset, const void *data, size_t len);
 /*
  * The part [offset, offset + len) of a chain's readable (or writable) bytes as an iovec list of at most max
- * entries; returns the entries, 0 when the part is not wholly inside.
+ * entries; returns the entries, 0 when the part is empty, not wholly inside or takes more entries.
  */
 unsigned virtqueue_chain_slice(const struct virtqueue_chain *chain, bool writable, uint64_t offset,
 	uint64_t len, struct iovec *iov, unsigned max);

@@ -48,20 +48,26 @@ void *driver_at(struct driver *driver, gpa_t address) {
 	return driver->memory.regions[0].host + address.value;
 }
 
-/* The driver whose loop runs: kick sources are the device's own and do not lead back to it. */
-static struct driver *current;
-
 static void kicked(struct loop_source *source, uint32_t events) {
 	(void)events;
+	struct virtqueue *queue =
+		(struct virtqueue *)(void *)((char *)source - offsetof(struct virtqueue, kick));
 	uint64_t count;
 	ssize_t n = read(source->fd, &count, sizeof(count));
 	(void)n;
-	struct virtio_device *device = current->device;
-	device->ops->notify(device, &device->queues[source - device->kick_sources]);
+	queue->device->ops->notify(queue->device, queue);
+}
+
+static void watch_kicks(struct driver *driver, struct virtio_device *device) {
+	for (unsigned i = 0; i < device->queue_count; i++) {
+		device->queues[i].kick =
+			(struct loop_source){.fd = device->queues[i].kick_fd, .ready = kicked};
+		int ret = loop_add(&driver->loop, &device->queues[i].kick, EPOLLIN);
+		assert(ret == 0);
+	}
 }
 
 int driver_start(struct driver *driver, struct virtio_device *device, uint64_t features) {
-	current = driver;
 	driver->device = device;
 	device->loop = &driver->loop;
 	device->memory = &driver->memory;
@@ -71,6 +77,9 @@ int driver_start(struct driver *driver, struct virtio_device *device, uint64_t f
 		struct driver_queue *queue = &driver->queues[i];
 		memset(queue, 0, sizeof(*queue));
 		queue->config.size = device->queue_size[i];
+		if (queue->config.size == 0) {
+			continue;
+		}
 		queue->config.vector = (uint16_t)i;
 		queue->config.descriptor_area = driver_alloc(driver, 16u * queue->config.size);
 		queue->config.driver_area = driver_alloc(driver, 6 + 2u * queue->config.size);
@@ -81,11 +90,8 @@ int driver_start(struct driver *driver, struct virtio_device *device, uint64_t f
 	}
 	int ret = device->ops->start(device);
 	device->started = ret == 0;
-	for (unsigned i = 0; i < device->queue_count && ret == 0; i++) {
-		device->kick_sources[i] =
-			(struct loop_source){.fd = device->queues[i].kick_fd, .ready = kicked};
-		ret = loop_add(&driver->loop, &device->kick_sources[i], EPOLLIN);
-		assert(ret == 0);
+	if (ret == 0 && device->ops->notify != NULL) {
+		watch_kicks(driver, device);
 	}
 	return ret;
 }
@@ -93,7 +99,7 @@ int driver_start(struct driver *driver, struct virtio_device *device, uint64_t f
 void driver_stop(struct driver *driver) {
 	struct virtio_device *device = driver->device;
 	for (unsigned i = 0; i < device->queue_count; i++) {
-		loop_remove(&driver->loop, &device->kick_sources[i]);
+		loop_remove(&driver->loop, &device->queues[i].kick);
 	}
 	if (device->started) {
 		device->ops->stop(device);
