@@ -6,6 +6,11 @@
  *
  * Neither side trusts the other: ph bounds every frame and answers nonsense by ending the VM; the
  * guest's init is inside the boundary anyway.
+ *
+ * A conversation: the guest opens the port and sends READY, once and before anything else; ph
+ * sends nothing before it. Session 1 exists from the start, others from their EXEC on. A session
+ * ends with its EXIT: the guest sends nothing more for it, and ignores the frames for sessions it
+ * does not know, because ph's may have crossed the EXIT. ph never uses a number twice.
  */
 #ifndef PH_GUEST_H
 #define PH_GUEST_H
@@ -57,17 +62,23 @@ struct guest_frame {
 enum guest_frame_type {
 	/* to the guest */
 	GUEST_FRAME_EXEC = 1,     /* start a command as a session ph chose (records) */
-	GUEST_FRAME_STDIN = 2,    /* bytes for its standard input, within the window; length 0: end of file */
+	GUEST_FRAME_STDIN = 2,    /* bytes for its standard input, within the window; length 0: end of file,
+				     nothing follows. Bytes the command will never read need no credit */
 	GUEST_FRAME_SIGNAL = 3,   /* u32: signal number, for its process group (tty: the foreground one) */
 	GUEST_FRAME_WINSIZE = 4,  /* u16 rows, u16 columns */
 	GUEST_FRAME_CREDIT = 5,   /* u32 bytes of output ph has passed on: the guest may send as many more
 				     (stdout and stderr together) */
 	GUEST_FRAME_SHUTDOWN = 6, /* end all sessions, sync, unmount, answer BYE, reset */
-	GUEST_FRAME_HANGUP = 7,   /* ph's side of the session is gone: SIGHUP, drop its output */
+	GUEST_FRAME_HANGUP = 7,   /* ph's side of the session is gone: SIGHUP, end of its standard input,
+				     drop its output. No STDIN follows; EXIT is still to come */
+	GUEST_FRAME_CLOSE = 8,    /* u32, GUEST_FRAME_STDOUT or _STDERR: nobody reads that stream any more:
+				     close the pipe's reading end and drop what was read, so that the
+				     command meets SIGPIPE. Never sent for a tty session (HANGUP is) */
 	/* from the guest */
 	GUEST_FRAME_READY = 16,  /* init is up; sessions may come */
-	GUEST_FRAME_STDOUT = 17, /* bytes; length 0: end of file */
-	GUEST_FRAME_STDERR = 18,
+	GUEST_FRAME_STDOUT = 17, /* bytes, within the window; length 0: end of file (optional). A tty session
+				    has no other output */
+	GUEST_FRAME_STDERR = 18, /* likewise */
 	GUEST_FRAME_STDIN_CREDIT =
 		19,            /* u32 bytes of STDIN the command has taken: ph may send as many more */
 	GUEST_FRAME_EXIT = 20, /* u32: exit status 0..255, or 128 + signal; after all its output. 126/127 with
