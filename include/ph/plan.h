@@ -70,4 +70,36 @@ struct plan {
 	bool sandbox; /* workers are processes of their own (--sandbox=off: all in one) */
 };
 
+/* ---- making one: src/plan; the monitor only reads the struct ---- */
+
+#define PLAN_PATHS_MAX 32
+#define PLAN_ENV_MAX 64
+
+/* What the user asked for, not yet looked at: strings are as typed and belong to whoever filled it in. */
+struct plan_request {
+	const char *name;   /* NULL: "ph" */
+	const char *home;   /* shared as the guest user's home instead of the caller's own */
+	const char *rootfs; /* image to boot from instead of this system */
+	const char *kernel, *append;
+	bool private_home, as_root, verbose, timings, no_sandbox;
+	enum block_mode rootfs_mode;
+	unsigned cpus;                       /* 0: all of the host's, at most 16 */
+	uint64_t memory;                     /* 0: half of the host's, at most 8 GiB */
+	const char *shares[PLAN_SHARES_MAX]; /* HOST[:GUEST][:ro] */
+	size_t share_count;
+	const char *disks[PLAN_DISKS_MAX]; /* FILE[:ro] */
+	size_t disk_count;
+	const char *hide[PLAN_PATHS_MAX], *show[PLAN_PATHS_MAX];
+	size_t hide_count, show_count;
+	const char *env[PLAN_ENV_MAX]; /* NAME=VALUE, or NAME: the caller's value */
+	size_t env_count;
+	char **command; /* NULL-terminated; NULL: the shell */
+};
+
+/* Resolve a request. 0, or -errno with *error set; plan_finish() undoes either and accepts a zeroed plan. */
+int plan_init(struct plan *plan, const struct plan_request *request, struct error *error);
+void plan_finish(struct plan *plan);
+/* The plan for a person to read (--dry-run). */
+void plan_print(const struct plan *plan);
+
 #endif

@@ -1,0 +1,153 @@
+/*
+ * --check: what this host has and lacks for ph, a line each, with the remedy. Only /dev/kvm and memory are
+ * needed; what else is missing costs a feature or a layer of defence.
+ *
+ * ph's one thread; the input is the host.
+ */
+#include "ph/cli.h"
+#include "ph/vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct finding {
+	bool ok;
+	char text[640];
+};
+
+static void has(struct finding *finding, const char *text) {
+	finding->ok = true;
+	snprintf(finding->text, sizeof(finding->text), "%s", text);
+}
+
+static void lacks(struct finding *finding, const char *text) {
+	snprintf(finding->text, sizeof(finding->text), "%s", text);
+}
+
+static void check_kvm(struct finding *finding) {
+	struct error error = {0};
+	if (vm_check_kvm(&error) < 0) {
+		lacks(finding, error.message);
+	} else {
+		has(finding, "/dev/kvm runs kernels");
+	}
+}
+
+static void check_memory(struct finding *finding) {
+	const unsigned long long wanted = 512;
+	unsigned long long mib =
+		(unsigned long long)sysconf(_SC_AVPHYS_PAGES) * (unsigned long long)sysconf(_SC_PAGESIZE) >>
+		20;
+	finding->ok = mib >= wanted;
+	snprintf(finding->text, sizeof(finding->text), "%llu MiB free%s", mib,
+		finding->ok ? "" : "; close something, or start small: --mem 256M");
+}
+
+/* In a child: the namespace must not stay. */
+static void check_user_namespaces(struct finding *finding) {
+	pid_t pid = fork();
+	if (pid == 0) {
+		_exit(unshare(CLONE_NEWUSER) < 0);
+	}
+	int status = -1;
+	if (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0) {
+		has(finding, "worker processes get empty namespaces");
+	} else {
+		lacks(finding, "forbidden, so workers go without namespaces; sysctl "
+			       "kernel.unprivileged_userns_clone=1 "
+			       "or user.max_user_namespaces=10000 allows them");
+	}
+}
+
+static void check_landlock(struct finding *finding) {
+	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	if (version > 0) {
+		finding->ok = true;
+		snprintf(finding->text, sizeof(finding->text), "version %ld confines worker processes",
+			version);
+	} else {
+		lacks(finding,
+			"off, so workers go without it; boot with lsm=landlock,... (Linux 5.13 or later)");
+	}
+}
+
+static void check_device(struct finding *finding, const char *path, const char *use, const char *remedy) {
+	finding->ok = access(path, R_OK | W_OK) == 0;
+	snprintf(finding->text, sizeof(finding->text), "%s: %s%s%s", path,
+		finding->ok ? use : strerror(errno), finding->ok ? "" : "; ", finding->ok ? "" : remedy);
+}
+
+static void check_udmabuf(struct finding *finding) {
+	check_device(finding, "/dev/udmabuf", "windows are shown without copies",
+		"windows are copied; modprobe udmabuf and give yourself access");
+}
+
+static void check_render_node(struct finding *finding) {
+	check_device(finding, "/dev/dri/renderD128", "graphics buffers can be allocated",
+		"no graphics buffers; join its group (render)");
+}
+
+static bool wayland_path(char *path, size_t size) {
+	const char *display = getenv("WAYLAND_DISPLAY");
+	const char *folder = getenv("XDG_RUNTIME_DIR");
+	display = display != NULL && display[0] != '\0' ? display : "wayland-0";
+	if (display[0] == '/') {
+		return (size_t)snprintf(path, size, "%s", display) < size;
+	}
+	return folder != NULL && (size_t)snprintf(path, size, "%s/%s", folder, display) < size;
+}
+
+static void check_compositor(struct finding *finding) {
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (!wayland_path(address.sun_path, sizeof(address.sun_path))) {
+		lacks(finding, "no Wayland session (XDG_RUNTIME_DIR is not set): programs have no windows");
+		return;
+	}
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	finding->ok = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+	snprintf(finding->text, sizeof(finding->text), "%s: %s", address.sun_path,
+		finding->ok ? "answers" : strerror(errno));
+	if (fd >= 0) {
+		close(fd);
+	}
+	if (!finding->ok) {
+		strcat(finding->text, "; start ph inside a Wayland session to get windows");
+	}
+}
+
+int cli_check_host(void) {
+	static const struct {
+		const char *name;
+		bool needed;
+		void (*check)(struct finding *finding);
+	} checks[] = {
+		{"KVM", true, check_kvm},
+		{"memory", true, check_memory},
+		{"user namespaces", false, check_user_namespaces},
+		{"Landlock", false, check_landlock},
+		{"udmabuf", false, check_udmabuf},
+		{"render node", false, check_render_node},
+		{"compositor", false, check_compositor},
+	};
+	int ret = 0;
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+		struct finding finding = {0};
+		checks[i].check(&finding);
+		const char *verdict = finding.ok ? "ok" : checks[i].needed ? "MISSING" : "without";
+		printf("%-8s %-16s %s\n", verdict, checks[i].name, finding.text);
+		if (!finding.ok && checks[i].needed) {
+			ret = -ENODEV;
+		}
+	}
+	return ret;
+}

@@ -1,0 +1,91 @@
+/*
+ * From what the user asked for to what will be done: one step after the other, each checking the objects it
+ * names, so that every mistake is told before anything starts.
+ *
+ * Runs first, in ph's one thread. The input is the caller's own, but for the bytes of images.
+ */
+#include "ph/plan.h"
+
+#include "ph/fd.h"
+#include "plan/parts.h"
+#include "plan/strings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char **copy_command(char *const *command) {
+	struct strings list = {0};
+	for (size_t i = 0; command != NULL && command[i] != NULL; i++) {
+		strings_add(&list, strdup(command[i]));
+	}
+	return strings_take(&list);
+}
+
+static int resolve_basics(struct plan *plan, const struct plan_request *request, struct error *error) {
+	plan->as_root = request->as_root;
+	plan->verbose = request->verbose;
+	plan->timings = request->timings;
+	plan->sandbox = !request->no_sandbox;
+	plan->tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	plan->name = strdup(request->name != NULL ? request->name : "ph");
+	plan->command = copy_command(request->command);
+	if (plan->name == NULL || plan->command == NULL) {
+		return error_set(error, -ENOMEM, "out of memory");
+	}
+	if (plan->command[0] != NULL && plan->command[0][0] == '\0') {
+		return error_set(error, -EINVAL, "the command behind -- is empty");
+	}
+	return 0;
+}
+
+int plan_init(struct plan *plan, const struct plan_request *request, struct error *error) {
+	typedef int step(struct plan *, const struct plan_request *, struct error *);
+	static step *const steps[] = {
+		resolve_basics,
+		plan_resolve_user,
+		plan_resolve_machine,
+		plan_resolve_disks,
+		plan_resolve_shares,
+		plan_resolve_environment,
+	};
+	*plan = (struct plan){0};
+	int ret = 0;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && ret == 0; i++) {
+		ret = steps[i](plan, request, error);
+	}
+	return ret;
+}
+
+static void finish_user(struct plan_user *user) {
+	for (size_t i = 0; i < user->group_count; i++) {
+		free(user->groups[i].name);
+	}
+	free(user->groups);
+	free(user->name);
+	free(user->home);
+	free(user->shell);
+	free(user->gecos);
+}
+
+void plan_finish(struct plan *plan) {
+	for (size_t i = 0; i < plan->share_count; i++) {
+		fd_close(&plan->shares[i].files.root_fd);
+		strings_free(plan->shares[i].files.hide);
+		free(plan->shares[i].host_path);
+		free(plan->shares[i].guest_path);
+	}
+	for (size_t i = 0; i < plan->disk_count; i++) {
+		fd_close(&plan->disks[i].fd);
+		free(plan->disks[i].path);
+	}
+	finish_user(&plan->user);
+	strings_free(plan->command);
+	strings_free(plan->environment);
+	free(plan->name);
+	free(plan->kernel);
+	free(plan->append);
+	free(plan->cwd);
+	*plan = (struct plan){0};
+}

@@ -1,0 +1,67 @@
+/* The plan as text, for --dry-run. Writes to stdout; nothing is changed. */
+#include "ph/plan.h"
+
+#include <stdio.h>
+
+static void print_words(const char *label, char *const *words) {
+	printf("%-12s", label);
+	for (size_t i = 0; words[i] != NULL; i++) {
+		printf("%s%s", i > 0 ? " " : "", words[i]);
+	}
+	putchar('\n');
+}
+
+static void print_files(const struct plan *plan) {
+	static const char *const modes[] = {[BLOCK_READ_ONLY] = "read-only",
+		[BLOCK_READ_WRITE] = "read-write",
+		[BLOCK_EPHEMERAL] = "ephemeral"};
+	for (size_t i = 0; i < plan->disk_count; i++) {
+		const struct plan_disk *disk = &plan->disks[i];
+		bool is_root = plan->root == PLAN_ROOT_IMAGE && i == 0;
+		printf("%-12s%s, %llu bytes, %s\n", is_root ? "root" : "disk", disk->path,
+			(unsigned long long)disk->size, modes[disk->mode]);
+	}
+	for (size_t i = 0; i < plan->share_count; i++) {
+		const struct plan_share *share = &plan->shares[i];
+		if (share->guest_path == NULL) {
+			puts("root        this system's /, read-only; changes are gone afterwards");
+			print_words("hidden", share->files.hide);
+			continue;
+		}
+		printf("%-12s%s at %s, %s\n", "share", share->host_path, share->guest_path,
+			share->files.read_only ? "read-only" : "read-write");
+	}
+	if (plan->private_home) {
+		printf("%-12san empty directory at %s\n", "home", plan->user.home);
+	}
+}
+
+static void print_user(const struct plan_user *user, bool as_root) {
+	printf("%-12s%s, uid %u, gid %u%s\n", "user", user->name, user->uid, user->gid,
+		as_root ? "; the command runs as root" : "");
+	printf("%-12s", "groups");
+	for (size_t i = 0; i < user->group_count; i++) {
+		printf("%s%s", i > 0 ? " " : "", user->groups[i].name);
+	}
+	putchar('\n');
+}
+
+void plan_print(const struct plan *plan) {
+	printf("%-12s%s\n", "name", plan->name);
+	printf("%-12s%u CPUs, %llu MiB of RAM\n", "machine", plan->cpus,
+		(unsigned long long)(plan->memory >> 20));
+	printf("%-12s%s%s%s\n", "kernel", plan->kernel != NULL ? plan->kernel : "ph's own",
+		plan->append != NULL ? ", with: " : "", plan->append != NULL ? plan->append : "");
+	print_files(plan);
+	print_user(&plan->user, plan->as_root);
+	if (plan->command[0] != NULL) {
+		print_words("command", plan->command);
+	} else {
+		printf("%-12sa login shell\n", "command");
+	}
+	printf("%-12s%s\n", "directory", plan->cwd);
+	printf("%-12s%s\n", "stdio", plan->tty ? "this terminal" : "three streams");
+	for (size_t i = 0; plan->environment[i] != NULL; i++) {
+		printf("%-12s%s\n", i == 0 ? "environment" : "", plan->environment[i]);
+	}
+}
