@@ -87,8 +87,7 @@ static void report_full(struct block_disk *disk, int error) {
 	}
 	disk->full_reported = true;
 	if (disk->mode == BLOCK_EPHEMERAL) {
-		log_error("disk %s: the memory for what the guest writes is used up (%s): its writes fail "
-			  "from here on",
+		log_error("disk %s: the memory for the guest's writes is used up (%s): it sees I/O errors",
 			disk->path, error == -ENOSPC ? "limit reached" : strerror(-error));
 	} else {
 		log_error("disk %s: no space is left on the host for what the guest writes (%s): make room "

@@ -1,0 +1,234 @@
+/*
+ * Disks under concurrency: several queues at once, each driven by a thread of its own, and resets
+ * while requests are in flight.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "block_fixture.h"
+
+#include "block/request.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define QUEUES 4u
+#define DEPTH 16u
+#define ROUNDS 150u
+#define SECTORS 4096u
+#define DISK_SIZE (SECTORS * 512u)
+
+static void four_queues(struct block_options *options) {
+	options->queues = QUEUES;
+}
+
+/* ---- many queues ---- */
+
+/* A driver thread: the sectors that are its own are those that its number is the rest of. */
+struct rider {
+	struct block_fixture *fixture;
+	unsigned queue;
+	uint32_t seed;
+	gpa_t header[DEPTH], data[DEPTH], status[DEPTH];
+	uint32_t sector[DEPTH];
+	bool write[DEPTH];
+	uint32_t value[SECTORS / QUEUES]; /* what was written last; 0: nothing */
+	bool failed;
+};
+
+static void rider_fill(uint8_t *data, uint32_t value) {
+	for (unsigned i = 0; i < 512; i += 4) {
+		memcpy(data + i, &value, 4);
+	}
+}
+
+/* One request in each place, no two of one round for the same sector. */
+static void rider_offer(struct rider *rider, uint32_t round) {
+	struct driver *driver = &rider->fixture->driver;
+	for (unsigned i = 0; i < DEPTH; i++) {
+		rider->seed = rider->seed * 1664525 + 1013904223;
+		uint32_t own = (rider->seed >> 8) % (SECTORS / QUEUES / DEPTH) * DEPTH + i;
+		rider->write[i] = (rider->seed >> 30 & 1) != 0;
+		rider->sector[i] = own;
+		uint8_t *data = driver_at(driver, rider->data[i]);
+		memset(data, 0xdd, 512);
+		if (rider->write[i]) {
+			rider->value[own] = round << 8 | rider->queue << 4 | 0x80000001;
+			rider_fill(data, rider->value[own]);
+		}
+		fixture_header(rider->fixture, rider->header[i],
+			rider->write[i] ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN, own * QUEUES + rider->queue);
+		*(uint8_t *)driver_at(driver, rider->status[i]) = 0xee;
+		struct driver_buffer buffers[] = {{rider->header[i], 16, false},
+			{rider->data[i], 512, !rider->write[i]}, {rider->status[i], 1, true}};
+		driver_add(driver, rider->queue, buffers, 3);
+	}
+	driver_kick(driver, rider->queue);
+}
+
+static bool rider_check(struct rider *rider, unsigned i) {
+	struct driver *driver = &rider->fixture->driver;
+	uint8_t expected[512];
+	uint32_t own = rider->sector[i];
+	if (rider->value[own] != 0) {
+		rider_fill(expected, rider->value[own]);
+	} else {
+		for (unsigned b = 0; b < 512; b++) {
+			expected[b] = fixture_pattern((own * QUEUES + rider->queue) * 512u + b);
+		}
+	}
+	return *(uint8_t *)driver_at(driver, rider->status[i]) == VIRTIO_BLK_S_OK &&
+	       memcmp(driver_at(driver, rider->data[i]), expected, 512) == 0;
+}
+
+static void *ride(void *arg) {
+	struct rider *rider = arg;
+	for (uint32_t round = 0; round < ROUNDS && !rider->failed; round++) {
+		rider_offer(rider, round);
+		for (unsigned i = 0; i < DEPTH; i++) {
+			rider->failed |= !fixture_wait(rider->fixture, rider->queue, NULL, NULL);
+		}
+		for (unsigned i = 0; i < DEPTH; i++) {
+			rider->failed |= !rider_check(rider, i);
+		}
+	}
+	return NULL;
+}
+
+static void run_riders(enum block_mode mode) {
+	static struct rider riders[QUEUES];
+	struct block_fixture fixture;
+	pthread_t threads[QUEUES];
+	fixture_init(&fixture, mode, 4096, DISK_SIZE, four_queues);
+	fixture_start(&fixture, fixture.device->features);
+	for (unsigned q = 0; q < QUEUES; q++) {
+		riders[q] = (struct rider){.fixture = &fixture, .queue = q, .seed = q + 1};
+		for (unsigned i = 0; i < DEPTH; i++) {
+			riders[q].header[i] = driver_alloc(&fixture.driver, 16);
+			riders[q].data[i] = driver_alloc(&fixture.driver, 512);
+			riders[q].status[i] = driver_alloc(&fixture.driver, 1);
+		}
+	}
+	for (unsigned q = 0; q < QUEUES; q++) {
+		assert_int_equal(pthread_create(&threads[q], NULL, ride, &riders[q]), 0);
+	}
+	for (unsigned q = 0; q < QUEUES; q++) {
+		pthread_join(threads[q], NULL);
+	}
+	for (unsigned q = 0; q < QUEUES; q++) {
+		assert_false(riders[q].failed);
+	}
+	fixture_finish(&fixture);
+}
+
+static void test_queues_ephemeral(void **state) {
+	(void)state;
+	run_riders(BLOCK_EPHEMERAL);
+}
+
+static void test_queues_read_write(void **state) {
+	(void)state;
+	run_riders(BLOCK_READ_WRITE);
+}
+
+/* ---- resets ---- */
+
+/* Around the page cache, where the file system can do that, so that reads are really under way for a while.
+ */
+static void direct(struct block_options *options) {
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", options->fd);
+	int fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+	if (fd >= 0) {
+		close(options->fd);
+		options->fd = fd;
+	}
+	options->queues = QUEUES;
+}
+
+static void offer_many(struct block_fixture *fixture, uint32_t type, uint32_t len) {
+	struct driver_buffer buffers[] = {{fixture->header, 16, false},
+		{fixture->data, len, type == VIRTIO_BLK_T_IN}, {fixture->status, 1, true}};
+	fixture_header(fixture, fixture->header, type, 0);
+	for (unsigned q = 0; q < QUEUES; q++) {
+		for (unsigned i = 0; i < 64; i++) {
+			driver_add(&fixture->driver, q, buffers, 3);
+		}
+		driver_kick(&fixture->driver, q);
+	}
+}
+
+/* After a reset guest memory is the driver's again: nothing of it may change. */
+static void test_reset_in_flight(void **state) {
+	(void)state;
+	static uint8_t before[FIXTURE_DATA_SIZE];
+	for (enum block_mode mode = BLOCK_READ_ONLY; mode <= BLOCK_EPHEMERAL; mode++) {
+		struct block_fixture fixture;
+		fixture_init(&fixture, mode, 0, DISK_SIZE, direct);
+		uint64_t free_page = fixture.driver.next_page;
+		for (unsigned round = 0; round < 40; round++) {
+			fixture.driver.next_page = free_page; /* the rings of the round before */
+			memset(driver_at(&fixture.driver, (gpa_t){free_page}), 0, 1 << 20);
+			fixture_start(&fixture, fixture.device->features);
+			offer_many(&fixture, round % 4 == 3 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN, 256 * 1024);
+			usleep(round * 50);
+			driver_stop(&fixture.driver);
+			uint8_t *data = driver_at(&fixture.driver, fixture.data);
+			memset(data, (int)round, FIXTURE_DATA_SIZE);
+			memcpy(before, data, FIXTURE_DATA_SIZE);
+			usleep(2000);
+			assert_memory_equal(data, before, FIXTURE_DATA_SIZE);
+		}
+		fixture.driver.device = NULL;
+		fixture_finish(&fixture);
+	}
+}
+
+/* A device that was never reset is quiet before its memory goes. */
+static void test_destroy_while_started(void **state) {
+	(void)state;
+	struct block_fixture fixture;
+	fixture_init(&fixture, BLOCK_EPHEMERAL, 0, DISK_SIZE, four_queues);
+	fixture_start(&fixture, fixture.device->features);
+	offer_many(&fixture, VIRTIO_BLK_T_IN, 4096);
+	fixture_finish(&fixture);
+}
+
+/* Kicks that come while nothing is there, and requests that come while the thread is busy. */
+static void test_kicks(void **state) {
+	(void)state;
+	struct block_fixture fixture;
+	fixture_init(&fixture, BLOCK_READ_ONLY, 0, DISK_SIZE, NULL);
+	fixture_start(&fixture, fixture.device->features | UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX);
+	struct driver_buffer buffers[] = {
+		{fixture.header, 16, false}, {fixture.data, 4096, true}, {fixture.status, 1, true}};
+	fixture_header(&fixture, fixture.header, VIRTIO_BLK_T_IN, 0);
+	for (unsigned i = 0; i < 2000; i++) {
+		driver_kick(&fixture.driver, 0);
+		driver_add(&fixture.driver, 0, buffers, 3);
+		driver_kick(&fixture.driver, 0);
+		while (!driver_wait_used(&fixture.driver, 0, 0, NULL, NULL)) {
+			usleep(1);
+		}
+	}
+	fixture_finish(&fixture);
+}
+
+int main(void) {
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_queues_ephemeral),
+		cmocka_unit_test(test_queues_read_write),
+		cmocka_unit_test(test_reset_in_flight),
+		cmocka_unit_test(test_destroy_while_started),
+		cmocka_unit_test(test_kicks),
+	};
+	int failed = cmocka_run_group_tests_name("block queues, io_uring", tests, NULL, NULL);
+	fixture_deny_io_uring();
+	return failed + cmocka_run_group_tests_name("block queues, blocking", tests, NULL, NULL);
+}
