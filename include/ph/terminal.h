@@ -7,10 +7,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Put fd into raw mode and arrange for its restoration at exit and at fatal signals. 0 or -errno. */
+/* Put fd into raw mode and arrange for its restoration at exit and at fatal signals. Again on a terminal that
+ * is raw already (after SIGCONT: the shell has changed it) sets raw mode anew. 0 or -errno. */
 int terminal_raw(int fd);
 /* Back to what it was; harmless when it was never raw. Async-signal-safe. */
 void terminal_restore(void);
+/* False when fd is no terminal, or one of unknown size. */
 bool terminal_size(int fd, uint16_t *rows, uint16_t *columns);
 
 #endif

@@ -1,0 +1,107 @@
+/*
+ * The saved and the raw state of the one terminal ph may drive. Main thread, but for
+ * terminal_restore(), which also runs in signal handlers on any thread. No hostile input: the terminal
+ * may vanish at any time, and then nothing here matters any more.
+ */
+#include "ph/terminal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+#define FATAL_SIGNALS (sizeof(fatal_signals) / sizeof(fatal_signals[0]))
+
+static struct {
+	int fd;
+	struct termios saved;
+	pid_t owner;     /* a worker process forked later must not restore what is still in use */
+	atomic_bool raw; /* set after all the others */
+	bool hooked;     /* the ways out are covered */
+	struct sigaction old[FATAL_SIGNALS];
+} terminal;
+
+void terminal_restore(void) {
+	if (getpid() != terminal.owner || !atomic_exchange(&terminal.raw, false)) {
+		return;
+	}
+	int saved_errno = errno;
+	/* A background process that sets the terminal is stopped unless it blocks SIGTTOU, and a stopped ph
+	 * would never get to its end. */
+	sigset_t ttou, mask;
+	sigemptyset(&ttou);
+	sigaddset(&ttou, SIGTTOU);
+	sigprocmask(SIG_BLOCK, &ttou, &mask);
+	tcsetattr(terminal.fd, TCSANOW, &terminal.saved);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	errno = saved_errno;
+}
+
+/* Restore, and die as if this handler were not there: the signal is blocked until we return. */
+static void restore_and_reraise(int signo) {
+	terminal_restore();
+	for (size_t i = 0; i < FATAL_SIGNALS; i++) {
+		if (fatal_signals[i] == signo) {
+			sigaction(signo, &terminal.old[i], NULL);
+		}
+	}
+	raise(signo);
+}
+
+static int hook_ways_out(void) {
+	if (terminal.hooked) {
+		return 0;
+	}
+	if (atexit(terminal_restore) != 0) {
+		return -ENOMEM;
+	}
+	struct sigaction action = {.sa_handler = restore_and_reraise, .sa_flags = SA_ONSTACK};
+	sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < FATAL_SIGNALS; i++) {
+		sigaction(fatal_signals[i], &action, &terminal.old[i]);
+	}
+	terminal.hooked = true;
+	return 0;
+}
+
+int terminal_raw(int fd) {
+	if (!terminal.raw || terminal.owner != getpid()) {
+		struct termios saved;
+		if (tcgetattr(fd, &saved) < 0) {
+			return -errno;
+		}
+		int ret = hook_ways_out();
+		if (ret < 0) {
+			return ret;
+		}
+		terminal.fd = fd;
+		terminal.saved = saved;
+		terminal.owner = getpid();
+	}
+	struct termios raw = terminal.saved;
+	cfmakeraw(&raw);
+	raw.c_cc[VMIN] = 1;
+	raw.c_cc[VTIME] = 0;
+	atomic_store(&terminal.raw, true);
+	if (tcsetattr(terminal.fd, TCSADRAIN, &raw) < 0) {
+		int ret = -errno;
+		atomic_store(&terminal.raw, false);
+		return ret;
+	}
+	return 0;
+}
+
+bool terminal_size(int fd, uint16_t *rows, uint16_t *columns) {
+	struct winsize size;
+	if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_row == 0 || size.ws_col == 0) {
+		return false;
+	}
+	*rows = size.ws_row;
+	*columns = size.ws_col;
+	return true;
+}
