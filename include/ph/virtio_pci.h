@@ -15,6 +15,7 @@
 
 /* Layout of BAR 0 */
 #define VIRTIO_PCI_COMMON_OFFSET 0x0000
+#define VIRTIO_PCI_COMMON_SIZE 0x38
 #define VIRTIO_PCI_ISR_OFFSET 0x0800
 #define VIRTIO_PCI_DEVICE_OFFSET 0x0c00
 #define VIRTIO_PCI_NOTIFY_OFFSET 0x1000
@@ -30,10 +31,12 @@ struct msix_entry {
 struct virtio_pci;
 
 struct virtio_pci_ops {
-	/* The BAR's address or the memory-decode bit changed: (re)register the notify addresses. address 0:
-	 * not decoded. */
+	/* The address the BAR is decoded at changed: (re)register the notify addresses. 0: not decoded. Any
+	 * other value is the guest's choice, aligned to the BAR's size but possibly over RAM or another
+	 * function. */
 	void (*bar_changed)(struct virtio_pci *pci, uint64_t address);
-	/* A vector's message or mask (its own, the function's, or MSI-X enable) changed. */
+	/* What a vector does changed: it was masked (by its own bit, the function's, or MSI-X being off), or
+	 * it was unmasked or its message changed while it was. All start masked. */
 	void (*vector_changed)(
 		struct virtio_pci *pci, unsigned vector, const struct msix_entry *entry, bool masked);
 };
@@ -46,7 +49,9 @@ struct virtio_pci {
 	void *owner; /* for the ops */
 
 	uint8_t config[PCI_CONFIG_SIZE];
-	uint64_t bar_address;
+	uint8_t writable[PCI_CONFIG_SIZE]; /* which bits of config the guest may set */
+	uint64_t bar_address;              /* where the BAR is decoded now; 0: nowhere */
+
 	uint8_t status;
 	uint32_t device_feature_select, driver_feature_select;
 	uint64_t driver_features;
@@ -54,15 +59,25 @@ struct virtio_pci {
 	struct virtqueue_config queues[VIRTIO_QUEUES_MAX]; /* size is kept apart from enabled */
 	bool queue_enabled[VIRTIO_QUEUES_MAX];
 	bool active; /* activated in its host */
+	struct log_limit guest_errors;
+
 	unsigned vector_count;
 	struct msix_entry msix[VIRTIO_VECTORS_MAX];
+	bool vector_masked[VIRTIO_VECTORS_MAX]; /* as ops->vector_changed was told */
 };
 
-/* Build the configuration space; bar_address is where the BAR starts out (the guest may move it). */
+/* Build the configuration space; bar_address is where the BAR starts out (the guest may move it, and it is
+ * not decoded until the guest sets the command bit for memory). */
 void virtio_pci_init(struct virtio_pci *pci, struct virtio_device *device, struct virtio_host_client *host,
 	unsigned host_index, uint64_t bar_address, const struct virtio_pci_ops *ops, void *owner);
 
-/* Accesses of 1, 2 or 4 bytes within the 256-byte configuration space. */
+/*
+ * Accesses of 1, 2 or 4 bytes within the 256-byte configuration space. Here and in the BAR an access of
+ * another length or out of bounds reads as all ones or zero and writes nothing.
+ *
+ * A write may wait for the device's host (activation, reset): nothing that host does may need a lock which
+ * the caller holds.
+ */
 uint32_t virtio_pci_config_read(struct virtio_pci *pci, unsigned offset, unsigned len);
 void virtio_pci_config_write(struct virtio_pci *pci, unsigned offset, unsigned len, uint32_t value);
 

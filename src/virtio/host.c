@@ -29,10 +29,6 @@ struct reply {
 	int32_t result;
 };
 
-#define TRANSPORT_FEATURES \
-	(1ULL << VIRTIO_RING_F_INDIRECT_DESC | 1ULL << VIRTIO_RING_F_EVENT_IDX | \
-		1ULL << VIRTIO_RING_F_VERSION_1)
-
 int virtio_host_socketpair(int *host_end, int *client_end) {
 	int fds[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) {
@@ -126,7 +122,7 @@ static int activate(
 		return -EBUSY;
 	}
 	uint64_t features = activation->driver_features;
-	if ((features & ~(device->features | TRANSPORT_FEATURES)) != 0 ||
+	if ((features & ~(device->features | VIRTIO_TRANSPORT_FEATURES)) != 0 ||
 		(features >> VIRTIO_RING_F_VERSION_1 & 1) == 0) {
 		return -EINVAL;
 	}
