@@ -90,7 +90,7 @@ static void report_full(struct block_disk *disk, int error) {
 		log_error("disk %s: the memory for the guest's writes is used up (%s): it sees I/O errors",
 			disk->path, error == -ENOSPC ? "limit reached" : strerror(-error));
 	} else {
-		log_error("disk %s: no space is left on the host for what the guest writes (%s): make room "
+		log_error("disk %s: no space is left on the host for the guest's writes (%s): make room "
 			  "there",
 			disk->path, strerror(-error));
 	}
