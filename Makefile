@@ -12,33 +12,65 @@
 
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
+.SUFFIXES:
 
 BUILD ?= build
 PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 30
 CC = gcc
+FUZZ_CC = clang-14
 # The guest kernel to embed. Override to skip building one: make KERNEL=/path/to/vmlinux
 KERNEL ?= $(BUILD)/vmlinux
 
 WARNINGS = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith \
 	-Wwrite-strings -Wundef
 HARDENING = -fstack-protector-strong -fcf-protection -fstack-clash-protection -fPIE
-LIBS = libelf
 CPPFLAGS = -Iinclude -Isrc -D_GNU_SOURCE
-CFLAGS = -std=gnu11 -O2 -g -pthread $(WARNINGS) $(HARDENING) -ffile-prefix-map=$(CURDIR)=. $(shell pkg-config --cflags $(LIBS))
+CFLAGS = -std=gnu11 -O2 -g -pthread $(WARNINGS) $(HARDENING) -ffile-prefix-map=$(CURDIR)=.
 LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--build-id=sha1
-LDLIBS = $(shell pkg-config --libs $(LIBS)) -luring
+# What a host may lack is linked in: the binary needs nothing but the C library.
+LDLIBS = -Wl,-Bstatic -lelf -lz -luring -Wl,-Bdynamic
+SAN_LDLIBS = -lelf -luring
 
 SOURCES = $(filter-out src/main.c,$(wildcard src/*/*.c src/*/*/*.c))
 HOST_SOURCES = $(filter-out src/guest/%,$(SOURCES))
-OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/%.o)
+OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/src/main.o $(BUILD)/src/monitor/x86/embed.o
 
-.PHONY: all ph
-all: ph
+.PHONY: all ph kernel run install clean
+all: ph $(BUILD)/ph.1
 ph: $(BUILD)/ph
+kernel: $(KERNEL)
+
+include $(wildcard kernel-config/kernel.mk)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -D_FORTIFY_SOURCE=3 -MMD -MP -c -o $@ $<
+
+# The kernel and the guest's init inside ph (the tests do without).
+EMBED = -DEMBED_KERNEL='"$(abspath $(KERNEL))"' -DEMBED_INIT='"$(abspath $(BUILD)/init)"'
+$(BUILD)/src/monitor/x86/embed.o: src/monitor/x86/embed.S $(KERNEL) $(BUILD)/init
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(EMBED) -c -o $@ $<
+
+$(BUILD)/ph: $(OBJECTS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/ph.1: docs/ph.1.scd
+	@mkdir -p $(@D)
+	SOURCE_DATE_EPOCH=0 scdoc <$< >$@
+
+run: deps
+	@$(MAKE) --no-print-directory -j$(JOBS) ph
+	$(BUILD)/ph $(ARGS)
+
+install: all
+	install -D -m 755 $(BUILD)/ph $(DESTDIR)$(PREFIX)/bin/ph
+	install -D -m 644 $(BUILD)/ph.1 $(DESTDIR)$(PREFIX)/share/man/man1/ph.1
+
+clean:
+	rm -rf $(BUILD)
 
 # ---- what runs in the guest: static, no libraries ----
 INIT_SOURCES = $(wildcard src/guest/init/*.c) src/base/record.c
@@ -50,6 +82,22 @@ $(BUILD)/guest/%.o: %.c
 
 $(BUILD)/init: $(INIT_OBJECTS)
 	$(CC) -static -no-pie -s -Wl,--gc-sections -o $@ $^
+
+# ---- the packages: what the parts list beside what is listed here ----
+BUILD_PACKAGES = gcc make libc6-dev libelf-dev zlib1g-dev liburing-dev scdoc
+TEST_PACKAGES = libcmocka-dev clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 shellcheck e2fsprogs tmux
+PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \
+	$(shell sed 's/#.*//' kernel-config/packages tests/host/packages 2>/dev/null))
+
+.PHONY: deps
+deps:
+	@present=$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' $(PACKAGES) 2>/dev/null | sed -n 's/^installed //p'); \
+	missing=$$(printf '%s\n' $(PACKAGES) | grep -vxF "$$present" || true); \
+	[ -n "$$missing" ] || exit 0; \
+	echo "Debian packages to install:" $$missing; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	$$sudo apt-get update -qq && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
 # ---- unit tests, under ASan and UBSan ----
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -67,10 +115,58 @@ $(BUILD)/san/libph.a: $(SAN_OBJECTS)
 
 $(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/san/libph.a
 	@mkdir -p $(@D)
-	$(CC) $(SANITIZE) -pthread -o $@ $^ $(LDLIBS) -lcmocka
+	$(CC) $(SANITIZE) -pthread -o $@ $^ $(SAN_LDLIBS) -lcmocka
 
 .PHONY: unit
 unit: $(UNIT_TESTS)
 	@for t in $(UNIT_TESTS); do $$t || exit 1; done
+
+# ---- fuzzing; finds go to build/fuzz/corpus, those worth keeping to tests/fuzz/corpus ----
+FUZZ_TARGETS = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SANITIZE = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_HELPERS = $(filter-out tests/fuzz/fuzz_%.c,$(wildcard tests/fuzz/*.c)) $(UNIT_HELPERS)
+FUZZ_OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/fuzz/%.o) $(FUZZ_HELPERS:%.c=$(BUILD)/fuzz/%.o)
+
+$(BUILD)/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(CPPFLAGS) -Itests/unit -std=gnu11 -O1 -g -pthread -Wall $(FUZZ_SANITIZE) -MMD -MP -c -o $@ $<
+
+$(BUILD)/fuzz/libph.a: $(FUZZ_OBJECTS)
+	@rm -f $@
+	ar rcsD $@ $^
+
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libph.a
+	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(SAN_LDLIBS)
+
+.PHONY: fuzz fuzz-targets
+fuzz-targets: $(FUZZ_TARGETS)
+fuzz: $(FUZZ_TARGETS)
+	@for t in $(FUZZ_TARGETS); do \
+		name=$${t##*/fuzz_}; new=$(BUILD)/fuzz/corpus/$$name; kept=tests/fuzz/corpus/$$name; \
+		[ -d $$kept ] || kept=; mkdir -p $$new; echo "== $$name"; \
+		$$t -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/ $$new $$kept || exit 1; \
+	done
+
+# ---- tests, measures, lint ----
+.PHONY: tests check check-long bench lint
+tests: all $(UNIT_TESTS) $(FUZZ_TARGETS)
+
+check: deps
+	@$(MAKE) --no-print-directory -j$(JOBS) tests
+	@BUILD=$(BUILD) tests/run
+
+check-long: deps
+	@$(MAKE) --no-print-directory -j$(JOBS) tests
+	@BUILD=$(BUILD) tests/run --long
+
+bench: deps
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@BUILD=$(BUILD) tests/bench/run
+
+lint:
+	@BUILD=$(BUILD) tests/run lint
+
+# Kept between runs: an object of a pattern rule would be deleted as intermediate.
+.SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
