@@ -38,6 +38,8 @@ static const char *const hidden_always[] = {
 	"var/lib/systemd/coredump",
 };
 
+#define GUEST_OWN 5 /* the first of them */
+
 static const char *const hidden_patterns[] = {"/etc/ssh/ssh_host_*_key"};
 
 /* Both without a leading '/'. */
@@ -113,11 +115,25 @@ static int hide_requested(struct strings *hide, const char *path, struct error *
 	return 0;
 }
 
+/* The guest has its own of these; nothing of the host's may take their place. */
+static bool guest_has_its_own(const char *path) {
+	for (size_t i = 0; i < GUEST_OWN; i++) {
+		if (strcmp(path + 1, hidden_always[i]) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Take a path that is hidden by default off the list, with what is listed below it. */
 static int show_requested(struct strings *hide, const char *path, struct error *error) {
 	char *normal = path_normalize(path);
 	if (normal == NULL) {
 		return error_set(error, -EINVAL, "--show %s: must be an absolute path without ..", path);
+	}
+	if (guest_has_its_own(normal)) {
+		free(normal);
+		return error_set(error, -EINVAL, "--show %s: the VM has its own", path);
 	}
 	for (size_t i = hide->count; i-- > 0;) {
 		if (lies_in(hide->items[i], normal + 1)) {
@@ -133,16 +149,6 @@ static int show_requested(struct strings *hide, const char *path, struct error *
 	return ret;
 }
 
-/* The guest has its own of these; nothing of the host's may take their place. */
-static int check_show(const char *path, struct error *error) {
-	for (size_t i = 0; i < 5; i++) {
-		if (path[0] == '/' && strcmp(path + 1, hidden_always[i]) == 0) {
-			return error_set(error, -EINVAL, "--show %s: the VM has its own", path);
-		}
-	}
-	return 0;
-}
-
 int plan_hide_list(
 	char ***hide, const struct plan *plan, const struct plan_request *request, struct error *error) {
 	struct strings list = {0};
@@ -156,8 +162,7 @@ int plan_hide_list(
 	hide_homes(&list);
 	hide_path(&list, plan->user.home);
 	for (size_t i = 0; i < request->show_count && ret == 0; i++) {
-		ret = check_show(request->show[i], error);
-		ret = ret < 0 ? ret : show_requested(&list, request->show[i], error);
+		ret = show_requested(&list, request->show[i], error);
 	}
 	for (size_t i = 0; i < request->hide_count && ret == 0; i++) {
 		ret = hide_requested(&list, request->hide[i], error);

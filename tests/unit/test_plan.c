@@ -1,0 +1,400 @@
+/* Plans made of requests over a folder of real files: what is shared, hidden, opened, locked and refused. */
+#include "ph/plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char top[] = "/tmp/ph-plan-XXXXXX";
+
+static int make_tree(void **state) {
+	(void)state;
+	if (mkdtemp(top) == NULL || chdir(top) < 0) {
+		return -1;
+	}
+	setenv("HOME", top, 1);
+	unsetenv("LC_TIME");
+	return mkdir("a", 0755) < 0 || mkdir("a/inner", 0755) < 0 || mkdir("b", 0755) < 0 ? -1 : 0;
+}
+
+static int remove_tree(void **state) {
+	(void)state;
+	char command[64];
+	snprintf(command, sizeof(command), "rm -rf %s", top);
+	return chdir("/") < 0 || system(command) != 0 ? -1 : 0;
+}
+
+static char *in_top(const char *rest) {
+	static char path[8][256];
+	static unsigned next;
+	char *p = path[next++ % 8];
+	snprintf(p, sizeof(path[0]), "%s%s", top, rest);
+	return p;
+}
+
+static void assert_plan(struct plan *plan, const struct plan_request *request) {
+	struct error error = {0};
+	int ret = plan_init(plan, request, &error);
+	assert_string_equal(error.message, "");
+	assert_int_equal(ret, 0);
+}
+
+static void assert_refused(const struct plan_request *request, const char *message) {
+	struct plan plan;
+	struct error error = {0};
+	assert_true(plan_init(&plan, request, &error) < 0);
+	if (strstr(error.message, message) == NULL) {
+		fail_msg("\"%s\" is not in \"%s\"", message, error.message);
+	}
+	assert_null(strchr(error.message, '\n'));
+	plan_finish(&plan);
+}
+
+static bool hides(const struct plan *plan, const char *path) {
+	for (char **hide = plan->shares[0].files.hide; *hide != NULL; hide++) {
+		if (strcmp(*hide, path) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static const char *variable(const struct plan *plan, const char *name) {
+	size_t length = strlen(name);
+	for (char **item = plan->environment; *item != NULL; item++) {
+		if (strncmp(*item, name, length) == 0 && (*item)[length] == '=') {
+			return *item + length + 1;
+		}
+	}
+	return NULL;
+}
+
+static void write_image(const char *path, size_t size, bool ext4) {
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	if (ext4) {
+		uint8_t superblock[1024] = {
+			[4] = 64, [24] = 0, [56] = 0x53, [57] = 0xef}; /* 64 blocks of 1 KiB */
+		assert_int_equal(pwrite(fd, superblock, sizeof(superblock), 1024), sizeof(superblock));
+	}
+	close(fd);
+}
+
+static void self_host(void **state) {
+	(void)state;
+	struct plan plan;
+	assert_plan(&plan, &(struct plan_request){0});
+	assert_int_equal(plan.root, PLAN_ROOT_SELF);
+	assert_string_equal(plan.name, "ph");
+	assert_true(plan.cpus >= 1 && plan.cpus <= 16);
+	assert_true(plan.memory >= 64 << 20 && plan.memory <= 8ULL << 30 && plan.memory % (2 << 20) == 0);
+	assert_true(plan.sandbox);
+	assert_int_equal(plan.share_count, 2);
+	assert_null(plan.shares[0].guest_path);
+	assert_true(plan.shares[0].files.read_only);
+	assert_string_equal(plan.shares[1].guest_path, top);
+	assert_string_equal(plan.shares[1].host_path, top);
+	assert_false(plan.shares[1].files.read_only);
+	assert_true(hides(&plan, "proc"));
+	assert_true(hides(&plan, "home"));
+	assert_true(hides(&plan, "etc/shadow"));
+	assert_int_equal(plan.user.uid, getuid());
+	assert_string_equal(plan.user.home, top);
+	assert_true(plan.user.group_count >= 1);
+	assert_int_equal(plan.user.groups[0].gid, getgid());
+	assert_null(plan.command[0]);
+	assert_string_equal(plan.cwd, top);
+	plan_finish(&plan);
+	plan_finish(&plan);
+}
+
+static void a_private_home_is_no_share(void **state) {
+	(void)state;
+	struct plan plan;
+	assert_plan(&plan, &(struct plan_request){.private_home = true});
+	assert_int_equal(plan.share_count, 1);
+	assert_true(plan.private_home);
+	assert_string_equal(plan.user.home, top);
+	plan_finish(&plan);
+	assert_refused(
+		&(struct plan_request){
+			.private_home = true, .shares = {"a", in_top("/b:"), NULL}, .share_count = 2},
+		"must be HOST[:GUEST][:ro]");
+	char share[300];
+	snprintf(share, sizeof(share), "a:%s", top);
+	assert_refused(&(struct plan_request){.private_home = true, .shares = {share}, .share_count = 1},
+		"--private-home and --share are both");
+}
+
+static void another_home_keeps_its_place(void **state) {
+	(void)state;
+	struct plan plan;
+	assert_int_equal(chdir(in_top("/a/inner")), 0);
+	assert_plan(&plan, &(struct plan_request){.home = in_top("/a")});
+	assert_int_equal(chdir(top), 0);
+	assert_string_equal(plan.shares[1].host_path, in_top("/a"));
+	assert_string_equal(plan.shares[1].guest_path, top);
+	assert_string_equal(plan.cwd, in_top("/inner"));
+	plan_finish(&plan);
+	assert_refused(&(struct plan_request){.home = "/nonexistent"}, "no such directory; --home DIR");
+	setenv("HOME", "/", 1);
+	assert_refused(&(struct plan_request){0}, "your home is /");
+	setenv("HOME", top, 1);
+}
+
+static void shares_are_sorted_and_tagged(void **state) {
+	(void)state;
+	struct plan plan;
+	assert_plan(&plan, &(struct plan_request){.private_home = true,
+				   .shares = {"a:/mnt/x/deep", "b:/mnt//x/:ro", "b"},
+				   .share_count = 3});
+	assert_int_equal(plan.share_count, 4);
+	assert_string_equal(plan.shares[1].guest_path, "/mnt/x");
+	assert_true(plan.shares[1].files.read_only);
+	assert_string_equal(plan.shares[2].guest_path, "/mnt/x/deep");
+	assert_false(plan.shares[2].files.read_only);
+	assert_string_equal(plan.shares[3].guest_path, in_top("/b"));
+	for (size_t i = 0; i < plan.share_count; i++) {
+		assert_true(plan.shares[i].files.root_fd >= 0);
+		for (size_t j = 0; j < i; j++) {
+			assert_string_not_equal(plan.shares[i].files.tag, plan.shares[j].files.tag);
+		}
+	}
+	plan_finish(&plan);
+}
+
+static void wrong_shares(void **state) {
+	(void)state;
+	static const struct {
+		const char *shares[2], *message;
+	} cases[] = {
+		{{"nope"}, "no such directory"},
+		{{"nope:/x"}, "no such directory"},
+		{{"/etc/passwd"}, "Not a directory"},
+		{{":/x"}, "must be HOST"},
+		{{"a:ro:ro"}, "must be HOST"},
+		{{"a:x"}, "must be HOST"},
+		{{"a:/x:rw"}, "must be HOST"},
+		{{"a:/x:ro:"}, "must be HOST"},
+		{{"a:/"}, "cannot be"},
+		{{"a:/proc/x"}, "cannot be"},
+		{{"a:/./dev"}, "cannot be"},
+		{{"a:/x/../y"}, "cannot be"},
+		{{"/"}, "cannot be"},
+		{{"a:/x", "b:/x/"}, "would both be shared at /x"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct plan_request request = {
+			.private_home = true, .share_count = cases[i].shares[1] != NULL ? 2 : 1};
+		memcpy(request.shares, cases[i].shares, sizeof(cases[i].shares));
+		assert_refused(&request, cases[i].message);
+	}
+}
+
+static void hiding_and_showing(void **state) {
+	(void)state;
+	struct plan plan;
+	assert_plan(&plan, &(struct plan_request){.hide = {"/usr/share/doc/"},
+				   .hide_count = 1,
+				   .show = {"/home", "/etc/shadow"},
+				   .show_count = 2});
+	assert_true(hides(&plan, "usr/share/doc"));
+	assert_false(hides(&plan, "home"));
+	assert_false(hides(&plan, "etc/shadow"));
+	assert_true(hides(&plan, "etc/shadow-"));
+	plan_finish(&plan);
+	assert_refused(&(struct plan_request){.hide = {"/no/such"}, .hide_count = 1}, "no such file");
+	assert_refused(&(struct plan_request){.hide = {"usr"}, .hide_count = 1}, "must be an absolute path");
+	assert_refused(&(struct plan_request){.hide = {"//"}, .hide_count = 1}, "must be an absolute path");
+	assert_refused(&(struct plan_request){.show = {"/proc"}, .show_count = 1}, "the VM has its own");
+	assert_refused(&(struct plan_request){.show = {"/proc/1/../.."}, .show_count = 1}, "without ..");
+	assert_refused(&(struct plan_request){.show = {"/tmp/"}, .show_count = 1}, "the VM has its own");
+	assert_refused(
+		&(struct plan_request){.show = {"/home/x"}, .show_count = 1}, "use --share /home/x:ro");
+}
+
+/* A home outside the hidden folders is hidden through every name it has. */
+static void a_linked_home_is_hidden_twice(void **state) {
+	(void)state;
+	char dir[] = "/var/tmp/ph-plan-XXXXXX";
+	assert_non_null(mkdtemp(dir));
+	char link[64];
+	snprintf(link, sizeof(link), "%s.link", dir);
+	assert_int_equal(symlink(dir, link), 0);
+	setenv("HOME", link, 1);
+	struct plan plan;
+	assert_plan(&plan, &(struct plan_request){.private_home = true});
+	assert_true(hides(&plan, dir + 1));
+	assert_true(hides(&plan, link + 1));
+	plan_finish(&plan);
+	setenv("HOME", top, 1);
+	unlink(link);
+	rmdir(dir);
+}
+
+static void working_directories(void **state) {
+	(void)state;
+	static const struct {
+		const char *host, *guest;
+	} cases[] = {{"/usr/share", "/usr/share"}, {"/", "/"}, {"/proc", NULL}, {"/tmp", NULL}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct plan plan;
+		assert_int_equal(chdir(cases[i].host), 0);
+		assert_plan(&plan, &(struct plan_request){0});
+		assert_string_equal(plan.cwd, cases[i].guest != NULL ? cases[i].guest : top);
+		plan_finish(&plan);
+	}
+	assert_int_equal(chdir(in_top("/a/inner")), 0);
+	struct plan plan;
+	assert_plan(&plan, &(struct plan_request){.shares = {"../../a:/work"}, .share_count = 1});
+	assert_string_equal(plan.cwd, "/work/inner");
+	plan_finish(&plan);
+	assert_int_equal(chdir(top), 0);
+}
+
+static void the_environment(void **state) {
+	(void)state;
+	setenv("LC_TIME", "de_DE.UTF-8", 1);
+	setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/x", 1);
+	setenv("MINE", "yes", 1);
+	unsetenv("NOT_MINE");
+	struct plan plan;
+	assert_plan(&plan, &(struct plan_request){.env = {"MINE", "NOT_MINE", "USER=me", "EMPTY=", "LC_TIME"},
+				   .env_count = 5});
+	assert_string_equal(variable(&plan, "LC_TIME"), "de_DE.UTF-8");
+	assert_null(variable(&plan, "DBUS_SESSION_BUS_ADDRESS"));
+	assert_string_equal(variable(&plan, "MINE"), "yes");
+	assert_null(variable(&plan, "NOT_MINE"));
+	assert_string_equal(variable(&plan, "USER"), "me");
+	assert_string_equal(variable(&plan, "EMPTY"), "");
+	assert_string_equal(variable(&plan, "HOME"), top);
+	assert_non_null(variable(&plan, "PATH"));
+	char runtime[64];
+	snprintf(runtime, sizeof(runtime), "/run/user/%u", getuid());
+	assert_string_equal(variable(&plan, "XDG_RUNTIME_DIR"), runtime);
+	plan_finish(&plan);
+}
+
+static void images(void **state) {
+	(void)state;
+	write_image("good", 64 << 10, true);
+	struct plan plan;
+	assert_plan(&plan, &(struct plan_request){.rootfs = "good",
+				   .rootfs_mode = BLOCK_EPHEMERAL,
+				   .disks = {"good:ro"},
+				   .disk_count = 1});
+	assert_int_equal(plan.root, PLAN_ROOT_IMAGE);
+	assert_int_equal(plan.disk_count, 2);
+	assert_int_equal(plan.disks[0].size, 64 << 10);
+	assert_int_equal(plan.disks[1].mode, BLOCK_READ_ONLY);
+	assert_int_equal(plan.share_count, 1); /* the home */
+	plan_finish(&plan);
+
+	write_image("short", 63 << 10, true);
+	write_image("plain", 64 << 10, false);
+	write_image("empty", 0, false);
+	write_image("tiny", 512, false);
+	assert_int_equal(mkfifo("fifo", 0600), 0);
+	assert_refused(&(struct plan_request){.rootfs = "short"}, "truncated");
+	assert_refused(&(struct plan_request){.rootfs = "plain"}, "not an ext4");
+	assert_refused(&(struct plan_request){.rootfs = "tiny"}, "not an ext4");
+	assert_refused(&(struct plan_request){.rootfs = "empty"}, "empty");
+	assert_refused(&(struct plan_request){.rootfs = "a"}, "is a directory");
+	assert_refused(&(struct plan_request){.rootfs = "fifo"}, "neither a file nor");
+	assert_refused(&(struct plan_request){.rootfs = "missing"}, "missing: No such file");
+	assert_refused(&(struct plan_request){.disks = {"a"}, .disk_count = 1}, "is a directory");
+	assert_refused(&(struct plan_request){.disks = {"empty"}, .disk_count = 1}, "empty");
+}
+
+static void a_writer_is_alone(void **state) {
+	(void)state;
+	write_image("locked", 64 << 10, true);
+	const struct plan_request reader = {.rootfs = "locked", .rootfs_mode = BLOCK_EPHEMERAL};
+	const struct plan_request writer = {.rootfs = "locked", .rootfs_mode = BLOCK_READ_WRITE};
+	struct plan one, two;
+	assert_plan(&one, &reader);
+	assert_plan(&two, &reader);
+	assert_refused(&writer, "in use");
+	plan_finish(&two);
+	assert_refused(&writer, "in use");
+	plan_finish(&one);
+	assert_plan(&one, &writer);
+	assert_refused(&writer, "in use");
+	assert_refused(&reader, "which writes to it");
+	plan_finish(&one);
+	assert_plan(&one, &reader);
+	plan_finish(&one);
+}
+
+static void the_machine(void **state) {
+	(void)state;
+	struct plan plan;
+	assert_plan(&plan, &(struct plan_request){.cpus = 3,
+				   .memory = (129ULL << 20) + 1,
+				   .no_sandbox = true,
+				   .kernel = "/proc/self/exe",
+				   .append = "quiet"});
+	assert_int_equal(plan.cpus, 3);
+	assert_int_equal(plan.memory, 130ULL << 20);
+	assert_false(plan.sandbox);
+	assert_string_equal(plan.append, "quiet");
+	plan_finish(&plan);
+	assert_refused(&(struct plan_request){.memory = 63ULL << 20}, "at least 64M");
+	assert_refused(&(struct plan_request){.memory = 1ULL << 60}, "this host has only");
+	assert_refused(&(struct plan_request){.kernel = "nope"}, "kernel nope: No such file");
+	assert_refused(&(struct plan_request){.kernel = "a"}, "kernel a: not a file");
+}
+
+static void commands(void **state) {
+	(void)state;
+	struct plan plan;
+	char *words[] = {(char *)"ls", (char *)"", NULL};
+	assert_plan(&plan, &(struct plan_request){.command = words});
+	assert_string_equal(plan.command[0], "ls");
+	assert_string_equal(plan.command[1], "");
+	assert_null(plan.command[2]);
+	plan_finish(&plan);
+	assert_refused(&(struct plan_request){.command = words + 1}, "is empty");
+}
+
+static void root_in_the_vm(void **state) {
+	(void)state;
+	struct plan plan;
+	assert_plan(&plan, &(struct plan_request){.as_root = true});
+	assert_true(plan.as_root);
+	if (getuid() != 0) {
+		assert_string_equal(variable(&plan, "HOME"), "/root");
+		assert_string_equal(variable(&plan, "USER"), "root");
+		assert_non_null(strstr(variable(&plan, "PATH"), "/sbin"));
+	}
+	plan_finish(&plan);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(self_host),
+		cmocka_unit_test(a_private_home_is_no_share),
+		cmocka_unit_test(another_home_keeps_its_place),
+		cmocka_unit_test(shares_are_sorted_and_tagged),
+		cmocka_unit_test(wrong_shares),
+		cmocka_unit_test(hiding_and_showing),
+		cmocka_unit_test(a_linked_home_is_hidden_twice),
+		cmocka_unit_test(working_directories),
+		cmocka_unit_test(the_environment),
+		cmocka_unit_test(images),
+		cmocka_unit_test(a_writer_is_alone),
+		cmocka_unit_test(the_machine),
+		cmocka_unit_test(commands),
+		cmocka_unit_test(root_in_the_vm),
+	};
+	return cmocka_run_group_tests(tests, make_tree, remove_tree);
+}
