@@ -2,8 +2,9 @@
  * ph's side of the control port: commands in the guest ("sessions") and their stdio.
  *
  * Runs on the monitor's loop. Frames come from the guest and are hostile: a frame that breaks the
- * protocol ends the VM through ops->failed. Local file descriptors are non-blocking only where
- * that cannot disturb others who share them (a terminal's flags are shared with the shell).
+ * protocol ends the VM through ops->failed. Local file descriptors are never waited for, and their
+ * flags, which are shared with the shell and its other children, stay as they are. When the reader
+ * of an output is gone, the guest's command meets SIGPIPE; when a terminal is gone, SIGHUP.
  */
 #ifndef PH_CONTROL_H
 #define PH_CONTROL_H
@@ -15,6 +16,7 @@
 
 struct control;
 
+/* None of these may destroy the control, and log may not call it at all. */
 struct control_ops {
 	void (*ready)(void *owner);                             /* the guest's init is up */
 	void (*log)(void *owner, bool error, const char *text); /* what init has to say */
@@ -25,15 +27,17 @@ struct control_ops {
 	void (*failed)(void *owner, const char *reason); /* the guest broke the protocol */
 };
 
-/* Local ends of a session's stdio; none is closed by control. err is -1 with a terminal. */
+/* Local ends of a session's stdio; none is closed by control, and all may be closed once it has them. -1 is
+ * /dev/null. err is not used with a terminal. */
 struct control_stdio {
 	int in, out, err;
 	bool tty;
 };
 
-/* Adds the control port to console. -errno, or 0. */
+/* Adds the control port to console, and has the process ignore SIGPIPE. 0 or -errno. */
 int control_create(struct control **control, struct loop *loop, struct virtio_device *console,
 	const struct control_ops *ops, void *owner);
+/* After the device has stopped, or when its loop will not run again. */
 void control_destroy(struct control *control);
 
 /* Session 1 is in the boot configuration: attach its stdio. Others are started by control_exec(). 0 or
@@ -41,7 +45,8 @@ void control_destroy(struct control *control);
 int control_attach(struct control *control, uint32_t session, const struct control_stdio *stdio);
 int control_exec(struct control *control, uint32_t session, const struct record_buffer *exec,
 	const struct control_stdio *stdio);
-/* The stdio is gone (terminal closed, joining ph died): SIGHUP in the guest. */
+/* The stdio is gone (terminal closed, joining ph died): SIGHUP in the guest. Output not yet written is
+ * dropped; ops->exited follows, at once when the command has ended already. */
 void control_hangup(struct control *control, uint32_t session);
 void control_signal(struct control *control, uint32_t session, int signo);
 void control_resize(struct control *control, uint32_t session, uint16_t rows, uint16_t columns);
