@@ -55,14 +55,14 @@ static void set_identity(struct strings *list, const struct plan *plan) {
 	const struct passwd *root = other && self ? getpwuid(0) : NULL;
 	const char *shell = other ? (root != NULL ? root->pw_shell : "/bin/sh") : user->shell;
 	const char *path = self && !other ? getenv("PATH") : NULL;
-	uid_t uid = other ? 0 : user->uid;
 	set_name(list, "USER", other ? "root" : user->name);
 	set_name(list, "LOGNAME", other ? "root" : user->name);
 	set_name(list, "HOME", other ? "/root" : user->home);
 	set_name(list, "SHELL", shell);
-	set_name(list, "PATH", path != NULL ? path : uid == 0 ? path_root : path_user);
-	set_name(list, "XDG_RUNTIME_DIR", NULL);
-	strings_add_format(list, "XDG_RUNTIME_DIR=/run/user/%u", uid);
+	set_name(list, "PATH", path != NULL ? path : other || user->uid == 0 ? path_root : path_user);
+	if (!other) {
+		strings_add_format(list, "XDG_RUNTIME_DIR=/run/user/%u", user->uid);
+	}
 }
 
 static int resolve_variables(struct plan *plan, const struct plan_request *request, struct error *error) {

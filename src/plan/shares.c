@@ -68,6 +68,10 @@ static int add_home(struct plan *plan, const struct plan_request *request, struc
 		return error_set(error, -EINVAL,
 			"your home is /, and sharing that would share the whole system; set HOME");
 	}
+	if (strpbrk(plan->user.home, ":\n") != NULL) {
+		return error_set(error, -EINVAL,
+			"your home %s has a character no passwd file can hold; set HOME", plan->user.home);
+	}
 	if (plan->private_home) {
 		return 0;
 	}

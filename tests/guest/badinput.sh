@@ -1,0 +1,59 @@
+#!/bin/bash
+# What goes wrong outside of ph: one line, 125, nothing left behind.
+# host: --root --cpus 2
+. tests/guest/lib.sh
+cd "$work" || exit 1
+
+refused 'must be 1 to 16' --cpus 0
+refused 'at least 64M' --mem 1M
+refused 'this host has only' --mem 900T
+refused 'no such directory' --home /nope
+refused 'no such directory' --share /nope
+refused 'No such file' --rootfs missing
+refused 'is a directory' --rootfs /usr
+: >empty
+refused 'empty' --rootfs empty
+head -c 1M /dev/zero >zero
+refused 'not an ext4' --rootfs zero
+/usr/sbin/mke2fs -q -t ext4 good 8M
+cp good short && truncate -s 7M short
+refused 'truncated' --rootfs short
+cp good unreadable && chmod 0 unreadable
+setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/usr "$ph" --private-home --rootfs "$work/unreadable" 2>err
+[ $? -eq 125 ] && [ "$(wc -l <err)" -eq 1 ] && grep -q 'Permission denied' err
+result "an image that may not be read"
+"$ph" --disk good -- sleep 30 >out 2>err &
+holder=$!
+for _ in $(seq 100); do
+	! timeout 10 "$ph" --dry-run --disk good:ro >/dev/null 2>&1 && break || sleep 0.1
+done
+refused 'in use' --rootfs good
+kill $holder
+wait $holder
+
+refused 'kernel nope: No such file' --kernel nope
+refused 'kernel zero: not a kernel' --kernel zero
+head -c 4000 "$ph" >half
+refused 'kernel half' --kernel half
+{ printf '\177ELF\1\1\1' && head -c 4000 /dev/zero; } >elf32
+refused 'kernel elf32' --kernel elf32
+
+run --append rdinit=/nonexistent -- true
+[ $status_of_ph -eq 125 ] && grep -q 'Kernel panic' err && [ ! -s out ]
+result "a kernel panic shows its last lines"
+run --rootfs good
+[ $status_of_ph -eq 127 ] || [ $status_of_ph -eq 125 ]
+result "a root without a shell"
+
+mv /dev/kvm /dev/kvm.away
+refused '/dev/kvm' -- true
+run --check
+[ $status_of_ph -eq 125 ] && grep -q '^MISSING *KVM' out
+result "--check tells that /dev/kvm is missing"
+mv /dev/kvm.away /dev/kvm
+chmod 600 /dev/kvm
+setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/usr "$ph" --private-home -- true 2>err
+[ $? -eq 125 ] && [ "$(wc -l <err)" -eq 1 ] && grep -q '/dev/kvm.*group' err
+result "a /dev/kvm that is forbidden names the remedy"
+chmod 666 /dev/kvm
+nothing_left

@@ -1,0 +1,30 @@
+#!/bin/bash
+# The command line where no VM is started.
+# host: --cpus 2
+. tests/guest/lib.sh
+
+run --help
+[ $status_of_ph -eq 0 ] && [ "$(wc -l <"$work/out")" -le 30 ] && [ "$(wc -L <"$work/out")" -le 100 ] && [ ! -s "$work/err" ]
+result "--help is one screen"
+missing=$(grep -oE -- '--[a-z-]+' docs/ph.1.scd | sort -u | while read -r option; do
+	grep -qwF -- "$option" "$work/out" || [ "$option" = -- ] || echo "$option"
+done)
+[ -z "$missing" ]
+result "the manual and --help know the same options"
+run --version
+[[ $(cat "$work/out") =~ ^ph\ [0-9.]+$ ]]
+result "--version"
+run --dry-run --mem 512M --cpus 2 --share /usr/share:/mnt:ro -- echo x
+[ $status_of_ph -eq 0 ] && grep -q '2 CPUs, 512 MiB' "$work/out" && grep -q '/usr/share at /mnt, read-only' "$work/out"
+result "--dry-run prints the plan"
+run --check
+[ $status_of_ph -eq 0 ] && grep -q '^ok  *KVM' "$work/out" && [ "$(wc -l <"$work/out")" -eq 7 ]
+result "--check finds this host able"
+"$ph" --help >/dev/full 2>"$work/err"
+[ $? -eq 125 ]
+result "a full output is told"
+refused 'did you mean --cpus?' --cpu 2
+refused 'a command goes behind --' ls
+refused '--mem needs a value' --mem
+refused 'exclude each other' --home /x --private-home
+nothing_left

@@ -1,0 +1,64 @@
+# shellcheck shell=bash
+# For the scripts of tests/guest: TAP, and ph with its streams apart. They run in the test host, from the
+# checkout, with BUILD set.
+ph=$PWD/${BUILD:-build}/ph
+work=$(mktemp -d)
+number=0
+
+# result NAME: ok when the command before it succeeded, as in: [ a = b ]; result "they are equal"
+result() {
+	local status=$?
+	number=$((number + 1))
+	if [ $status -eq 0 ]; then
+		echo "ok $number - $1"
+		return
+	fi
+	echo "not ok $number - $1"
+	for stream in out err; do
+		[ -s "$work/$stream" ] && head -c 2000 "$work/$stream" | sed "s/^/#   $stream: /"
+	done
+	[ -z "${status_of_ph-}" ] || echo "#   status: $status_of_ph"
+}
+
+skip() {
+	number=$((number + 1))
+	echo "ok $number - $1 # skip $2"
+}
+
+# run ARGUMENTS: ph, its output in $work/out and $work/err, its status in $status_of_ph.
+run() {
+	timeout -k 5 120 "$ph" "$@" >"$work/out" 2>"$work/err"
+	status_of_ph=$?
+}
+
+# Whether the last run printed exactly this, nothing on the other stream, and ended well.
+printed() {
+	[ $status_of_ph -eq 0 ] && [ ! -s "$work/err" ] && [ "$(cat "$work/out")" = "$1" ]
+}
+
+# refused MESSAGE ARGUMENTS: ph fails with 125 and one line that contains MESSAGE.
+refused() {
+	local message=$1
+	shift
+	run "$@"
+	[ $status_of_ph -eq 125 ] && [ ! -s "$work/out" ] && [ "$(wc -l <"$work/err")" -eq 1 ] &&
+		grep -qF -- "$message" "$work/err"
+	result "refused: $message"
+}
+
+# Nothing of ph is left: no process, no file.
+snapshot() {
+	find /tmp /dev/shm "${XDG_RUNTIME_DIR:-/nonexistent}" -mindepth 1 -path "$work" -prune -o -print 2>/dev/null | sort
+}
+nothing_left() {
+	sleep 0.5
+	! pgrep -x ph >/dev/null && [ "$(snapshot)" = "$before" ]
+	result "no process and no file is left behind"
+}
+
+finish() {
+	rm -rf "$work"
+	echo "1..$number"
+}
+trap finish EXIT
+before=$(snapshot)

@@ -1,0 +1,76 @@
+#!/bin/bash
+# A terminal: raw and back, sizes, keys, and its sudden end. tmux plays the user.
+# host: --cpus 2
+. tests/guest/lib.sh
+export TERM=xterm LC_ALL=C.UTF-8
+tmux() { command tmux -S "$work/tmux" "$@"; }
+screen() { tmux capture-pane -p -t 0; }
+# Wait until the screen has a line that matches.
+await() {
+	for _ in $(seq 600); do
+		screen | grep -qE -- "$1" && return
+		sleep 0.1
+	done
+	screen >"$work/out"
+	return 1
+}
+keys() { tmux send-keys -t 0 "$@"; }
+
+tmux -f /dev/null new-session -d -x 90 -y 30 "env PS1='host> ' bash --norc --noprofile"
+await '^host>'
+keys 'stty -a >'"$work/before" Enter
+keys "PS1='guest> ' $ph --env PS1 -- bash --norc --noprofile" Enter
+await '^guest>'
+result "a shell in the VM"
+keys 'tty; stty size' Enter
+await '^/dev/pts/' && await '^30 90$'
+result "it has a terminal of the right size"
+tmux resize-window -x 100 -y 40
+sleep 1
+keys 'clear; stty size' Enter
+await '^40 100$'
+result "a new size follows"
+keys 'clear; sleep 1000; echo status $?' Enter
+sleep 2
+keys C-c
+await '^\^C' && keys 'echo still here' Enter && await '^still here'
+result "Ctrl-C ends the command in the VM, not ph"
+keys 'sleep 1000' Enter
+sleep 1
+keys C-z
+await 'Stopped' && keys 'kill %1; clear' Enter && await '^guest>'
+result "Ctrl-Z stops it"
+keys 'exit 5' Enter
+await '^host>'
+# shellcheck disable=SC2016
+keys 'echo status-$?' Enter
+await '^status-5'
+result "its status comes back"
+keys "stty -a >$work/after" Enter
+sleep 1
+cmp "$work/before" "$work/after"
+result "the terminal is as it was"
+
+keys "clear; PS1='guest> ' $ph --env PS1 -- bash --norc --noprofile" Enter
+await '^guest>'
+pkill -TERM -o -x ph
+await '^host>'
+keys "clear; stty -a >$work/after" Enter
+sleep 1
+cmp "$work/before" "$work/after"
+result "after SIGTERM too"
+keys "clear; $ph --append rdinit=/nonexistent -- true; stty -a >$work/after; echo end" Enter
+await '^end'
+cmp "$work/before" "$work/after"
+result "after a crash of the VM too"
+
+keys "clear; PS1='guest> ' $ph --env PS1 -- bash --norc --noprofile" Enter
+await '^guest>'
+tmux kill-server
+for _ in $(seq 100); do
+	pgrep -x ph >/dev/null || break
+	sleep 0.1
+done
+! pgrep -x ph >/dev/null
+result "when the terminal goes away, so does ph"
+nothing_left
