@@ -1,0 +1,298 @@
+/*
+ * The loop of PID 1: frames from ph, children that ended, streams that moved. One thread, one
+ * epoll, and nothing that blocks. ph is trusted; a frame it should not have sent is reported, and
+ * one that breaks the format ends the VM in order.
+ */
+#include "guest/init/agent.h"
+
+#include "guest/init/report.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How long a shutdown waits for processes to end by themselves, and then for the killed ones. */
+#define GRACE_MS 2000
+#define KILLED_MS 1000
+
+static int64_t now_ms(void) {
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int watch(struct agent *agent, int fd, uint32_t events, void *pointer) {
+	struct epoll_event event = {.events = events, .data.ptr = pointer};
+	return epoll_ctl(agent->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+int agent_init(struct agent *agent, const struct config *config, struct port *port) {
+	sigset_t mask;
+	*agent = (struct agent){.config = config, .port = port, .epoll = -1, .children = -1};
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	agent->epoll = epoll_create1(EPOLL_CLOEXEC);
+	agent->children = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (agent->epoll < 0 || agent->children < 0) {
+		return -errno;
+	}
+	return watch(agent, agent->children, EPOLLIN, &agent->children);
+}
+
+void agent_finish(struct agent *agent) {
+	while (agent->sessions != NULL) {
+		struct session *session = agent->sessions;
+		agent->sessions = session->next;
+		session_destroy(session);
+	}
+	if (agent->children >= 0) {
+		close(agent->children);
+	}
+	if (agent->epoll >= 0) {
+		close(agent->epoll);
+	}
+	agent->children = agent->epoll = -1;
+}
+
+static struct session *find_session(struct agent *agent, uint32_t id) {
+	struct session *session = agent->sessions;
+	while (session != NULL && session->id != id) {
+		session = session->next;
+	}
+	return session;
+}
+
+void agent_exec(struct agent *agent, uint32_t id, const struct exec *exec) {
+	char text[320];
+	struct session *session;
+	int result = session_create(&session, id, exec, agent->config, agent->port, agent->epoll);
+	if (result == 0) {
+		session->ready = true;
+		session->next = agent->sessions;
+		agent->sessions = session;
+		return;
+	}
+	const char *name = exec->argv[0] == NULL ? "a shell" : exec->argv[0];
+	int len = snprintf(
+		text, sizeof(text), "ph: cannot start %.200s in the VM: %s\n", name, strerror(-result));
+	port_send(agent->port, exec->tty ? GUEST_FRAME_STDOUT : GUEST_FRAME_STDERR, id, text, (size_t)len);
+	port_send_u32(agent->port, GUEST_FRAME_EXIT, id, 126);
+}
+
+static int handle_exec(struct agent *agent, const struct guest_frame *frame, const uint8_t *payload) {
+	struct exec exec;
+	if (find_session(agent, frame->session) != NULL) {
+		return -EPROTO;
+	}
+	int result = exec_parse(&exec, payload, frame->length);
+	if (result == 0) {
+		agent_exec(agent, frame->session, &exec);
+	}
+	exec_finish(&exec);
+	return result;
+}
+
+static uint32_t payload_u32(const uint8_t *payload) {
+	uint32_t value;
+	memcpy(&value, payload, sizeof(value));
+	return le32toh(value);
+}
+
+static int handle_resize(struct session *session, const uint8_t *payload) {
+	uint16_t size[2];
+	memcpy(size, payload, sizeof(size));
+	session_resize(session, le16toh(size[0]), le16toh(size[1]));
+	return 0;
+}
+
+/* Frames for a session that exists, with payloads of four bytes. */
+static int handle_short(struct session *session, const struct guest_frame *frame, const uint8_t *payload) {
+	if (frame->length != 4) {
+		return -EPROTO;
+	}
+	uint32_t value = payload_u32(payload);
+	switch (frame->type) {
+	case GUEST_FRAME_SIGNAL:
+		if (value < 1 || value >= NSIG) {
+			return -EPROTO;
+		}
+		session_signal(session, (int)value);
+		return 0;
+	case GUEST_FRAME_WINSIZE:
+		return handle_resize(session, payload);
+	case GUEST_FRAME_CREDIT:
+		session_credit(session, value);
+		return 0;
+	case GUEST_FRAME_CLOSE:
+		session_close_output(session, value);
+		return 0;
+	default:
+		return -EPROTO;
+	}
+}
+
+static int handle_frame(void *owner, const struct guest_frame *frame, const uint8_t *payload) {
+	struct agent *agent = owner;
+	if (frame->type == GUEST_FRAME_EXEC) {
+		return handle_exec(agent, frame, payload);
+	}
+	if (frame->type == GUEST_FRAME_SHUTDOWN) {
+		agent_shutdown(agent);
+		return 0;
+	}
+	struct session *session = find_session(agent, frame->session);
+	if (session == NULL) {
+		return 0;
+	}
+	if (frame->type == GUEST_FRAME_STDIN) {
+		return session_input(session, payload, frame->length);
+	}
+	if (frame->type == GUEST_FRAME_HANGUP) {
+		session_hangup(session);
+		return 0;
+	}
+	return handle_short(session, frame, payload);
+}
+
+static void serve_port(struct agent *agent) {
+	int result = port_receive(agent->port, handle_frame, agent);
+	if (result < 0 && agent->kill_at == 0) {
+		report_error("the control port is broken: %s", strerror(-result));
+		agent_shutdown(agent);
+	}
+}
+
+static void child_ended(struct agent *agent, pid_t pid, int status) {
+	if (pid == agent->late) {
+		agent->late = 0;
+		if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+			report_problem("cannot add all of the memory: %s", strerror(WEXITSTATUS(status)));
+		}
+		return;
+	}
+	for (struct session *session = agent->sessions; session != NULL; session = session->next) {
+		if (session->pid == pid && !session->exited) {
+			session_exited(session, status);
+			return;
+		}
+	}
+}
+
+/* Reap: sessions, the late worker, and orphans, which come to PID 1. */
+static void serve_children(struct agent *agent) {
+	struct signalfd_siginfo info;
+	int status;
+	pid_t pid;
+	while (read(agent->children, &info, sizeof(info)) > 0) {
+	}
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		child_ended(agent, pid, status);
+	}
+	if (pid < 0 && errno == ECHILD && agent->kill_at != 0) {
+		agent->over = true;
+	}
+}
+
+void agent_shutdown(struct agent *agent) {
+	if (agent->kill_at != 0) {
+		return;
+	}
+	agent->kill_at = now_ms() + GRACE_MS;
+	/* An interactive shell ignores SIGTERM and ends on SIGHUP; a stopped process must run to end. */
+	kill(-1, SIGTERM);
+	kill(-1, SIGHUP);
+	kill(-1, SIGCONT);
+	serve_children(agent);
+}
+
+/* The time for which epoll may sleep. Past the end of the grace, what is left is killed. */
+static int serve_deadline(struct agent *agent) {
+	if (agent->kill_at == 0) {
+		return -1;
+	}
+	int64_t left = agent->kill_at - now_ms();
+	if (left <= 0 && agent->killed) {
+		report_problem("some processes could not be killed");
+		agent->over = true;
+	} else if (left <= 0) {
+		agent->killed = true;
+		agent->kill_at += KILLED_MS;
+		kill(-1, SIGKILL);
+		left = KILLED_MS;
+	}
+	return left < 0 ? 0 : (int)left;
+}
+
+/* One round over all sessions, each moving a piece. True when another round is due. */
+static bool pump_sessions(struct agent *agent) {
+	bool more = false;
+	for (struct session **link = &agent->sessions; *link != NULL;) {
+		struct session *session = *link;
+		if (session->ready && session_pump(session)) {
+			*link = session->next;
+			session_destroy(session);
+			continue;
+		}
+		more |= session->ready;
+		link = &session->next;
+	}
+	return more;
+}
+
+/* Everything that can be done without waiting: sessions that had no room in the port get another chance once
+ * it has taken what was pending. */
+static void serve_sessions(struct agent *agent, bool *port_full) {
+	bool more = true;
+	while (more) {
+		if (*port_full && port_pending(agent->port) == 0) {
+			*port_full = false;
+			for (struct session *session = agent->sessions; session != NULL;
+				session = session->next) {
+				session->ready = true;
+			}
+		}
+		more = pump_sessions(agent);
+		if (port_flush(agent->port) < 0) {
+			agent->over = true;
+			return;
+		}
+		*port_full |= port_pending(agent->port) > 0;
+	}
+}
+
+static void serve_event(struct agent *agent, const struct epoll_event *event) {
+	if (event->data.ptr == &agent->children) {
+		serve_children(agent);
+	} else if (event->data.ptr == agent->port) {
+		serve_port(agent);
+	} else {
+		struct session *session = event->data.ptr;
+		session->ready = true;
+	}
+}
+
+void agent_run(struct agent *agent) {
+	bool port_full = false;
+	struct epoll_event events[16];
+	if (agent->port->fd >= 0 &&
+		watch(agent, agent->port->fd, EPOLLIN | EPOLLOUT | EPOLLET, agent->port) < 0) {
+		return;
+	}
+	serve_sessions(agent, &port_full);
+	while (!agent->over) {
+		int count = epoll_wait(agent->epoll, events, 16, serve_deadline(agent));
+		for (int i = 0; i < count; i++) {
+			serve_event(agent, &events[i]);
+		}
+		serve_sessions(agent, &port_full);
+	}
+}

@@ -1,0 +1,30 @@
+/* ph's agent in the guest: serves the control port until ph asks for the end. */
+#ifndef PH_GUEST_INIT_AGENT_H
+#define PH_GUEST_INIT_AGENT_H
+
+#include "guest/init/config.h"
+#include "guest/init/port.h"
+#include "guest/init/session.h"
+
+struct agent {
+	const struct config *config;
+	struct port *port;
+	int epoll, children; /* children: a signalfd for SIGCHLD */
+	struct session *sessions;
+	pid_t late;      /* the process that does what may come late; 0: none */
+	bool over;       /* nothing more is to be served */
+	int64_t kill_at; /* when a shutdown kills what is left, in ms of CLOCK_MONOTONIC; 0: no shutdown */
+	bool killed;
+};
+
+/* Blocks SIGCHLD and ignores SIGPIPE. 0 or -errno. */
+int agent_init(struct agent *agent, const struct config *config, struct port *port);
+void agent_finish(struct agent *agent);
+/* Start session id. A failure is reported as its STDERR and EXIT. */
+void agent_exec(struct agent *agent, uint32_t id, const struct exec *exec);
+/* Serve until SHUTDOWN (or a broken port) and until all processes are gone. */
+void agent_run(struct agent *agent);
+/* End all processes as SHUTDOWN does. */
+void agent_shutdown(struct agent *agent);
+
+#endif

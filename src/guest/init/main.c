@@ -1,0 +1,137 @@
+/*
+ * ph-init: PID 1 of the guest. From the initramfs into the root, the first command, and then the
+ * control port until ph asks for the end. It needs no file of the root it boots and trusts what ph
+ * says (/ph.conf, control frames); what runs beside it is untrusted, but is inside the same VM.
+ *
+ * The order is that of the user's wait: nothing comes before the first command that it cannot
+ * miss.
+ */
+#include "guest/init/agent.h"
+#include "guest/init/late.h"
+#include "guest/init/mounts.h"
+#include "guest/init/report.h"
+#include "guest/init/root.h"
+#include "guest/init/shutdown.h"
+#include "guest/init/users.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PORT_TIMEOUT_MS 10000
+
+static struct port port;
+static struct config config;
+static struct agent agent;
+
+/* The kernel gives init its console or, without one, nothing; commands must never get low numbers by
+ * accident.
+ */
+static void open_standard_streams(void) {
+	int fd;
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd < 2);
+	if (fd > 2) {
+		close(fd);
+	}
+}
+
+static void raise_loopback(void) {
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0) {
+		report_problem("cannot bring the loopback network up: %s", strerror(errno));
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
+static void prepare_root(void) {
+	umask(0);
+	mounts_add_system(&config);
+	open_standard_streams();
+	umask(022);
+	users_make_runtime_folder(&config);
+	mounts_add_configured(&config);
+	report_timing("mounts");
+	if (config.hostname != NULL && sethostname(config.hostname, strlen(config.hostname)) < 0) {
+		report_problem("cannot set the host name %s: %s", config.hostname, strerror(errno));
+	}
+	users_add(&config);
+	raise_loopback();
+}
+
+static void start_first(void) {
+	if (config.has_exec) {
+		agent_exec(&agent, 1, &config.exec);
+		report_timing("exec");
+	}
+}
+
+static void start_late(void) {
+	pid_t pid = late_start(&config, agent.sessions == NULL ? 0 : agent.sessions->pid);
+	if (pid < 0) {
+		report_problem("cannot start the process that adds memory: %s", strerror((int)-pid));
+	} else {
+		agent.late = pid;
+	}
+}
+
+/* Without a root there is no /dev and /sys yet to tell of it. */
+static void prepare_failure(void) {
+	mkdir("/dev", 0755);
+	mkdir("/sys", 0755);
+	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
+	mount("sysfs", "/sys", "sysfs", 0, NULL);
+	open_standard_streams();
+}
+
+static int start(void) {
+	int result = config_read(&config, GUEST_CONFIG_PATH);
+	report_init(&port, config.verbose, config.timings);
+	if (result < 0) {
+		report_error("cannot read the configuration %s: %s", GUEST_CONFIG_PATH, strerror(-result));
+	}
+	if (result == 0) {
+		result = root_enter(&config);
+	}
+	if (result < 0) {
+		prepare_failure();
+		return result;
+	}
+	report_timing("root");
+	prepare_root();
+	result = agent_init(&agent, &config, &port);
+	if (result < 0) {
+		report_error("cannot start the guest's agent: %s", strerror(-result));
+		return result;
+	}
+	start_first();
+	return 0;
+}
+
+int main(void) {
+	uint64_t started = report_now();
+	if (getpid() != 1) {
+		return 1;
+	}
+	port_init(&port);
+	int result = start();
+	report_timing_at("init", started);
+	int opened = port_open(&port, GUEST_CONTROL_PORT, PORT_TIMEOUT_MS);
+	if (result == 0 && opened == 0) {
+		report_timing("control");
+		start_late();
+		agent_run(&agent);
+		shutdown_filesystems();
+	}
+	shutdown_machine(&port);
+}

@@ -1,0 +1,31 @@
+/* File systems and folders beneath the guest's root. */
+#ifndef PH_GUEST_INIT_MOUNTS_H
+#define PH_GUEST_INIT_MOUNTS_H
+
+#include "guest/init/config.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A mount to make; the mount point is made when it is missing. */
+struct mount_spec {
+	const char *source, *target, *type;
+	unsigned long flags;
+	const char *options;
+};
+
+/* mkdir -p, also through symbolic links whose target is missing. 0 or -errno. */
+int mounts_make_folder(const char *path, mode_t mode);
+/* 0 or -errno. */
+int mounts_add(const struct mount_spec *spec);
+/* "mode=MODE,size=...,nr_inodes=..." for a tmpfs which may fill half of the RAM there will be. */
+void mounts_tmpfs_options(char *text, size_t size, const struct config *config, unsigned mode);
+/* RAM in bytes once all of config's has been added. */
+uint64_t mounts_total_memory(const struct config *config);
+
+/* What every program expects: /proc, /sys, /dev and so on. Failures are reported. */
+void mounts_add_system(const struct config *config);
+/* The mounts of the configuration, in its order. Failures are reported. */
+void mounts_add_configured(const struct config *config);
+
+#endif

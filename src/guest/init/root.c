@@ -1,0 +1,166 @@
+/*
+ * Mounts the root and moves into it. Runs in ph-init first of all, in the initramfs, which can be
+ * neither unmounted nor pivoted away from: the new root is moved over it.
+ *
+ * A root which must stay as it is gets a tmpfs overlay. What init itself has to change there goes
+ * into the overlay's upper folder before it is mounted: over 9p, that saves the kernel a copy and
+ * its many requests.
+ */
+#include "guest/init/root.h"
+
+#include "guest/init/mounts.h"
+#include "guest/init/report.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NEW_ROOT "/newroot"
+#define LOWER "/lower"
+#define OVER "/overlay"
+#define UPPER OVER "/upper"
+#define WORK OVER "/work"
+
+static int make_folders(const char *const *paths, size_t count) {
+	for (size_t i = 0; i < count; i++) {
+		if (mkdir(paths[i], 0755) < 0 && errno != EEXIST) {
+			report_error("cannot make %s in the initramfs: %s", paths[i], strerror(errno));
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+static int mount_9p(char **fields, const char *target) {
+	const char *tag = fields[0], *options = fields[1];
+	if (mount(tag, target, "9p", MS_RDONLY | MS_NOATIME | MS_NODEV, options) == 0) {
+		return 0;
+	}
+	int error = errno;
+	report_error("cannot mount the root: the 9p share %s with options %s: %s", tag, options,
+		error == ENOENT ? "there is no such share" : strerror(error));
+	return -error;
+}
+
+static int mount_block(char **fields, const char *target, bool writable) {
+	const char *device = fields[0], *type = fields[1];
+	if (mkdir("/dev", 0755) < 0 && errno != EEXIST) {
+		return -errno;
+	}
+	/* EBUSY: the kernel has mounted it already. */
+	if (mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL) < 0 && errno != EBUSY) {
+		report_error("cannot mount /dev: %s", strerror(errno));
+		return -errno;
+	}
+	if (mount(device, target, type, writable ? MS_NOATIME : MS_RDONLY | MS_NOATIME, NULL) == 0) {
+		return 0;
+	}
+	int error = errno;
+	report_error("cannot mount the root: %s as %s: %s", device, type,
+		error == ENOENT ? "there is no such disk"
+				: (error == EINVAL ? "it holds no such file system, or a damaged one"
+						   : strerror(error)));
+	return -error;
+}
+
+static void write_file(const char *path, const char *text) {
+	size_t len = strlen(text);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0 || write(fd, text, len) != (ssize_t)len) {
+		report_problem("cannot write %s: %s", path, strerror(errno));
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
+/* The guest's own names, in the upper folder's etc, which the overlay merges with the root's. */
+static void name_host(const char *hostname) {
+	struct stat st;
+	char text[320];
+	bool found = lstat(LOWER "/etc", &st) == 0;
+	if (hostname == NULL || (found && !S_ISDIR(st.st_mode))) {
+		return;
+	}
+	if (mkdir(UPPER "/etc", 0755) < 0 || (found && chown(UPPER "/etc", st.st_uid, st.st_gid) < 0)) {
+		report_problem("cannot prepare /etc: %s", strerror(errno));
+		return;
+	}
+	snprintf(text, sizeof(text), "127.0.0.1 localhost\n127.0.1.1 %.255s\n::1 localhost ip6-localhost\n",
+		hostname);
+	write_file(UPPER "/etc/hosts", text);
+	snprintf(text, sizeof(text), "%.255s\n", hostname);
+	write_file(UPPER "/etc/hostname", text);
+}
+
+/* The root is mounted on LOWER: put a tmpfs over it. */
+static int mount_overlay(const struct config *config) {
+	static const char *const folders[] = {UPPER, WORK};
+	char options[96];
+	mounts_tmpfs_options(options, sizeof(options), config, 0755);
+	if (mount("tmpfs", OVER, "tmpfs", 0, options) < 0) {
+		report_error("cannot mount the tmpfs over the root: %s", strerror(errno));
+		return -errno;
+	}
+	int result = make_folders(folders, 2);
+	if (result < 0) {
+		return result;
+	}
+	name_host(config->hostname);
+	if (mount("overlay", NEW_ROOT, "overlay", 0,
+		    "lowerdir=" LOWER ",upperdir=" UPPER ",workdir=" WORK ",redirect_dir=on") < 0) {
+		report_error("cannot mount the overlay over the root: %s", strerror(errno));
+		return -errno;
+	}
+	return 0;
+}
+
+static int mount_root(const struct config *config) {
+	static const char *const folders[] = {NEW_ROOT, LOWER, OVER};
+	int result = make_folders(folders, 3);
+	if (result < 0) {
+		return result;
+	}
+	if (config->root == NULL) {
+		report_error("cannot mount the root: the configuration names none");
+		return -ENODEV;
+	}
+	if (config->root_block && strcmp(config->root[2], "rw") == 0) {
+		return mount_block(config->root, NEW_ROOT, true);
+	}
+	result = config->root_block ? mount_block(config->root, LOWER, false) : mount_9p(config->root, LOWER);
+	return result < 0 ? result : mount_overlay(config);
+}
+
+/* The files of the initramfs are RAM nobody can reach any more once the root has moved. */
+static void free_initramfs(void) {
+	DIR *dir = opendir("/");
+	struct dirent *entry;
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		if (entry->d_type == DT_REG) {
+			unlinkat(dirfd(dir), entry->d_name, 0);
+		}
+	}
+	if (dir != NULL) {
+		closedir(dir);
+	}
+}
+
+int root_enter(const struct config *config) {
+	int result = mount_root(config);
+	if (result < 0) {
+		return result;
+	}
+	free_initramfs();
+	if (chdir(NEW_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
+		chdir("/") < 0) {
+		report_error("cannot enter the root: %s", strerror(errno));
+		return -errno;
+	}
+	return 0;
+}

@@ -1,0 +1,11 @@
+/* The root file system: from the initramfs to the system the user asked for. */
+#ifndef PH_GUEST_INIT_ROOT_H
+#define PH_GUEST_INIT_ROOT_H
+
+#include "guest/init/config.h"
+
+/* Mount the configured root, make it this process's / and empty the initramfs. Failures are reported; -errno.
+ */
+int root_enter(const struct config *config);
+
+#endif
