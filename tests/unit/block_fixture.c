@@ -1,4 +1,10 @@
 /* See block_fixture.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
 #include "block_fixture.h"
 
 #include "block/request.h"
@@ -10,7 +16,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
-#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -123,7 +129,12 @@ uint8_t fixture_ask(struct block_fixture *fixture, const struct block_ask *ask) 
 	return fixture_ask_chain(fixture, ask->queue, buffers, count, ask->used_len);
 }
 
-void fixture_deny_io_uring(void) {
+static int deny_io_uring(void **state) {
+	static bool denied;
+	(void)state;
+	if (denied) {
+		return 0;
+	}
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
@@ -133,5 +144,22 @@ void fixture_deny_io_uring(void) {
 	struct sock_fprog program = {.len = 4, .filter = filter};
 	int ret = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	ret |= prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
-	assert(ret == 0);
+	denied = ret == 0;
+	return ret;
+}
+
+int fixture_run_tests(const char *group, const struct CMUnitTest *tests, size_t count) {
+	struct CMUnitTest *both = calloc(2 * count, sizeof(*both));
+	char *names = calloc(count, 64);
+	assert(both != NULL && names != NULL);
+	for (size_t i = 0; i < count; i++) {
+		snprintf(names + 64 * i, 64, "%s, no io_uring", tests[i].name);
+		both[i] = both[count + i] = tests[i];
+		both[count + i].name = names + 64 * i;
+		both[count + i].setup_func = deny_io_uring;
+	}
+	int failed = _cmocka_run_group_tests(group, both, 2 * count, NULL, NULL);
+	free(names);
+	free(both);
+	return failed;
 }

@@ -51,7 +51,9 @@ void fixture_header(struct block_fixture *fixture, gpa_t address, uint32_t type,
 void fixture_segment(
 	struct block_fixture *fixture, gpa_t address, uint64_t sector, uint32_t sectors, uint32_t flags);
 
-/* From here on the kernel refuses this process io_uring. */
-void fixture_deny_io_uring(void);
+struct CMUnitTest;
+/* Run the tests twice as one group: with io_uring, and then with the kernel refusing it to this process. The
+ * number of failures. */
+int fixture_run_tests(const char *group, const struct CMUnitTest *tests, size_t count);
 
 #endif

@@ -408,7 +408,5 @@ int main(void) {
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_image_full),
 	};
-	int failed = cmocka_run_group_tests_name("block, io_uring", tests, NULL, NULL);
-	fixture_deny_io_uring();
-	return failed + cmocka_run_group_tests_name("block, blocking", tests, NULL, NULL);
+	return fixture_run_tests("block", tests, sizeof(tests) / sizeof(tests[0]));
 }

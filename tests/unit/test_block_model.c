@@ -324,7 +324,5 @@ int main(int argc, char **argv) {
 		cmocka_unit_test(test_zeros_by_hand),
 	};
 	random_state = argc > 1 ? strtoull(argv[1], NULL, 0) | 1 : 88172645463325252ULL;
-	int failed = cmocka_run_group_tests_name("block model, io_uring", tests, NULL, NULL);
-	fixture_deny_io_uring();
-	return failed + cmocka_run_group_tests_name("block model, blocking", tests, NULL, NULL);
+	return fixture_run_tests("block model", tests, sizeof(tests) / sizeof(tests[0]));
 }

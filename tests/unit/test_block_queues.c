@@ -228,7 +228,5 @@ int main(void) {
 		cmocka_unit_test(test_destroy_while_started),
 		cmocka_unit_test(test_kicks),
 	};
-	int failed = cmocka_run_group_tests_name("block queues, io_uring", tests, NULL, NULL);
-	fixture_deny_io_uring();
-	return failed + cmocka_run_group_tests_name("block queues, blocking", tests, NULL, NULL);
+	return fixture_run_tests("block queues", tests, sizeof(tests) / sizeof(tests[0]));
 }
