@@ -27,7 +27,9 @@ static int control(struct loop *loop, int operation, struct loop_source *source,
 
 int loop_add(struct loop *loop, struct loop_source *source, uint32_t events) {
 	int ret = control(loop, EPOLL_CTL_ADD, source, events);
-	source->added = ret == 0;
+	if (ret == 0) {
+		source->added = true; /* unless it is added already, when it stays so */
+	}
 	return ret;
 }
 

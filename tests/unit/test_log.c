@@ -1,0 +1,135 @@
+/* Messages: one line each on stderr, nothing in them that drives a terminal, and few of those a guest
+ * provokes. Errors on their way, too. */
+#include "ph/error.h"
+#include "ph/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static int saved_stderr, capture;
+static char captured[65536];
+
+static int set_up(void **state) {
+	(void)state;
+	int pipe_fds[2];
+	if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0) {
+		return -1;
+	}
+	saved_stderr = dup(STDERR_FILENO);
+	dup2(pipe_fds[1], STDERR_FILENO);
+	close(pipe_fds[1]);
+	capture = pipe_fds[0];
+	return 0;
+}
+
+static int tear_down(void **state) {
+	(void)state;
+	dup2(saved_stderr, STDERR_FILENO);
+	close(saved_stderr);
+	close(capture);
+	return 0;
+}
+
+static const char *output(void) {
+	ssize_t n = read(capture, captured, sizeof(captured) - 1);
+	captured[n > 0 ? n : 0] = '\0';
+	return captured;
+}
+
+static void test_line(void **state) {
+	(void)state;
+	log_error("%s: %d", "object", 3);
+	assert_string_equal(output(), "ph: object: 3\n");
+}
+
+static void test_verbose(void **state) {
+	(void)state;
+	log_verbose("hidden");
+	assert_string_equal(output(), "");
+	log_verbose_enabled = true;
+	log_verbose("shown");
+	log_verbose_enabled = false;
+	assert_string_equal(output(), "ph: shown\n");
+}
+
+static void test_control_characters(void **state) {
+	(void)state;
+	log_error("a\033[31m\r\n\t\x7f"
+		  "b");
+	assert_string_equal(output(), "ph: a?[31m????b\n");
+}
+
+static void test_utf8(void **state) {
+	(void)state;
+	log_error("%s", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80");
+	assert_string_equal(output(), "ph: gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80\n");
+	/* C1 controls: as UTF-8, and as the bytes an 8-bit terminal takes them for. */
+	log_error("%s", "\xc2\x9b"
+			"31m");
+	assert_string_equal(output(), "ph: ??31m\n");
+	log_error("%s", "\x9b"
+			"31m");
+	assert_string_equal(output(), "ph: ?31m\n");
+	/* Cut off, overlong, surrogate, too large. */
+	log_error("%s", "\xe2\x82");
+	assert_string_equal(output(), "ph: ??\n");
+	log_error("%s", "\xc0\x9b \xe0\x82\x9b \xed\xa0\x80 \xf4\x90\x80\x80");
+	assert_string_equal(output(), "ph: ?? ??? ??? ????\n");
+}
+
+static void test_long_line(void **state) {
+	(void)state;
+	char text[5000];
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	log_error("%s", text);
+	const char *line = output();
+	assert_in_range(strlen(line), 1000, 1024);
+	assert_int_equal(line[strlen(line) - 1], '\n');
+}
+
+static void test_guest_limit(void **state) {
+	(void)state;
+	struct log_limit limit = {0}, other = {0};
+	for (unsigned i = 0; i < 100; i++) {
+		log_guest(&limit, "line %u", i);
+	}
+	assert_string_equal(output(), "ph: line 0\nph: line 1\nph: line 2\nph: line 3\nph: line 4\n");
+	log_guest(&other, "another source");
+	assert_string_equal(output(), "ph: another source\n");
+	limit.window_start_ns -= 10000000000ULL;
+	log_guest(&limit, "later");
+	assert_string_equal(output(), "ph: 95 more messages like it were left out\nph: later\n");
+}
+
+static void test_error(void **state) {
+	(void)state;
+	struct error error = {0};
+	assert_int_equal(error_set(&error, -ENOENT, "%s: no such image", "x"), -ENOENT);
+	assert_string_equal(error.message, "x: no such image");
+	assert_int_equal(error_set(&error, -EIO, "later"), -EIO);
+	assert_string_equal(error.message, "x: no such image");
+	assert_int_equal(error_set(NULL, -EIO, "nobody listens"), -EIO);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_verbose, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_control_characters, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_utf8, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_long_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_guest_limit, set_up, tear_down),
+		cmocka_unit_test(test_error),
+	};
+	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+}
