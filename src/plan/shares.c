@@ -155,14 +155,15 @@ out:
 }
 
 static int check_conflicts(const struct plan *plan, struct error *error) {
-	const char *home = plan->private_home ? plan->user.home : "";
+	const char *home = plan->private_home ? plan->user.home : NULL;
 	for (size_t i = 0; i < plan->share_count; i++) {
 		const char *path = plan->shares[i].guest_path;
 		if (path == NULL) {
 			continue;
 		}
-		if (strcmp(path, home) == 0) {
-			return error_set(error, -EINVAL, "--private-home and --share are both for %s", path);
+		if (home != NULL && path_below(home, path) != NULL) {
+			return error_set(
+				error, -EINVAL, "--private-home: a share at %s would cover %s", path, home);
 		}
 		for (size_t j = 0; j < i; j++) {
 			const char *other = plan->shares[j].guest_path;

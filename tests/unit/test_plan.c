@@ -131,8 +131,12 @@ static void a_private_home_is_no_share(void **state) {
 		"must be HOST[:GUEST][:ro]");
 	char share[300];
 	snprintf(share, sizeof(share), "a:%s", top);
+	assert_refused(
+		&(struct plan_request){
+			.private_home = true, .shares = {"a:/tmp/x/..", "b"}, .share_count = 2},
+		"cannot be");
 	assert_refused(&(struct plan_request){.private_home = true, .shares = {share}, .share_count = 1},
-		"--private-home and --share are both");
+		"would cover");
 }
 
 static void another_home_keeps_its_place(void **state) {
