@@ -10,6 +10,7 @@
 
 #include "block_fixture.h"
 
+#include "block/overlay.h"
 #include "block/request.h"
 
 #include <fcntl.h>
@@ -137,6 +138,35 @@ static void test_queues_read_write(void **state) {
 	run_riders(BLOCK_READ_WRITE);
 }
 
+/* Two threads that write every other sector: no bit of a shared word may get lost. */
+static void *write_every_other(void *arg) {
+	struct block_overlay **half = arg;
+	static uint8_t data[512];
+	struct iovec iov = {data, sizeof(data)};
+	for (uint64_t sector = half[1] != NULL; sector < 131072; sector += 2) {
+		block_overlay_write(half[0], &iov, 1, sector * 512, 512);
+	}
+	return NULL;
+}
+
+static void test_overlay_bits(void **state) {
+	(void)state;
+	struct block_overlay overlay;
+	struct block_overlay *halves[2][2] = {{&overlay, NULL}, {&overlay, &overlay}};
+	pthread_t threads[2];
+	bool written;
+	assert_int_equal(block_overlay_init(&overlay, 131072 * 512, 0), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(pthread_create(&threads[i], NULL, write_every_other, halves[i]), 0);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		pthread_join(threads[i], NULL);
+	}
+	assert_int_equal(block_overlay_run(&overlay, 0, 131072, &written), 131072);
+	assert_true(written);
+	block_overlay_finish(&overlay);
+}
+
 /* ---- resets ---- */
 
 /* Around the page cache, where the file system can do that, so that reads are really under way for a while.
@@ -224,6 +254,7 @@ int main(void) {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_queues_ephemeral),
 		cmocka_unit_test(test_queues_read_write),
+		cmocka_unit_test(test_overlay_bits),
 		cmocka_unit_test(test_reset_in_flight),
 		cmocka_unit_test(test_destroy_while_started),
 		cmocka_unit_test(test_kicks),
