@@ -1,0 +1,196 @@
+/*
+ * Worker processes, both ends: the monitor's main thread forks and reaps them; the child serves its devices
+ * on a loop until the monitor's end of the socket closes. The child is the part that meets hostile requests:
+ * it keeps what its devices need and nothing else.
+ */
+#include "ph/worker.h"
+
+#include "ph/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define GRACE_MS 2000
+/* A device's eventfds, and what a worker keeps beside them. */
+#define KEEP_MAX (VIRTIO_HOST_DEVICES_MAX * (VIRTIO_QUEUES_MAX + VIRTIO_VECTORS_MAX) + 64)
+
+struct keep_list {
+	int fds[KEEP_MAX];
+	size_t count;
+};
+
+static int keep(struct keep_list *list, int fd) {
+	if (fd < 0) {
+		return 0;
+	}
+	if (list->count == KEEP_MAX) {
+		return -E2BIG;
+	}
+	list->fds[list->count++] = fd;
+	return 0;
+}
+
+static int compare(const void *a, const void *b) {
+	return *(const int *)a - *(const int *)b;
+}
+
+static int close_others(struct keep_list *list) {
+	qsort(list->fds, list->count, sizeof(list->fds[0]), compare);
+	unsigned next = 0;
+	for (size_t i = 0; i < list->count; i++) {
+		unsigned fd = (unsigned)list->fds[i];
+		if (fd > next && syscall(SYS_close_range, next, fd - 1, 0) < 0) {
+			return -errno;
+		}
+		next = fd + 1 > next ? fd + 1 : next;
+	}
+	return syscall(SYS_close_range, next, ~0u, 0) < 0 ? -errno : 0;
+}
+
+static int keep_devices(struct keep_list *list, const struct virtio_host *host) {
+	int ret = 0;
+	for (unsigned i = 0; i < host->device_count; i++) {
+		const struct virtio_device *device = host->devices[i];
+		for (unsigned q = 0; q < device->queue_count && ret == 0; q++) {
+			ret = keep(list, device->queues[q].kick_fd);
+		}
+		for (unsigned v = 0; v <= device->queue_count && ret == 0; v++) {
+			ret = keep(list, device->vector_fds[v]);
+		}
+	}
+	return ret;
+}
+
+static int keep_only(const struct virtio_host *host, int socket, const int *keep_fds) {
+	static struct keep_list list; /* too big for a stack; the child has one thread */
+	int ret = keep(&list, STDERR_FILENO);
+	ret = ret < 0 ? ret : keep(&list, STDIN_FILENO);
+	ret = ret < 0 ? ret : keep(&list, STDOUT_FILENO);
+	ret = ret < 0 ? ret : keep(&list, socket);
+	ret = ret < 0 ? ret : keep(&list, host->memory->fd);
+	for (; ret == 0 && keep_fds != NULL && *keep_fds >= 0; keep_fds++) {
+		ret = keep(&list, *keep_fds);
+	}
+	if (ret == 0) {
+		ret = keep_devices(&list, host);
+	}
+	return ret < 0 ? ret : close_others(&list);
+}
+
+/* Standard input and output are the command's; a worker has none. */
+static int drop_streams(void) {
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (fd < 0 || dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0) {
+		return -errno;
+	}
+	return 0;
+}
+
+/* Signals to the terminal's process group are for the monitor, which ends the workers in order. */
+static void ignore_signals(void) {
+	static const int signals[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE};
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		signal(signals[i], SIG_IGN);
+	}
+}
+
+static int enclose(const char *name, pid_t parent) {
+	char title[16] = "ph-";
+	strncat(title, name, sizeof(title) - strlen(title) - 1);
+	prctl(PR_SET_NAME, title, 0, 0, 0);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
+		return -errno;
+	}
+	ignore_signals();
+	return getppid() == parent ? drop_streams() : -ESRCH;
+}
+
+static void hung_up(struct virtio_host *host) {
+	loop_stop(host->loop, 0);
+}
+
+static int serve(struct virtio_host *host, const char *name, int socket, pid_t parent, const int *keep_fds) {
+	struct loop loop;
+	int ret = enclose(name, parent);
+	if (ret == 0) {
+		ret = keep_only(host, socket, keep_fds);
+	}
+	if (ret == 0) {
+		ret = loop_init(&loop);
+	}
+	if (ret == 0) {
+		ret = virtio_host_init(host, &loop, host->memory, socket);
+	}
+	if (ret == 0) {
+		ret = loop_run(&loop);
+	}
+	if (ret < 0) {
+		log_error("worker %s: %s", name, strerror(-ret));
+	}
+	return ret;
+}
+
+static void fill_host(struct virtio_host *host, const struct guest_memory *memory,
+	struct virtio_device *const *devices, unsigned count) {
+	*host = (struct virtio_host){.memory = memory, .device_count = count, .closed = hung_up};
+	memcpy(host->devices, devices, count * sizeof(devices[0]));
+}
+
+int worker_start(struct worker *worker, const char *name, const struct guest_memory *memory,
+	struct virtio_device *const *devices, unsigned count, const int *keep_fds) {
+	int host_end, client_end;
+	if (count > VIRTIO_HOST_DEVICES_MAX) {
+		return -E2BIG;
+	}
+	int ret = virtio_host_socketpair(&host_end, &client_end);
+	if (ret < 0) {
+		return ret;
+	}
+	pid_t parent = getpid();
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct virtio_host host;
+		fill_host(&host, memory, devices, count);
+		_exit(serve(&host, name, host_end, parent, keep_fds) < 0 ? 1 : 0);
+	}
+	ret = -errno;
+	fd_close(&host_end);
+	if (pid < 0) {
+		fd_close(&client_end);
+		return ret;
+	}
+	*worker = (struct worker){.name = name, .pid = pid};
+	worker->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	ret = worker->pid_fd < 0 ? -errno : virtio_host_client_init(&worker->client, client_end);
+	if (ret < 0) {
+		fd_close(&client_end);
+		worker_stop(worker);
+	}
+	return ret;
+}
+
+void worker_stop(struct worker *worker) {
+	if (worker->pid <= 0) {
+		return;
+	}
+	virtio_host_client_finish(&worker->client);
+	struct pollfd ended = {.fd = worker->pid_fd, .events = POLLIN};
+	if (worker->pid_fd < 0 || poll(&ended, 1, GRACE_MS) != 1) {
+		kill(worker->pid, SIGKILL);
+	}
+	while (waitpid(worker->pid, NULL, 0) < 0 && errno == EINTR) {
+	}
+	if (worker->pid_fd > 0) {
+		fd_close(&worker->pid_fd);
+	}
+	worker->pid = 0;
+}

@@ -1,0 +1,83 @@
+/*
+ * What the guest writes on its console. The loop's thread, and vCPU threads for the serial port. All of it
+ * is hostile text: it reaches the terminal through the log alone, which makes it printable.
+ */
+#include "monitor/console_log.h"
+
+#include "ph/log.h"
+
+#include <string.h>
+
+#define LINES_SHOWN 20
+
+void console_log_init(struct console_log *log) {
+	memset(log, 0, sizeof(*log));
+	pthread_mutex_init(&log->lock, NULL);
+}
+
+void console_log_finish(struct console_log *log) {
+	pthread_mutex_destroy(&log->lock);
+}
+
+static void show_line(struct console_log *log) {
+	log->line[log->line_length] = '\0';
+	log->line_length = 0;
+	log_verbose("guest: %s", log->line);
+}
+
+static void put(struct console_log *log, uint8_t byte) {
+	log->ring[log->total++ % CONSOLE_LOG_KEPT] = byte;
+	if (byte == '\n') {
+		show_line(log);
+	} else if (byte != '\r' && byte != '\0') {
+		if (log->line_length == CONSOLE_LOG_LINE - 1) {
+			show_line(log);
+		}
+		log->line[log->line_length++] = (char)byte;
+	}
+}
+
+void console_log_write(struct console_log *log, const void *data, size_t len) {
+	const uint8_t *bytes = data;
+	pthread_mutex_lock(&log->lock);
+	for (size_t i = 0; i < len; i++) {
+		put(log, bytes[i]);
+	}
+	pthread_mutex_unlock(&log->lock);
+}
+
+/* The kept bytes as text, without what would end a line early. */
+static void copy_kept(const struct console_log *log, char text[CONSOLE_LOG_KEPT + 1]) {
+	uint64_t kept = log->total < CONSOLE_LOG_KEPT ? log->total : CONSOLE_LOG_KEPT;
+	size_t used = 0;
+	for (uint64_t i = log->total - kept; i < log->total; i++) {
+		uint8_t byte = log->ring[i % CONSOLE_LOG_KEPT];
+		if (byte != '\r' && byte != '\0') {
+			text[used++] = (char)byte;
+		}
+	}
+	text[used] = '\0';
+}
+
+static char *last_lines(char *text, unsigned lines) {
+	char *start = text + strlen(text);
+	while (start > text) {
+		if (start[-1] == '\n' && start[0] != '\0' && lines-- == 0) {
+			break;
+		}
+		start--;
+	}
+	return start;
+}
+
+void console_log_show(struct console_log *log) {
+	char text[CONSOLE_LOG_KEPT + 1];
+	pthread_mutex_lock(&log->lock);
+	copy_kept(log, text);
+	pthread_mutex_unlock(&log->lock);
+	char *rest = NULL;
+	for (char *line = strtok_r(last_lines(text, LINES_SHOWN - 1), "\n", &rest); line != NULL;
+		line = strtok_r(NULL, "\n", &rest)) {
+		log_error("guest: %s", line);
+	}
+}

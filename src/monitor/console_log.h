@@ -1,0 +1,26 @@
+/* The guest kernel's messages: the last of them kept, all of them shown under --verbose. */
+#ifndef MONITOR_CONSOLE_LOG_H
+#define MONITOR_CONSOLE_LOG_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONSOLE_LOG_KEPT 4096
+#define CONSOLE_LOG_LINE 256
+
+struct console_log {
+	pthread_mutex_t lock; /* all below: the loop and, with the serial port, vCPU threads write */
+	uint8_t ring[CONSOLE_LOG_KEPT];
+	uint64_t total; /* bytes ever written */
+	char line[CONSOLE_LOG_LINE];
+	size_t line_length;
+};
+
+void console_log_init(struct console_log *log);
+void console_log_finish(struct console_log *log);
+void console_log_write(struct console_log *log, const void *data, size_t len);
+/* Show the last lines, as errors. */
+void console_log_show(struct console_log *log);
+
+#endif

@@ -1,0 +1,151 @@
+/*
+ * Making the plan's devices and deciding where they run: the only place that does. Main thread; nothing
+ * hostile comes in. The file server runs in a worker, all others on the monitor's loop, and both are reached
+ * the same way.
+ */
+#include "monitor/devices.h"
+
+#include "ph/balloon.h"
+#include "ph/block.h"
+#include "ph/console.h"
+#include "ph/fd.h"
+#include "ph/files.h"
+#include "ph/rng.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static int create_shares(struct devices *devices, const struct plan *plan, struct error *error) {
+	for (size_t i = 0; i < plan->share_count; i++) {
+		int ret = files_create(&devices->shares[i], &plan->shares[i].files);
+		if (ret < 0) {
+			return error_set(
+				error, ret, "cannot share %s: %s", plan->shares[i].host_path, strerror(-ret));
+		}
+		devices->share_count++;
+	}
+	return 0;
+}
+
+int devices_start_workers(struct devices *devices, const struct plan *plan, const struct guest_memory *memory,
+	struct error *error) {
+	int ret = create_shares(devices, plan, error);
+	if (ret < 0 || devices->share_count == 0 || !plan->sandbox) {
+		return ret;
+	}
+	int keep_fds[PLAN_SHARES_MAX + 1];
+	for (unsigned i = 0; i < devices->share_count; i++) {
+		keep_fds[i] = files_root_fd(devices->shares[i]);
+	}
+	keep_fds[devices->share_count] = -1;
+	ret = worker_start(&devices->files, "files", memory, devices->shares, devices->share_count, keep_fds);
+	return ret < 0 ? error_set(error, ret, "cannot start the file server: %s", strerror(-ret)) : 0;
+}
+
+static int create_disk(struct virtio_device **device, const struct plan *plan, unsigned index) {
+	const struct plan_disk *disk = &plan->disks[index];
+	struct block_options options = {
+		.path = disk->path, .size = disk->size, .mode = disk->mode, .queues = plan->cpus};
+	options.fd = fcntl(disk->fd, F_DUPFD_CLOEXEC, 0);
+	if (options.fd < 0) {
+		return -errno;
+	}
+	snprintf(options.id, sizeof(options.id), "ph-disk%u", index);
+	int ret = block_create(device, &options);
+	if (ret < 0) {
+		fd_close(&options.fd);
+	}
+	return ret;
+}
+
+static int create_local(struct devices *devices) {
+	int ret = console_create(&devices->console);
+	if (ret == 0) {
+		ret = rng_create(&devices->rng);
+	}
+	if (ret == 0) {
+		ret = balloon_create(&devices->balloon);
+	}
+	return ret;
+}
+
+int devices_create(struct devices *devices, const struct plan *plan, struct error *error) {
+	int ret = create_local(devices);
+	if (ret < 0) {
+		return error_set(error, ret, "cannot create the VM's devices: %s", strerror(-ret));
+	}
+	for (unsigned i = 0; i < plan->disk_count; i++) {
+		ret = create_disk(&devices->disks[i], plan, i);
+		if (ret < 0) {
+			return error_set(error, ret, "cannot use %s as a disk: %s", plan->disks[i].path,
+				strerror(-ret));
+		}
+		devices->disk_count++;
+	}
+	return 0;
+}
+
+static void add_local(struct virtio_host *host, struct virtio_device *device) {
+	host->devices[host->device_count++] = device;
+}
+
+int devices_serve(struct devices *devices, struct loop *loop, const struct guest_memory *memory) {
+	int host_end, client_end;
+	add_local(&devices->local, devices->console);
+	add_local(&devices->local, devices->rng);
+	add_local(&devices->local, devices->balloon);
+	for (unsigned i = 0; i < devices->disk_count; i++) {
+		add_local(&devices->local, devices->disks[i]);
+	}
+	for (unsigned i = 0; i < devices->share_count && devices->files.pid == 0; i++) {
+		add_local(&devices->local, devices->shares[i]);
+	}
+	int ret = virtio_host_socketpair(&host_end, &client_end);
+	if (ret < 0) {
+		return ret;
+	}
+	ret = virtio_host_client_init(&devices->local_client, client_end);
+	if (ret < 0) {
+		fd_close(&client_end);
+		fd_close(&host_end);
+		return ret;
+	}
+	return virtio_host_init(&devices->local, loop, memory, host_end);
+}
+
+int devices_attach(struct devices *devices, struct pci_bus *pci) {
+	int ret = 0;
+	for (unsigned i = 0; i < devices->local.device_count && ret == 0; i++) {
+		ret = pci_add(pci, devices->local.devices[i], &devices->local_client, i);
+	}
+	for (unsigned i = 0; i < devices->share_count && devices->files.pid != 0 && ret == 0; i++) {
+		ret = pci_add(pci, devices->shares[i], &devices->files.client, i);
+	}
+	return ret;
+}
+
+void devices_hang_up(struct devices *devices) {
+	virtio_host_finish(&devices->local);
+	if (devices->files.pid != 0) {
+		shutdown(devices->files.client.fd, SHUT_RDWR);
+	}
+}
+
+void devices_destroy(struct devices *devices) {
+	devices_hang_up(devices);
+	worker_stop(&devices->files);
+	virtio_host_client_finish(&devices->local_client);
+	for (unsigned i = 0; i < PLAN_SHARES_MAX; i++) {
+		files_destroy(devices->shares[i]);
+	}
+	for (unsigned i = 0; i < PLAN_DISKS_MAX; i++) {
+		block_destroy(devices->disks[i]);
+	}
+	balloon_destroy(devices->balloon);
+	rng_destroy(devices->rng);
+	console_destroy(devices->console);
+	memset(devices, 0, sizeof(*devices));
+}

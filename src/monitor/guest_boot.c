@@ -1,0 +1,102 @@
+/*
+ * From the plan to the contents of guest RAM. Main thread, before the guest starts. A kernel given with
+ * --kernel is hostile: x86/kernel_image.c bounds it.
+ */
+#include "monitor/guest_boot.h"
+
+#include "monitor/guest_config.h"
+#include "monitor/initramfs.h"
+#include "monitor/serial.h"
+#include "monitor/x86/boot.h"
+#include "monitor/x86/embed.h"
+#include "ph/guest.h"
+#include "ph/terminal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONSOLE_MAJOR 5
+#define CONSOLE_MINOR 1
+
+bool guest_boot_late_memory(const struct plan *plan) {
+	return plan->kernel == NULL;
+}
+
+/*
+ * reboot=t panic=-1  a reset is a triple fault, which KVM reports; a panic resets at once
+ * swiotlb=noforce    no bounce buffers (64 MiB, cleared) when there is RAM above 4 GiB
+ * tsc=reliable       no comparison of the processors' counters: KVM keeps them together
+ * pci=conf1,noearly  no probing for other ways into configuration space
+ * noreplace-smp      leave the lock prefixes of a kernel with one processor as they are
+ */
+static int write_command_line(const struct plan *plan, char *line, size_t size) {
+	int n = snprintf(line, size,
+		"console=hvc0 reboot=t panic=-1 swiotlb=noforce tsc=reliable pci=conf1,noearly%s%s%s%s",
+		plan->cpus == 1 ? " noreplace-smp" : "",
+		plan->verbose ? " earlycon=uart8250,io,0x3f8" : " quiet", plan->append != NULL ? " " : "",
+		plan->append != NULL ? plan->append : "");
+	return n < 0 || (size_t)n >= size ? -E2BIG : 0;
+}
+
+static int build_initramfs(struct initramfs *initramfs, const struct plan *plan,
+	const struct guest_memory *memory, struct error *error) {
+	struct guest_config_size terminal = {.rows = 24, .columns = 80};
+	struct record_buffer config = {0};
+	if (embed_init == NULL) {
+		return error_set(error, -ENOENT, "this ph was built without an init");
+	}
+	if (plan->tty) {
+		terminal_size(STDOUT_FILENO, &terminal.rows, &terminal.columns);
+	}
+	guest_config_put(&config, plan, memory, guest_boot_late_memory(plan), terminal);
+	initramfs_add_directory(initramfs, "dev");
+	initramfs_add_device(initramfs, "dev/console", CONSOLE_MAJOR, CONSOLE_MINOR);
+	initramfs_add_file(initramfs, "init", 0755, embed_init, (size_t)(embed_init_end - embed_init));
+	initramfs_add_file(initramfs, &GUEST_CONFIG_PATH[1], 0600, config.data, config.size);
+	int ret = initramfs_end(initramfs);
+	if (config.failed) {
+		ret = -ENOMEM;
+	}
+	record_buffer_finish(&config);
+	return ret < 0 ? error_set(error, ret, "cannot make the initramfs: %s", strerror(-ret)) : 0;
+}
+
+static int load(const struct plan *plan, const struct guest_memory *memory, const struct kernel_start *start,
+	struct error *error) {
+	char command_line[BOOT_COMMAND_LINE_MAX];
+	if (write_command_line(plan, command_line, sizeof(command_line)) < 0) {
+		return error_set(error, -E2BIG, "--append: the kernel command line is too long");
+	}
+	struct initramfs initramfs = {0};
+	int ret = build_initramfs(&initramfs, plan, memory, error);
+	if (ret == 0) {
+		const struct boot_options options = {.kernel = start,
+			.command_line = command_line,
+			.initramfs = initramfs.data,
+			.initramfs_size = initramfs.size,
+			.cpus = plan->cpus,
+			.late_memory = guest_boot_late_memory(plan)};
+		ret = boot_write(memory, &options, error);
+	}
+	initramfs_finish(&initramfs);
+	return ret;
+}
+
+int guest_boot_load(
+	const struct plan *plan, const struct guest_memory *memory, uint64_t *entry, struct error *error) {
+	struct kernel_image image;
+	struct kernel_start start;
+	int ret = kernel_image_open(&image, plan->kernel, error);
+	if (ret < 0) {
+		return ret;
+	}
+	ret = kernel_image_load(&image, memory, &start, error);
+	kernel_image_close(&image);
+	if (ret == 0) {
+		ret = load(plan, memory, &start, error);
+	}
+	*entry = start.entry;
+	return ret;
+}

@@ -1,0 +1,15 @@
+/* Everything in guest RAM before the guest starts: kernel, initramfs, command line. */
+#ifndef MONITOR_GUEST_BOOT_H
+#define MONITOR_GUEST_BOOT_H
+
+#include "ph/error.h"
+#include "ph/guest_memory.h"
+#include "ph/plan.h"
+
+/* Whether the plan's kernel takes RAM that is added later: ph's own does. */
+bool guest_boot_late_memory(const struct plan *plan);
+/* Fill guest RAM; *entry is where the boot CPU starts. -errno with *error set. */
+int guest_boot_load(
+	const struct plan *plan, const struct guest_memory *memory, uint64_t *entry, struct error *error);
+
+#endif

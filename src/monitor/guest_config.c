@@ -1,0 +1,108 @@
+/* From the plan to the records that init reads. Main thread, before the guest starts; nothing hostile comes
+ * in. */
+#include "monitor/guest_config.h"
+
+#include "ph/guest.h"
+
+#include <stdio.h>
+
+#define NUMBER 24
+
+static void put_share(struct record_buffer *buffer, const struct plan_share *share) {
+	char options[256];
+	const char *extra = share->mount_options;
+	bool has_extra = extra != NULL && extra[0] != '\0';
+	snprintf(options, sizeof(options), "trans=virtio,version=9p2000.L,msize=%d%s%s", FILES_MSIZE,
+		has_extra ? "," : "", has_extra ? extra : "");
+	if (share->guest_path == NULL) {
+		const char *const root[] = {share->files.tag, options, NULL};
+		record_put_list(buffer, GUEST_CONFIG_ROOT_9P, root);
+		return;
+	}
+	const char *const mount[] = {
+		share->files.tag, share->guest_path, options, share->files.read_only ? "ro" : "rw", NULL};
+	record_put_list(buffer, GUEST_CONFIG_MOUNT_9P, mount);
+}
+
+static void put_root_and_mounts(struct record_buffer *buffer, const struct plan *plan) {
+	if (plan->root == PLAN_ROOT_IMAGE) {
+		const char *mode = plan->disks[0].mode == BLOCK_READ_ONLY ? "ro" : "rw";
+		const char *const root[] = {"/dev/vda", "ext4", mode, NULL};
+		record_put_list(buffer, GUEST_CONFIG_ROOT_BLOCK, root);
+	}
+	if (plan->private_home) {
+		char uid[NUMBER], gid[NUMBER];
+		snprintf(uid, sizeof(uid), "%u", plan->user.uid);
+		snprintf(gid, sizeof(gid), "%u", plan->user.gid);
+		const char *const home[] = {plan->user.home, "700", uid, gid, "", NULL};
+		record_put_list(buffer, GUEST_CONFIG_MOUNT_TMPFS, home);
+	}
+	for (size_t i = 0; i < plan->share_count; i++) {
+		put_share(buffer, &plan->shares[i]);
+	}
+}
+
+static void put_user(struct record_buffer *buffer, const struct plan_user *user) {
+	char uid[NUMBER], gid[NUMBER];
+	snprintf(uid, sizeof(uid), "%u", user->uid);
+	snprintf(gid, sizeof(gid), "%u", user->gid);
+	const char *const fields[] = {
+		user->name, uid, gid, user->home, user->shell, user->gecos != NULL ? user->gecos : "", NULL};
+	record_put_list(buffer, GUEST_CONFIG_USER, fields);
+	for (size_t i = 0; i < user->group_count; i++) {
+		snprintf(gid, sizeof(gid), "%u", user->groups[i].gid);
+		const char *const group[] = {user->groups[i].name, gid, NULL};
+		record_put_list(buffer, GUEST_CONFIG_GROUP, group);
+	}
+}
+
+static void put_late_memory(struct record_buffer *buffer, const struct guest_memory *memory) {
+	for (unsigned i = 1; i < memory->region_count; i++) {
+		char start[NUMBER], size[NUMBER];
+		snprintf(start, sizeof(start), "0x%llx", (unsigned long long)memory->regions[i].base);
+		snprintf(size, sizeof(size), "0x%llx", (unsigned long long)memory->regions[i].size);
+		const char *const range[] = {start, size, NULL};
+		record_put_list(buffer, GUEST_CONFIG_MEMORY, range);
+	}
+}
+
+static void put_command(
+	struct record_buffer *buffer, const struct plan *plan, struct guest_config_size terminal) {
+	static const char *const none[] = {NULL};
+	struct record_buffer exec = {0};
+	record_put_list(
+		&exec, GUEST_EXEC_ARGV, plan->command != NULL ? (const char *const *)plan->command : none);
+	record_put_list(&exec, GUEST_EXEC_ENV,
+		plan->environment != NULL ? (const char *const *)plan->environment : none);
+	if (plan->cwd != NULL) {
+		record_put_string(&exec, GUEST_EXEC_CWD, plan->cwd);
+	}
+	record_put_u64(&exec, GUEST_EXEC_UID, plan->as_root ? 0 : plan->user.uid);
+	if (plan->tty) {
+		char rows[NUMBER], columns[NUMBER];
+		snprintf(rows, sizeof(rows), "%u", terminal.rows);
+		snprintf(columns, sizeof(columns), "%u", terminal.columns);
+		const char *const size[] = {rows, columns, NULL};
+		record_put_list(&exec, GUEST_EXEC_TTY, size);
+	}
+	record_put(buffer, GUEST_CONFIG_EXEC, exec.data, exec.size);
+	buffer->failed = buffer->failed || exec.failed;
+	record_buffer_finish(&exec);
+}
+
+void guest_config_put(struct record_buffer *buffer, const struct plan *plan,
+	const struct guest_memory *memory, bool late_memory, struct guest_config_size terminal) {
+	put_root_and_mounts(buffer, plan);
+	record_put_string(buffer, GUEST_CONFIG_HOSTNAME, plan->name);
+	put_user(buffer, &plan->user);
+	if (late_memory) {
+		put_late_memory(buffer, memory);
+	}
+	if (plan->verbose) {
+		record_put(buffer, GUEST_CONFIG_VERBOSE, NULL, 0);
+	}
+	if (plan->timings) {
+		record_put(buffer, GUEST_CONFIG_TIMINGS, NULL, 0);
+	}
+	put_command(buffer, plan, terminal);
+}

@@ -1,0 +1,133 @@
+/*
+ * Opening KVM and creating the VM. Main thread, before the guest starts; nothing hostile comes in.
+ * What the kernel offers is asked for, never guessed from the processor's name or /proc.
+ */
+#include "monitor/kvm.h"
+
+#include "ph/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define KVM_DEVICE "/dev/kvm"
+/* Three pages outside RAM that KVM asks for on Intel hosts, for real-mode emulation. */
+#define TSS_ADDRESS 0xfffbd000UL
+
+int kvm_open_device(struct error *error) {
+	int fd = open(KVM_DEVICE, O_RDWR | O_CLOEXEC);
+	if (fd >= 0) {
+		int version = ioctl(fd, KVM_GET_API_VERSION, 0);
+		if (version == KVM_API_VERSION) {
+			return fd;
+		}
+		fd_close(&fd);
+		return error_set(error, -ENOSYS, KVM_DEVICE ": API version %d instead of %d", version,
+			KVM_API_VERSION);
+	}
+	int ret = -errno;
+	if (ret == -ENOENT || ret == -ENXIO || ret == -ENODEV) {
+		return error_set(error, ret,
+			KVM_DEVICE
+			" is missing: enable virtualization in the firmware, then load kvm_intel or "
+			"kvm_amd");
+	}
+	if (ret == -EACCES || ret == -EPERM) {
+		return error_set(error, ret,
+			KVM_DEVICE
+			": not permitted: join the group kvm (sudo usermod -aG kvm $USER) and log in "
+			"again");
+	}
+	return error_set(error, ret, KVM_DEVICE ": %s", strerror(-ret));
+}
+
+static int check_capabilities(int dev_fd, struct error *error) {
+	static const struct {
+		int capability;
+		const char *name;
+	} needed[] = {
+		{KVM_CAP_USER_MEMORY, "user memory"},
+		{KVM_CAP_SPLIT_IRQCHIP, "the split interrupt controller"},
+		{KVM_CAP_TSC_DEADLINE_TIMER, "the TSC-deadline timer"},
+		{KVM_CAP_IOEVENTFD_ANY_LENGTH, "ioeventfd"},
+		{KVM_CAP_IRQFD, "irqfd"},
+		{KVM_CAP_IMMEDIATE_EXIT, "immediate exit"},
+		{KVM_CAP_SIGNAL_MSI, "MSI"},
+	};
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		if (ioctl(dev_fd, KVM_CHECK_EXTENSION, needed[i].capability) <= 0) {
+			return error_set(
+				error, -ENOSYS, KVM_DEVICE ": this kernel's KVM lacks %s", needed[i].name);
+		}
+	}
+	return 0;
+}
+
+static int add_slots(const struct kvm *kvm, const struct guest_memory *memory) {
+	for (unsigned i = 0; i < memory->region_count; i++) {
+		const struct guest_region *region = &memory->regions[i];
+		const struct kvm_userspace_memory_region slot = {.slot = i,
+			.guest_phys_addr = region->base,
+			.memory_size = region->size,
+			.userspace_addr = (uintptr_t)region->host};
+		if (ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0) {
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+static int create(struct kvm *kvm, const struct guest_memory *memory) {
+	do {
+		kvm->vm_fd = ioctl(kvm->dev_fd, KVM_CREATE_VM, 0);
+	} while (kvm->vm_fd < 0 && errno == EINTR);
+	if (kvm->vm_fd < 0) {
+		return -errno;
+	}
+	int ret = add_slots(kvm, memory);
+	if (ret < 0) {
+		return ret;
+	}
+	/* No IOAPIC in user space either, so no routes are reserved for one. */
+	const struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {0}};
+	if (ioctl(kvm->vm_fd, KVM_SET_TSS_ADDR, TSS_ADDRESS) < 0 ||
+		ioctl(kvm->vm_fd, KVM_ENABLE_CAP, &split) < 0) {
+		return -errno;
+	}
+	int size = ioctl(kvm->dev_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	kvm->supported.header.nent = CPUID_ENTRIES_MAX;
+	if (size < 0 || ioctl(kvm->dev_fd, KVM_GET_SUPPORTED_CPUID, &kvm->supported.header) < 0) {
+		return -errno;
+	}
+	kvm->run_size = (size_t)size;
+	return 0;
+}
+
+int kvm_init(struct kvm *kvm, const struct guest_memory *memory, struct error *error) {
+	kvm->vm_fd = -1;
+	kvm->dev_fd = kvm_open_device(error);
+	if (kvm->dev_fd < 0) {
+		return kvm->dev_fd;
+	}
+	int ret = check_capabilities(kvm->dev_fd, error);
+	if (ret == 0) {
+		ret = create(kvm, memory);
+	}
+	if (ret < 0) {
+		kvm_finish(kvm);
+		return error_set(
+			error, ret, "cannot create a VM: %s (ph --check tells more)", strerror(-ret));
+	}
+	return 0;
+}
+
+void kvm_finish(struct kvm *kvm) {
+	if (kvm->vm_fd > 0) {
+		fd_close(&kvm->vm_fd);
+	}
+	if (kvm->dev_fd > 0) {
+		fd_close(&kvm->dev_fd);
+	}
+}

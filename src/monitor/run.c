@@ -1,0 +1,309 @@
+/*
+ * The life of a running VM, on the loop's thread: init speaks up, the command ends, signals arrive, deadlines
+ * pass, and the machine ends, in order or not. The guest may do each of these at any time or never.
+ */
+#include "monitor/run.h"
+
+#include "ph/fd.h"
+#include "ph/terminal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define COMMAND_SESSION 1
+/* When a guest that has not come up makes ph look at KVM, and when it is given up. */
+#define START_CHECK_MS 10000
+#define START_LIMIT_MS 180000
+/* How long a command may take to end after a signal, and init to shut down. */
+#define HANG_UP_MS 5000
+#define STOP_MS 10000
+
+static struct vm *vm_of(struct loop_source *source, size_t offset) {
+	return (struct vm *)(void *)((char *)source - offset);
+}
+
+static int64_t now_ms(void) {
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+static void set_deadline(struct vm *vm, int ms) {
+	const struct itimerspec timer = {
+		.it_value = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000}};
+	timerfd_settime(vm->deadline.fd, 0, &timer, NULL);
+}
+
+/* ---- ends ---- */
+
+static void finish(struct vm *vm, int result) {
+	loop_stop(&vm->loop, result);
+}
+
+/* The machine is gone, or must go, and the command's status is not to be had. */
+static void fail(struct vm *vm, int code, const char *reason) {
+	terminal_restore();
+	console_log_show(&vm->console_log);
+	error_set(vm->error, code, "%s", reason);
+	finish(vm, code);
+}
+
+static void shut_down(struct vm *vm) {
+	vm->phase = RUN_STOPPING;
+	control_shutdown(vm->control);
+	set_deadline(vm, STOP_MS);
+}
+
+/* Without a word from init nothing can be orderly. */
+static void force_end(struct vm *vm) {
+	if (vm->status < 0) {
+		vm->status = 128 + vm->signal;
+	}
+	finish(vm, vm->status);
+}
+
+/* ---- what init says ---- */
+
+static void on_ready(void *owner) {
+	struct vm *vm = owner;
+	timings_mark(&vm->timings, "guest up to init");
+	for (int kind = 0; kind < EXIT_KINDS; kind++) {
+		vm->exits_at_ready[kind] = vcpus_exits(&vm->machine, (enum exit_kind)kind);
+	}
+	if (vm->phase == RUN_STARTING) {
+		vm->phase = RUN_COMMAND;
+		set_deadline(vm, 0);
+	}
+}
+
+static void on_log(void *owner, bool error, const char *text) {
+	(void)owner;
+	if (error) {
+		log_error("%s", text);
+	} else {
+		log_verbose("init: %s", text);
+	}
+}
+
+static void on_timing(void *owner, const char *step, uint64_t ns) {
+	struct vm *vm = owner;
+	timings_guest(&vm->timings, step, ns);
+}
+
+static void on_exited(void *owner, uint32_t session, int status) {
+	struct vm *vm = owner;
+	if (session == COMMAND_SESSION && vm->status < 0) {
+		timings_mark(&vm->timings, "command");
+		vm->status = status;
+		shut_down(vm);
+	}
+}
+
+static void on_bye(void *owner) {
+	struct vm *vm = owner;
+	timings_mark(&vm->timings, "guest shutdown");
+	if (vm->status < 0 && vm->signal == 0) {
+		fail(vm, -EIO, "the guest shut down before the command ended");
+		return;
+	}
+	force_end(vm);
+}
+
+static void on_failed(void *owner, const char *reason) {
+	struct vm *vm = owner;
+	terminal_restore();
+	error_set(vm->error, -EPROTO, "the guest broke the control protocol: %s", reason);
+	finish(vm, -EPROTO);
+}
+
+const struct control_ops run_control_ops = {
+	.ready = on_ready,
+	.log = on_log,
+	.timing = on_timing,
+	.exited = on_exited,
+	.bye = on_bye,
+	.failed = on_failed,
+};
+
+/* ---- events ---- */
+
+static void machine_reset(struct vm *vm) {
+	if (vm->phase == RUN_STOPPING && vm->status >= 0) {
+		log_error("the guest ended without a word after the command; what it wrote last may be lost");
+		finish(vm, vm->status);
+		return;
+	}
+	fail(vm, -EIO,
+		vm->phase == RUN_STARTING
+			? "the guest's kernel failed to start (--verbose shows its messages)"
+			: "the guest crashed");
+}
+
+/* The vCPU threads are ahead of the loop: what the guest sent before it ended is still in the queues. The
+ * event stays pending for one more round of the loop, which serves those. */
+static void machine_ended(struct loop_source *source, uint32_t events) {
+	(void)events;
+	struct vm *vm = vm_of(source, offsetof(struct vm, ended));
+	if (!vm->end_deferred) {
+		vm->end_deferred = true;
+		return;
+	}
+	if (vm->machine.end_reason == MACHINE_RESET) {
+		machine_reset(vm);
+		return;
+	}
+	struct error slow = {0};
+	if (vm->phase == RUN_STARTING && kvm_check_speed(vm->machine.kvm.dev_fd, &slow) < 0) {
+		fail(vm, -EOPNOTSUPP, slow.message);
+		return;
+	}
+	fail(vm, -EIO, vm->machine.end_text);
+}
+
+static void start_overdue(struct vm *vm) {
+	struct error slow = {0};
+	if (now_ms() - vm->started_ms >= START_LIMIT_MS) {
+		fail(vm, -ETIMEDOUT, "the guest did not come up (--verbose shows how far it got)");
+	} else if (kvm_check_speed(vm->machine.kvm.dev_fd, &slow) < 0) {
+		fail(vm, -EOPNOTSUPP, slow.message);
+	} else {
+		log_verbose("the guest has not come up yet; still waiting");
+		set_deadline(vm, START_LIMIT_MS - START_CHECK_MS);
+	}
+}
+
+static void deadline_passed(struct loop_source *source, uint32_t events) {
+	(void)events;
+	struct vm *vm = vm_of(source, offsetof(struct vm, deadline));
+	fd_event_drain(source->fd);
+	switch (vm->phase) {
+	case RUN_STARTING:
+		start_overdue(vm);
+		break;
+	case RUN_COMMAND:
+		break;
+	case RUN_HANGING_UP:
+		shut_down(vm);
+		break;
+	case RUN_STOPPING:
+		log_error("the guest did not shut down in time; what it wrote last may be lost");
+		force_end(vm);
+		break;
+	}
+}
+
+static void worker_ended(struct loop_source *source, uint32_t events) {
+	(void)events;
+	struct vm *vm = vm_of(source, offsetof(struct vm, worker));
+	loop_remove(&vm->loop, source);
+	terminal_restore();
+	error_set(vm->error, -EIO, "the file server ended unexpectedly; the VM cannot go on without it");
+	finish(vm, -EIO);
+}
+
+/* SIGINT is the command's business; SIGTERM and SIGHUP end the VM in order, the command first. */
+static void handle_signal(struct vm *vm, int signo) {
+	uint16_t rows, columns;
+	if (signo == SIGWINCH) {
+		if (vm->plan->tty && terminal_size(STDOUT_FILENO, &rows, &columns)) {
+			control_resize(vm->control, COMMAND_SESSION, rows, columns);
+		}
+		return;
+	}
+	if (vm->phase == RUN_STARTING || (vm->signal != 0 && vm->phase == RUN_STOPPING)) {
+		vm->signal = signo;
+		force_end(vm);
+		return;
+	}
+	if (signo == SIGHUP) {
+		control_hangup(vm->control, COMMAND_SESSION);
+	} else {
+		control_signal(vm->control, COMMAND_SESSION, signo);
+	}
+	if (signo != SIGINT && vm->phase == RUN_COMMAND) {
+		vm->signal = signo;
+		vm->phase = RUN_HANGING_UP;
+		set_deadline(vm, HANG_UP_MS);
+	}
+}
+
+static void signalled(struct loop_source *source, uint32_t events) {
+	(void)events;
+	struct vm *vm = vm_of(source, offsetof(struct vm, signals));
+	struct signalfd_siginfo info;
+	if (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		handle_signal(vm, (int)info.ssi_signo);
+	}
+}
+
+/* ---- watching ---- */
+
+static void handled_signals(sigset_t *set) {
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGWINCH);
+}
+
+void run_block_signals(void) {
+	sigset_t set;
+	handled_signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void run_unblock_signals(void) {
+	sigset_t set;
+	handled_signals(&set);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static int watch(struct vm *vm, struct loop_source *source, int fd,
+	void (*ready)(struct loop_source *source, uint32_t events)) {
+	if (fd < 0) {
+		return -errno;
+	}
+	*source = (struct loop_source){.fd = fd, .ready = ready};
+	return loop_add(&vm->loop, source, EPOLLIN);
+}
+
+int run_watch(struct vm *vm) {
+	sigset_t set;
+	handled_signals(&set);
+	vm->status = -1;
+	vm->started_ms = now_ms();
+	int ret = watch(vm, &vm->signals, signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), signalled);
+	if (ret == 0) {
+		ret = watch(vm, &vm->deadline, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+			deadline_passed);
+	}
+	if (ret == 0) {
+		ret = watch(vm, &vm->ended, vm->machine.end_fd, machine_ended);
+	}
+	if (ret == 0 && vm->devices.files.pid != 0) {
+		ret = watch(vm, &vm->worker, vm->devices.files.pid_fd, worker_ended);
+	}
+	if (ret == 0) {
+		set_deadline(vm, START_CHECK_MS);
+	}
+	return ret;
+}
+
+void run_unwatch(struct vm *vm) {
+	loop_remove(&vm->loop, &vm->worker);
+	loop_remove(&vm->loop, &vm->ended);
+	loop_remove(&vm->loop, &vm->deadline);
+	loop_remove(&vm->loop, &vm->signals);
+	if (vm->deadline.fd > 0) {
+		fd_close(&vm->deadline.fd);
+	}
+	if (vm->signals.fd > 0) {
+		fd_close(&vm->signals.fd);
+	}
+}

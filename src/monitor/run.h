@@ -1,0 +1,47 @@
+/* A VM that runs: its loop, its end, and what happens in between. */
+#ifndef MONITOR_RUN_H
+#define MONITOR_RUN_H
+
+#include "monitor/console_log.h"
+#include "monitor/devices.h"
+#include "monitor/timings.h"
+#include "monitor/vcpu.h"
+#include "ph/control.h"
+
+enum run_phase {
+	RUN_STARTING,   /* init has not spoken yet */
+	RUN_COMMAND,    /* the command runs */
+	RUN_HANGING_UP, /* a signal asked the command to end */
+	RUN_STOPPING,   /* init was asked to shut down */
+};
+
+struct vm {
+	const struct plan *plan;
+	struct error *error;
+	struct guest_memory memory;
+	struct loop loop;
+	struct machine machine;
+	struct devices devices;
+	struct control *control;
+	struct console_log console_log;
+	struct timings timings;
+	uint64_t exits_at_ready[EXIT_KINDS];
+
+	enum run_phase phase;
+	int status;        /* exit status of the command, once it is known, or -1 */
+	int signal;        /* that asked to end, or 0 */
+	bool end_deferred; /* see machine_ended() */
+	int64_t started_ms;
+	struct loop_source signals, deadline, ended, worker;
+};
+
+extern const struct control_ops run_control_ops;
+
+/* Signals that ph handles are blocked from before the first fork or thread on. */
+void run_block_signals(void);
+void run_unblock_signals(void);
+/* Watch signals, deadlines, the machine's end and the workers. 0 or -errno. */
+int run_watch(struct vm *vm);
+void run_unwatch(struct vm *vm);
+
+#endif

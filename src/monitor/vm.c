@@ -1,0 +1,209 @@
+/*
+ * vm_run(): build the machine, run it, take it down. The main thread, which is also the loop's. What is
+ * hostile is dealt with where it comes in: the kernel image, the devices' queues, the control port.
+ */
+#include "ph/vm.h"
+
+#include "monitor/guest_boot.h"
+#include "monitor/memory.h"
+#include "monitor/run.h"
+#include "ph/console.h"
+#include "ph/fd.h"
+#include "ph/terminal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* ---- the console ---- */
+
+static size_t console_receive(void *owner, const void *data, size_t len) {
+	console_log_write(owner, data, len);
+	return len;
+}
+
+static const struct console_port_ops console_ops = {.receive = console_receive};
+
+static void serial_transmit(void *owner, uint8_t byte) {
+	console_log_write(owner, &byte, 1);
+}
+
+/* ---- building ---- */
+
+static int create_control(struct vm *vm) {
+	struct console_port *console;
+	int ret = console_add_port(vm->devices.console, NULL, &console_ops, &vm->console_log, &console);
+	if (ret < 0) {
+		return ret;
+	}
+	return control_create(&vm->control, &vm->loop, vm->devices.console, &run_control_ops, vm);
+}
+
+static int create_devices(struct vm *vm, struct error *error) {
+	int ret = devices_create(&vm->devices, vm->plan, error);
+	if (ret < 0) {
+		return ret;
+	}
+	ret = create_control(vm);
+	if (ret == 0) {
+		ret = devices_serve(&vm->devices, &vm->loop, &vm->memory);
+	}
+	return ret < 0 ? error_set(error, ret, "cannot set up the VM's devices: %s", strerror(-ret)) : 0;
+}
+
+/* Memory slots, interrupt controller, vCPUs, eventfds: in this order (see kvm_init()). */
+static int create_machine(struct vm *vm, struct error *error) {
+	struct machine *machine = &vm->machine;
+	machine->has_serial = vm->plan->verbose;
+	machine->serial = (struct serial){.transmit = serial_transmit, .owner = &vm->console_log};
+	int ret = kvm_init(&machine->kvm, &vm->memory, error);
+	if (ret < 0) {
+		return ret;
+	}
+	ret = vcpus_create(machine, vm->plan->cpus, error);
+	if (ret < 0) {
+		return ret;
+	}
+	machine->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ret = machine->end_fd < 0 ? -errno : pci_init(&machine->pci, machine->kvm.vm_fd);
+	return ret < 0 ? error_set(error, ret, "cannot create the VM: %s", strerror(-ret)) : 0;
+}
+
+static int check_memory(const struct plan *plan, struct error *error) {
+	if (plan->memory < MEMORY_MINIMUM) {
+		return error_set(error, -EINVAL, "--mem: %llu MiB is too little (at least %llu MiB)",
+			(unsigned long long)(plan->memory >> 20), MEMORY_MINIMUM >> 20);
+	}
+	return 0;
+}
+
+static int build(struct vm *vm, struct error *error) {
+	int ret = check_memory(vm->plan, error);
+	if (ret == 0) {
+		ret = memory_init(&vm->memory, vm->plan->memory, guest_boot_late_memory(vm->plan), error);
+	}
+	if (ret == 0) {
+		timings_mark(&vm->timings, "memory");
+		ret = devices_start_workers(&vm->devices, vm->plan, &vm->memory, error);
+	}
+	if (ret == 0) {
+		timings_mark(&vm->timings, "workers");
+		ret = create_machine(vm, error);
+	}
+	if (ret == 0) {
+		timings_mark(&vm->timings, "KVM, memory slots, vCPUs");
+		ret = guest_boot_load(vm->plan, &vm->memory, &vm->machine.entry, error);
+	}
+	if (ret == 0) {
+		timings_mark(&vm->timings, "kernel and initramfs");
+		ret = create_devices(vm, error);
+	}
+	return ret;
+}
+
+/* ---- running ---- */
+
+static int attach_stdio(struct vm *vm) {
+	struct control_stdio stdio = {.in = STDIN_FILENO, .out = STDOUT_FILENO, .err = STDERR_FILENO};
+	if (vm->plan->tty) {
+		stdio.err = -1;
+		stdio.tty = true;
+		int ret = terminal_raw(STDIN_FILENO);
+		if (ret < 0) {
+			return ret;
+		}
+	}
+	return control_attach(vm->control, 1, &stdio);
+}
+
+static int start(struct vm *vm, struct error *error) {
+	int ret = devices_attach(&vm->devices, &vm->machine.pci);
+	if (ret == 0) {
+		ret = run_watch(vm);
+	}
+	if (ret == 0) {
+		ret = attach_stdio(vm);
+	}
+	if (ret == 0) {
+		timings_mark(&vm->timings, "devices");
+		ret = vcpus_start(&vm->machine);
+	}
+	return ret < 0 ? error_set(error, ret, "cannot start the VM: %s", strerror(-ret)) : 0;
+}
+
+static void print_exits(struct vm *vm) {
+	static const char *const names[EXIT_KINDS] = {
+		[EXIT_PCI_CONFIG] = "PCI configuration",
+		[EXIT_SERIAL] = "serial port",
+		[EXIT_PORT] = "other ports",
+		[EXIT_DEVICE] = "device registers",
+		[EXIT_MEMORY] = "other memory",
+		[EXIT_SIGNAL] = "signals",
+		[EXIT_OTHER] = "others",
+	};
+	fprintf(stderr, "%-40s %10s %10s\n", "exits to ph", "until init", "in all");
+	for (int kind = 0; kind < EXIT_KINDS; kind++) {
+		fprintf(stderr, "  %-38s %10llu %10llu\n", names[kind],
+			(unsigned long long)vm->exits_at_ready[kind],
+			(unsigned long long)vcpus_exits(&vm->machine, (enum exit_kind)kind));
+	}
+	fprintf(stderr, "  %-38s %10s %10llu\n", "(interrupt routes given to KVM)", "",
+		(unsigned long long)vm->machine.pci.irqs.commits);
+}
+
+/* Requests that vCPU threads wait for are answered by the loop, which has ended: hang up first. */
+static void destroy(struct vm *vm) {
+	devices_hang_up(&vm->devices);
+	vcpus_stop(&vm->machine);
+	run_unwatch(vm);
+	control_destroy(vm->control);
+	devices_destroy(&vm->devices);
+	pci_finish(&vm->machine.pci);
+	kvm_finish(&vm->machine.kvm);
+	if (vm->machine.end_fd > 0) {
+		fd_close(&vm->machine.end_fd);
+	}
+	memory_finish(&vm->memory);
+	loop_finish(&vm->loop);
+	console_log_finish(&vm->console_log);
+}
+
+static int run(struct vm *vm, struct error *error) {
+	int ret = loop_init(&vm->loop);
+	if (ret < 0) {
+		return error_set(error, ret, "cannot create the event loop: %s", strerror(-ret));
+	}
+	ret = build(vm, error);
+	if (ret == 0) {
+		ret = start(vm, error);
+	}
+	return ret < 0 ? ret : loop_run(&vm->loop);
+}
+
+int vm_run(const struct plan *plan, struct error *error) {
+	struct vm *vm = calloc(1, sizeof(*vm));
+	if (vm == NULL) {
+		return error_set(error, -ENOMEM, "out of memory");
+	}
+	vm->plan = plan;
+	vm->error = error;
+	timings_init(&vm->timings);
+	console_log_init(&vm->console_log);
+	run_block_signals();
+	int ret = run(vm, error);
+	terminal_restore();
+	if (plan->timings) {
+		timings_print(&vm->timings);
+		print_exits(vm);
+	}
+	destroy(vm);
+	run_unblock_signals();
+	free(vm);
+	if (ret < 0) {
+		error_set(error, ret, "the VM failed: %s", strerror(-ret));
+	}
+	return ret;
+}

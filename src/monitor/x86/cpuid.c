@@ -1,0 +1,154 @@
+/*
+ * CPUID of a vCPU. Any vCPU thread, each on its own copy; nothing hostile comes in.
+ *
+ * The edits, all others pass through:
+ *   1            APIC id, processors in the package, TSC-deadline timer (KVM always has it, and without it
+ *                Linux would calibrate against a PIT that is not there), hypervisor bit, no VMX
+ *   4, 8000001D  private first- and second-level caches, one third-level cache
+ *   6            ARAT alone: the APIC timer never stops, there is no thermal or frequency control
+ *   A, 80000022  no performance counters
+ *   B, 1F        one thread a core, one package (1F: absent)
+ *   80000001     no SVM, no performance counters; cores in the AMD style
+ *   80000008     cores, width of the core's id
+ *   8000001E     core id
+ */
+#include "monitor/x86/cpuid.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#define BIT(n) (1u << (n))
+#define LEVEL_THREAD 1
+#define LEVEL_CORE 2
+
+static unsigned core_bits(unsigned cpus) {
+	unsigned bits = 0;
+	while ((1u << bits) < cpus) {
+		bits++;
+	}
+	return bits;
+}
+
+static void set_field(uint32_t *word, unsigned shift, unsigned width, uint32_t value) {
+	uint32_t mask = ((1u << width) - 1) << shift;
+	*word = (*word & ~mask) | (value << shift & mask);
+}
+
+static void edit_features(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsigned cpus) {
+	set_field(&entry->ebx, 24, 8, apic_id);
+	set_field(&entry->ebx, 16, 8, cpus);
+	entry->ecx |= BIT(24) | BIT(31); /* TSC-deadline, hypervisor */
+	entry->ecx &= ~BIT(5);           /* VMX */
+	set_field(&entry->edx, 28, 1, cpus > 1);
+}
+
+/* Leaf 4, and its AMD likeness. */
+static void edit_cache(struct kvm_cpuid_entry2 *entry, unsigned cpus, bool intel) {
+	unsigned level = entry->eax >> 5 & 7;
+	if ((entry->eax & 0x1f) == 0) {
+		return;
+	}
+	set_field(&entry->eax, 14, 12, level >= 3 ? (1u << core_bits(cpus)) - 1 : 0);
+	if (intel) {
+		set_field(&entry->eax, 26, 6, (1u << core_bits(cpus)) - 1);
+	}
+}
+
+static void edit_topology(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsigned cpus) {
+	unsigned index = entry->index;
+	entry->eax = index == 1 ? core_bits(cpus) : 0;
+	entry->ebx = index == 0 ? 1 : index == 1 ? cpus : 0;
+	entry->ecx = index | (index == 0 ? LEVEL_THREAD : index == 1 ? LEVEL_CORE : 0) << 8;
+	entry->edx = apic_id;
+}
+
+static void clear_entry(struct kvm_cpuid_entry2 *entry) {
+	entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
+}
+
+static void edit_extended(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsigned cpus) {
+	switch (entry->function) {
+	case 0x80000001:
+		entry->ecx &= ~(BIT(2) | BIT(23) | BIT(24) | BIT(28)); /* SVM, performance counters */
+		set_field(&entry->ecx, 1, 1, cpus > 1);
+		break;
+	case 0x80000008:
+		set_field(&entry->ecx, 0, 8, cpus - 1);
+		set_field(&entry->ecx, 12, 4, core_bits(cpus));
+		break;
+	case 0x8000000a:
+	case 0x80000022:
+		clear_entry(entry);
+		break;
+	case 0x8000001d:
+		edit_cache(entry, cpus, false);
+		break;
+	case 0x8000001e:
+		clear_entry(entry);
+		entry->eax = apic_id;
+		entry->ebx = apic_id;
+		break;
+	default:
+		break;
+	}
+}
+
+static void edit_entry(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsigned cpus) {
+	switch (entry->function) {
+	case 0x1:
+		edit_features(entry, apic_id, cpus);
+		break;
+	case 0x4:
+		edit_cache(entry, cpus, true);
+		break;
+	case 0x6:
+		clear_entry(entry);
+		entry->eax = BIT(2);
+		break;
+	case 0xa:
+	case 0x1f:
+		clear_entry(entry);
+		break;
+	case 0xb:
+		edit_topology(entry, apic_id, cpus);
+		break;
+	default:
+		edit_extended(entry, apic_id, cpus);
+		break;
+	}
+}
+
+/* KVM lists leaf B as far as the host has it; the guest gets both levels whatever the host has. */
+static void add_topology(struct cpuid_table *table) {
+	unsigned kept = 0;
+	for (unsigned i = 0; i < table->header.nent; i++) {
+		if (table->entries[i].function != 0xb) {
+			table->entries[kept++] = table->entries[i];
+		}
+	}
+	for (unsigned index = 0; index < 3 && kept < CPUID_ENTRIES_MAX; index++) {
+		table->entries[kept++] = (struct kvm_cpuid_entry2){
+			.function = 0xb, .index = index, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX};
+	}
+	table->header.nent = kept;
+}
+
+void cpuid_edit(struct cpuid_table *table, unsigned apic_id, unsigned cpus) {
+	add_topology(table);
+	for (unsigned i = 0; i < table->header.nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &table->entries[i];
+		if (entry->function == 0 && entry->eax < 0xb) {
+			entry->eax = 0xb;
+		}
+		edit_entry(entry, apic_id, cpus);
+	}
+}
+
+unsigned cpuid_physical_bits(const struct cpuid_table *table) {
+	for (unsigned i = 0; i < table->header.nent; i++) {
+		if (table->entries[i].function == 0x80000008) {
+			return table->entries[i].eax & 0xff;
+		}
+	}
+	return 36;
+}
