@@ -1,190 +1,20 @@
-/* The virtio-pci transport as a driver sees it: configuration space, BAR, device status, vectors. */
-#include "driver.h"
-
-#include "ph/virtio_pci.h"
+/* The virtio-pci transport as a driver sees it: configuration space, BAR, device status. */
+#include "pci_fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#define QUEUES 3
-#define SIZE 16
-#define FEATURE 40
-#define BAR 0xc0000000ULL
-
-/* Registers, as the specification numbers them. */
-#define COMMAND 0x04
-#define BAR_LOW 0x10
-#define BAR_HIGH 0x14
-#define MEMORY 0x2
-#define CONFIG_VECTOR 0x10
-#define NUM_QUEUES 0x12
-#define STATUS 0x14
-#define Q_SELECT 0x16
-#define Q_SIZE 0x18
-#define Q_VECTOR 0x1a
-#define Q_ENABLE 0x1c
-#define Q_NOTIFY_OFF 0x1e
-#define Q_DESC 0x20
-#define Q_DRIVER 0x28
-#define Q_DEVICE 0x30
-
-#define ACK_DRIVER 3
-#define DRIVER_OK 4
-#define FEATURES_OK 8
-#define NEEDS_RESET 0x40
-#define FAILED 0x80
-
-struct fixture {
-	struct driver driver; /* guest memory and the host's loop */
-	struct virtio_device device;
-	struct virtio_host host;
-	struct virtio_host_client client;
-	struct virtio_pci pci;
-	gpa_t rings[3];
-	int start_result;
-	unsigned starts, stops;
-	/* what the ops were told */
-	unsigned bar_changes, vector_changes;
-	uint64_t bar;
-	unsigned vector;
-	struct msix_entry entry;
-	bool masked;
-	/* the host's thread */
-	pthread_t thread;
-	struct loop_source end;
-};
-
-static struct fixture *fixture_of(struct virtio_device *device) {
-	return (struct fixture *)(void *)((char *)device - offsetof(struct fixture, device));
-}
-
-static int start(struct virtio_device *device) {
-	fixture_of(device)->starts++;
-	return fixture_of(device)->start_result;
-}
-
-static void stop(struct virtio_device *device) {
-	fixture_of(device)->stops++;
-}
-
-/* Without notify, as a device with threads of its own: the tests look at the kick eventfds. */
-static const struct virtio_device_ops device_ops = {.start = start, .stop = stop};
-
-static void bar_changed(struct virtio_pci *pci, uint64_t address) {
-	struct fixture *f = pci->owner;
-	f->bar_changes++;
-	f->bar = address;
-}
-
-static void vector_changed(
-	struct virtio_pci *pci, unsigned vector, const struct msix_entry *entry, bool masked) {
-	struct fixture *f = pci->owner;
-	f->vector_changes++;
-	f->vector = vector;
-	f->entry = *entry;
-	f->masked = masked;
-}
-
-static const struct virtio_pci_ops pci_ops = {.bar_changed = bar_changed, .vector_changed = vector_changed};
-
-static void *run_host(void *data) {
-	struct fixture *f = data;
-	loop_run(&f->driver.loop);
-	return NULL;
-}
-
-static struct loop *host_loop;
-
-static void end_host(struct loop_source *source, uint32_t events) {
-	(void)source;
-	(void)events;
-	loop_stop(host_loop, 0);
-}
-
-static void set_up_host(struct fixture *f) {
-	int host_end, client_end;
-	assert_int_equal(virtio_host_socketpair(&host_end, &client_end), 0);
-	f->host.devices[0] = &f->device;
-	f->host.device_count = 1;
-	assert_int_equal(virtio_host_init(&f->host, &f->driver.loop, &f->driver.memory, host_end), 0);
-	assert_int_equal(virtio_host_client_init(&f->client, client_end), 0);
-	f->end = (struct loop_source){.fd = eventfd(0, EFD_CLOEXEC), .ready = end_host};
-	host_loop = &f->driver.loop;
-	assert_int_equal(loop_add(&f->driver.loop, &f->end, EPOLLIN), 0);
-	assert_int_equal(pthread_create(&f->thread, NULL, run_host, f), 0);
-}
-
-static struct fixture *set_up(void) {
-	struct fixture *f = calloc(1, sizeof(*f));
-	assert_non_null(f);
-	f->device = (struct virtio_device){.ops = &device_ops,
-		.name = "test",
-		.type = VIRTIO_TYPE_BLOCK,
-		.pci_class = 0x018000,
-		.features = 1ULL << FEATURE | 1,
-		.config = {0x11, 0x22, 0x33, 0x44, 0x55, 0x66},
-		.config_size = 6,
-		.queue_count = QUEUES,
-		.queue_size = {SIZE, 0, SIZE}}; /* the second does not exist */
-	assert_int_equal(virtio_device_init(&f->device), 0);
-	driver_init(&f->driver);
-	for (unsigned i = 0; i < 3; i++) {
-		f->rings[i] = driver_alloc(&f->driver, 4096);
-	}
-	set_up_host(f);
-	virtio_pci_init(&f->pci, &f->device, &f->client, 0, BAR, &pci_ops, f);
-	return f;
-}
-
-static void tear_down(struct fixture *f) {
-	uint64_t one = 1;
-	assert_int_equal(write(f->end.fd, &one, sizeof(one)), sizeof(one));
-	pthread_join(f->thread, NULL);
-	close(f->end.fd);
-	virtio_host_finish(&f->host);
-	virtio_host_client_finish(&f->client);
-	virtio_device_finish(&f->device);
-	driver_finish(&f->driver);
-	free(f);
-}
-
-static uint32_t cfg(struct fixture *f, unsigned offset, unsigned len) {
-	return virtio_pci_config_read(&f->pci, offset, len);
-}
-
-static void set_cfg(struct fixture *f, unsigned offset, unsigned len, uint32_t value) {
-	virtio_pci_config_write(&f->pci, offset, len, value);
-}
-
-static uint64_t get(struct fixture *f, unsigned offset, unsigned len) {
-	return virtio_pci_bar_read(&f->pci, offset, len);
-}
-
-static void set(struct fixture *f, unsigned offset, unsigned len, uint64_t value) {
-	virtio_pci_bar_write(&f->pci, offset, len, value);
-}
-
-static bool readable(int fd) {
-	struct pollfd pollfd = {.fd = fd, .events = POLLIN};
-	return poll(&pollfd, 1, 0) == 1;
-}
 
 /* ---- configuration space ---- */
 
 static void test_identity(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	assert_int_equal(cfg(f, 0, 4), 0x10421af4);
 	assert_int_equal(cfg(f, 2, 2), 0x1042);
 	assert_int_equal(cfg(f, 8, 4), 0x01800001);
@@ -199,21 +29,8 @@ static void test_identity(void **state) {
 	tear_down(f);
 }
 
-/* The place of the capability with this id and (for vendor ones) this type, 0 when there is none. */
-static unsigned find_capability(struct fixture *f, uint8_t id, uint8_t type) {
-	unsigned found = 0, steps = 0;
-	for (unsigned at = cfg(f, 0x34, 1); at != 0; at = cfg(f, at + 1, 1)) {
-		assert_true(at >= 0x40 && at % 4 == 0 && ++steps < 16);
-		if (cfg(f, at, 1) == id && (id != 9 || cfg(f, at + 3, 1) == type)) {
-			assert_int_equal(found, 0);
-			found = at;
-		}
-	}
-	return found;
-}
-
 static void expect_capability(
-	struct fixture *f, uint8_t type, uint8_t size, uint32_t offset, uint32_t length) {
+	struct pci_fixture *f, uint8_t type, uint8_t size, uint32_t offset, uint32_t length) {
 	unsigned at = find_capability(f, 9, type);
 	assert_int_not_equal(at, 0);
 	assert_int_equal(cfg(f, at + 2, 1), size);
@@ -227,7 +44,7 @@ static void expect_capability(
 
 static void test_capabilities(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	expect_capability(f, 1, 16, VIRTIO_PCI_COMMON_OFFSET, 0x38);
 	expect_capability(f, 2, 20, VIRTIO_PCI_NOTIFY_OFFSET, 4 * QUEUES);
 	expect_capability(f, 3, 16, VIRTIO_PCI_ISR_OFFSET, 1);
@@ -243,9 +60,9 @@ static void test_capabilities(void **state) {
 
 static void test_no_device_configuration(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	f->device.config_size = 0;
-	virtio_pci_init(&f->pci, &f->device, &f->client, 0, BAR, &pci_ops, f);
+	virtio_pci_init(&f->pci, &f->device, &f->client, 0, BAR, f->pci.ops, f);
 	assert_int_equal(find_capability(f, 9, 4), 0);
 	expect_capability(f, 5, 20, 0, 0);
 	tear_down(f);
@@ -253,7 +70,7 @@ static void test_no_device_configuration(void **state) {
 
 static void test_config_bounds(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	const unsigned lens[] = {0, 3, 8, 5, UINT32_MAX};
 	for (unsigned i = 0; i < 5; i++) {
 		assert_int_equal(cfg(f, 0, lens[i]), 0xffffffff);
@@ -270,7 +87,7 @@ static void test_config_bounds(void **state) {
 
 static void test_command_bits(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	set_cfg(f, COMMAND, 4, 0xffffffff);
 	assert_int_equal(cfg(f, COMMAND, 4), 0x00100406);
 	tear_down(f);
@@ -278,7 +95,7 @@ static void test_command_bits(void **state) {
 
 static void test_bar_sizing(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	assert_int_equal(cfg(f, BAR_LOW, 4), BAR | 4);
 	set_cfg(f, BAR_LOW, 4, 0xffffffff);
 	assert_int_equal(cfg(f, BAR_LOW, 4), (0xffffffff & ~(VIRTIO_PCI_BAR_SIZE - 1u)) | 4);
@@ -298,7 +115,7 @@ static void test_bar_sizing(void **state) {
 
 static void test_bar_decoding(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	set_cfg(f, COMMAND, 2, 0x4);
 	assert_int_equal(f->bar_changes, 0);
 	set_cfg(f, COMMAND, 2, 0x6);
@@ -319,7 +136,7 @@ static void test_bar_decoding(void **state) {
 
 /* ---- the window onto the BAR in configuration space ---- */
 
-static void set_window(struct fixture *f, uint8_t bar, uint32_t offset, uint32_t length) {
+static void set_window(struct pci_fixture *f, uint8_t bar, uint32_t offset, uint32_t length) {
 	unsigned at = find_capability(f, 9, 5);
 	set_cfg(f, at + 4, 1, bar);
 	set_cfg(f, at + 8, 4, offset);
@@ -328,7 +145,7 @@ static void set_window(struct fixture *f, uint8_t bar, uint32_t offset, uint32_t
 
 static void test_window(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	unsigned data = find_capability(f, 9, 5) + 16;
 	set_window(f, 0, NUM_QUEUES, 2);
 	assert_int_equal(cfg(f, data, 2), QUEUES);
@@ -342,7 +159,7 @@ static void test_window(void **state) {
 
 static void test_window_bounds(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	const struct {
 		uint8_t bar;
 		uint32_t offset, length;
@@ -361,42 +178,9 @@ static void test_window_bounds(void **state) {
 
 /* ---- common configuration ---- */
 
-static void set_features(struct fixture *f, uint64_t features) {
-	set(f, 0x08, 4, 0);
-	set(f, 0x0c, 4, (uint32_t)features);
-	set(f, 0x08, 4, 1);
-	set(f, 0x0c, 4, features >> 32);
-}
-
-#define VERSION_1 (1ULL << VIRTIO_RING_F_VERSION_1)
-
-static void negotiate(struct fixture *f) {
-	set(f, STATUS, 1, 1);
-	set(f, STATUS, 1, ACK_DRIVER);
-	set_features(f, VERSION_1);
-	set(f, STATUS, 1, ACK_DRIVER | FEATURES_OK);
-	assert_int_equal(get(f, STATUS, 1), ACK_DRIVER | FEATURES_OK);
-}
-
-static void configure_queue(struct fixture *f) {
-	set(f, Q_SELECT, 2, 0);
-	set(f, Q_VECTOR, 2, 1);
-	set(f, Q_DESC, 4, f->rings[0].value);
-	set(f, Q_DRIVER, 4, f->rings[1].value);
-	set(f, Q_DEVICE, 4, f->rings[2].value);
-	set(f, Q_ENABLE, 2, 1);
-}
-
-static void bring_up(struct fixture *f) {
-	negotiate(f);
-	set(f, CONFIG_VECTOR, 2, 0);
-	configure_queue(f);
-	set(f, STATUS, 1, ACK_DRIVER | FEATURES_OK | DRIVER_OK);
-}
-
 static void test_offered_features(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	uint64_t offered = get(f, 4, 4);
 	set(f, 0, 4, 1);
 	offered |= get(f, 4, 4) << 32;
@@ -414,7 +198,7 @@ static void test_offered_features(void **state) {
 
 static void test_widths(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	bring_up(f);
 	static const struct {
 		uint8_t offset, len;
@@ -443,7 +227,7 @@ static void test_widths(void **state) {
 
 static void test_64_bit_access(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	set(f, Q_DESC, 8, 0x123456789abcdef0);
 	assert_true(get(f, Q_DESC, 8) == 0x123456789abcdef0);
 	assert_int_equal(get(f, Q_DESC + 4, 4), 0x12345678);
@@ -454,7 +238,7 @@ static void test_features_refused(void **state) {
 	(void)state;
 	const uint64_t bad[] = {0, 1, VERSION_1 | 2, VERSION_1 | 1ULL << 63, ~0ULL, VERSION_1 | 1ULL << 34};
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct fixture *f = set_up();
+		struct pci_fixture *f = set_up();
 		set_features(f, bad[i]);
 		set(f, STATUS, 1, ACK_DRIVER | FEATURES_OK);
 		assert_int_equal(get(f, STATUS, 1), ACK_DRIVER);
@@ -467,7 +251,7 @@ static void test_features_refused(void **state) {
 
 static void test_features_fixed_once_accepted(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	negotiate(f);
 	set_features(f, ~0ULL);
 	assert_true(f->pci.driver_features == VERSION_1);
@@ -476,7 +260,7 @@ static void test_features_fixed_once_accepted(void **state) {
 
 static void test_driver_ok_needs_features_ok(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	set(f, STATUS, 1, ACK_DRIVER | DRIVER_OK);
 	assert_int_equal(get(f, STATUS, 1), ACK_DRIVER);
 	assert_int_equal(f->starts, 0);
@@ -485,7 +269,7 @@ static void test_driver_ok_needs_features_ok(void **state) {
 
 static void test_failed_driver_cannot_start(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	negotiate(f);
 	set(f, STATUS, 1, FAILED);
 	set(f, STATUS, 1, 0xff);
@@ -496,7 +280,7 @@ static void test_failed_driver_cannot_start(void **state) {
 
 static void test_life(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	bring_up(f);
 	assert_int_equal(get(f, STATUS, 1), ACK_DRIVER | FEATURES_OK | DRIVER_OK);
 	assert_int_equal(f->starts, 1);
@@ -522,7 +306,7 @@ static void test_life(void **state) {
 
 static void test_start_fails(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	f->start_result = -EIO;
 	bring_up(f);
 	assert_int_equal(get(f, STATUS, 1) & NEEDS_RESET, NEEDS_RESET);
@@ -538,7 +322,7 @@ static void test_start_fails(void **state) {
 
 static void test_queue_outside_of_ram(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	negotiate(f);
 	set(f, Q_DESC + 4, 4, 0xffffffff);
 	configure_queue(f);
@@ -550,7 +334,7 @@ static void test_queue_outside_of_ram(void **state) {
 
 static void test_host_gone(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	bring_up(f);
 	close(f->client.fd); /* the same as the other end's death */
 	f->client.fd = open("/dev/null", O_RDWR);
@@ -563,7 +347,7 @@ static void test_host_gone(void **state) {
 
 static void test_needs_reset_shows(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	bring_up(f);
 	f->device.shared->needs_reset = true;
 	assert_int_equal(get(f, STATUS, 1), ACK_DRIVER | FEATURES_OK | DRIVER_OK | NEEDS_RESET);
@@ -578,7 +362,7 @@ static void test_needs_reset_shows(void **state) {
 
 static void test_queue_registers(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	assert_int_equal(get(f, NUM_QUEUES, 2), QUEUES);
 	set(f, Q_SELECT, 2, 2);
 	assert_int_equal(get(f, Q_SIZE, 2), SIZE);
@@ -600,7 +384,7 @@ static void test_no_such_queue(void **state) {
 	(void)state;
 	const uint16_t selects[] = {1, QUEUES, VIRTIO_QUEUES_MAX, 0x8000, 0xffff};
 	for (unsigned i = 0; i < sizeof(selects) / sizeof(selects[0]); i++) {
-		struct fixture *f = set_up();
+		struct pci_fixture *f = set_up();
 		set(f, Q_SELECT, 2, selects[i]);
 		assert_int_equal(get(f, Q_SELECT, 2), selects[i]);
 		struct virtio_pci before = f->pci;
@@ -619,7 +403,7 @@ static void test_no_such_queue(void **state) {
 
 static void test_vector_indexes(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	const unsigned registers[] = {CONFIG_VECTOR, Q_VECTOR};
 	for (unsigned i = 0; i < 2; i++) {
 		set(f, registers[i], 2, QUEUES);
@@ -634,7 +418,7 @@ static void test_vector_indexes(void **state) {
 
 static void test_enabled_queue_is_fixed(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	negotiate(f);
 	configure_queue(f);
 	struct virtqueue_config before = f->pci.queues[0];
@@ -650,7 +434,7 @@ static void test_enabled_queue_is_fixed(void **state) {
 
 static void test_running_device_is_fixed(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	bring_up(f);
 	struct virtio_pci before = f->pci;
 	set(f, CONFIG_VECTOR, 2, 2);
@@ -667,7 +451,7 @@ static void test_running_device_is_fixed(void **state) {
 
 static void test_enable_takes_one_only(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	set(f, Q_ENABLE, 2, 2);
 	assert_int_equal(get(f, Q_ENABLE, 2), 0);
 	set(f, Q_ENABLE, 2, 1);
@@ -677,7 +461,7 @@ static void test_enable_takes_one_only(void **state) {
 
 static void test_notify(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	set(f, VIRTIO_PCI_NOTIFY_OFFSET + 8, 2, 2);
 	assert_false(readable(f->device.queues[2].kick_fd)); /* not before DRIVER_OK */
 	bring_up(f);
@@ -694,7 +478,7 @@ static void test_notify(void **state) {
 
 static void test_device_configuration(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	const unsigned base = VIRTIO_PCI_DEVICE_OFFSET;
 	assert_int_equal(get(f, base, 1), 0x11);
 	assert_int_equal(get(f, base + 1, 2), 0x3322);
@@ -711,7 +495,7 @@ static void test_device_configuration(void **state) {
 /* Every offset and length, valid or not, before and after the device runs. */
 static void test_any_access(void **state) {
 	(void)state;
-	struct fixture *f = set_up();
+	struct pci_fixture *f = set_up();
 	bring_up(f);
 	for (unsigned offset = 0; offset < VIRTIO_PCI_BAR_SIZE + 16; offset++) {
 		for (unsigned len = 0; len <= 9; len++) {
@@ -724,115 +508,6 @@ static void test_any_access(void **state) {
 	assert_int_equal(get(f, UINT32_MAX, 1), 0);
 	assert_int_equal(get(f, UINT32_MAX - 3, 8), 0);
 	set(f, UINT32_MAX - 3, 8, 0);
-	tear_down(f);
-}
-
-/* ---- MSI-X ---- */
-
-static unsigned table(unsigned vector, unsigned field) {
-	return VIRTIO_PCI_MSIX_TABLE_OFFSET + 16 * vector + field;
-}
-
-static void set_msix_control(struct fixture *f, uint16_t control) {
-	set_cfg(f, find_capability(f, 0x11, 0) + 2, 2, control);
-}
-
-static void program(struct fixture *f, unsigned vector, uint32_t data) {
-	set(f, table(vector, 0), 4, 0xfee00000);
-	set(f, table(vector, 4), 4, 0);
-	set(f, table(vector, 8), 4, data);
-	set(f, table(vector, 12), 4, 0);
-}
-
-/* As Linux does it: all under the function's mask, then one callback a vector in use. */
-static void test_vectors_under_mask(void **state) {
-	(void)state;
-	struct fixture *f = set_up();
-	set_msix_control(f, 0xc000);
-	program(f, 1, 0x21);
-	set(f, table(2, 8), 4, 0x22);
-	assert_int_equal(f->vector_changes, 0);
-	set_msix_control(f, 0x8000);
-	assert_int_equal(f->vector_changes, 1);
-	assert_int_equal(f->vector, 1);
-	assert_false(f->masked);
-	assert_int_equal(f->entry.data, 0x21);
-	assert_int_equal(f->entry.address_low, 0xfee00000);
-	set(f, table(2, 12), 4, 0);
-	assert_int_equal(f->vector_changes, 2);
-	assert_int_equal(f->vector, 2);
-	tear_down(f);
-}
-
-static void test_vector_changes(void **state) {
-	(void)state;
-	struct fixture *f = set_up();
-	set_msix_control(f, 0x8000);
-	program(f, 0, 0x30);
-	assert_int_equal(f->vector_changes, 1);
-	set(f, table(0, 8), 4, 0x30); /* the same again */
-	set(f, table(0, 12), 4, 0);
-	assert_int_equal(f->vector_changes, 1);
-	set(f, table(0, 8), 4, 0x31);
-	assert_int_equal(f->vector_changes, 2);
-	assert_int_equal(f->entry.data, 0x31);
-	set(f, table(0, 12), 4, 1);
-	assert_int_equal(f->vector_changes, 3);
-	assert_true(f->masked);
-	set(f, table(0, 8), 4, 0x32);
-	assert_int_equal(f->vector_changes, 3);
-	set(f, table(0, 12), 4, 0);
-	assert_int_equal(f->vector_changes, 4);
-	set_msix_control(f, 0);
-	assert_int_equal(f->vector_changes, 5);
-	assert_true(f->masked);
-	tear_down(f);
-}
-
-static void test_table_access(void **state) {
-	(void)state;
-	struct fixture *f = set_up();
-	assert_int_equal(get(f, table(0, 12), 4), 1);
-	set(f, table(0, 0), 8, 0x11112222fee01000);
-	assert_true(get(f, table(0, 0), 8) == 0x11112222fee01000);
-	set(f, table(0, 12), 4, 0xfffffffe);
-	assert_int_equal(get(f, table(0, 12), 4), 0);
-	set(f, table(0, 8), 1, 0x41);
-	set(f, table(0, 8), 2, 0x4141);
-	set(f, table(0, 8) + 2, 4, 0x41414141);
-	assert_int_equal(get(f, table(0, 8), 4), 0);
-	set(f, table(QUEUES + 1, 8), 4, 0x41414141);
-	assert_int_equal(get(f, table(QUEUES + 1, 8), 4), 0);
-	set(f, VIRTIO_PCI_MSIX_PBA_OFFSET - 4, 4, 0x41414141);
-	assert_int_equal(get(f, VIRTIO_PCI_MSIX_PBA_OFFSET - 4, 4), 0);
-	tear_down(f);
-}
-
-static void test_msix_control_bits(void **state) {
-	(void)state;
-	struct fixture *f = set_up();
-	set_msix_control(f, 0xffff);
-	assert_int_equal(cfg(f, find_capability(f, 0x11, 0) + 2, 2), 0xc000 | QUEUES);
-	tear_down(f);
-}
-
-static void test_pending(void **state) {
-	(void)state;
-	struct fixture *f = set_up();
-	const unsigned pending = VIRTIO_PCI_MSIX_PBA_OFFSET;
-	uint64_t one = 1;
-	assert_int_equal(get(f, pending, 8), 0);
-	assert_int_equal(write(f->device.vector_fds[2], &one, sizeof(one)), sizeof(one));
-	assert_int_equal(get(f, pending, 4), 1 << 2);
-	assert_int_equal(get(f, pending, 8), 1 << 2); /* looking does not take it */
-	set(f, pending, 8, 0);
-	assert_int_equal(get(f, pending, 4), 1 << 2);
-	set_msix_control(f, 0x8000);
-	set(f, table(2, 12), 4, 0);
-	assert_int_equal(get(f, pending, 4), 0); /* unmasked: on its way */
-	assert_int_equal(get(f, pending + 4, 4), 0);
-	assert_int_equal(get(f, pending + 0xffc, 4), 0);
-	assert_int_equal(get(f, pending, 1), 0);
 	tear_down(f);
 }
 
@@ -868,11 +543,6 @@ int main(void) {
 		cmocka_unit_test(test_notify),
 		cmocka_unit_test(test_device_configuration),
 		cmocka_unit_test(test_any_access),
-		cmocka_unit_test(test_vectors_under_mask),
-		cmocka_unit_test(test_vector_changes),
-		cmocka_unit_test(test_table_access),
-		cmocka_unit_test(test_msix_control_bits),
-		cmocka_unit_test(test_pending),
 	};
 	return cmocka_run_group_tests_name("virtio_pci", tests, NULL, NULL);
 }
