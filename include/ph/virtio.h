@@ -39,10 +39,15 @@
 #define VIRTIO_QUEUES_MAX 18
 #define VIRTIO_VECTORS_MAX (VIRTIO_QUEUES_MAX + 1)
 #define VIRTIO_NO_VECTOR 0xffff
+#define VIRTIO_OWN_FDS_MAX 4
 
 struct virtio_device;
 
 struct virtio_device_ops {
+	/* Optional: called once in the worker that will serve the device, after the fork and before the
+	 * worker confines itself, for what needs the host's file system. A device that runs in the monitor
+	 * does without the call. 0 or -errno: the worker ends. */
+	int (*enter)(struct virtio_device *device);
 	/* The driver set DRIVER_OK: driver_features and the queues with size != 0 are valid. 0, or -errno:
 	 * NEEDS_RESET. */
 	int (*start)(struct virtio_device *device);
@@ -70,6 +75,8 @@ struct virtio_device {
 	unsigned config_size;
 	unsigned queue_count;
 	uint16_t queue_size[VIRTIO_QUEUES_MAX]; /* maximum the device offers */
+	int own_fds[VIRTIO_OWN_FDS_MAX];        /* beside its eventfds, what a worker must keep open for it */
+	unsigned own_fd_count;
 
 	/* set by virtio_device_init() */
 	struct virtqueue queues[VIRTIO_QUEUES_MAX];
