@@ -8,8 +8,24 @@
 
 #include "ph/virtio.h"
 
-#include <sys/types.h>
+#include <stdbool.h>
 
+/*
+ * How Linux should mount a share (beside trans=virtio,version=9p2000.L,msize=FILES_MSIZE):
+ *
+ * cache=loose for a tree that does not change for as long as the guest runs, or whose changes it may miss:
+ * the read-only root. Everything is cached, and nothing asked twice.
+ *
+ * cache=mmap for a tree shared with the host, read-write: a home. Names and attributes are asked for at each
+ * use, so the host's changes are seen at once; a file's pages are cached while the guest has it open, as on
+ * NFS, so what the host writes into such a file is seen after the next open, or when the guest takes a lock
+ * on it; writes go back at the close, a lock or an fsync. Shared writable mappings work, which cache=none
+ * refuses (SQLite's write-ahead log needs them).
+ *
+ * The files show their host owners. What the guest makes belongs to the caller of ph whoever made it, and
+ * giving files away fails with EPERM, so the default access=user is right for root, too. Set-id bits are
+ * refused: mount with nosuid,nodev where the guest has no use for those that are there.
+ */
 #define FILES_TAG_MAX 32
 #define FILES_MSIZE 512000
 

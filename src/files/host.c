@@ -1,0 +1,93 @@
+/*
+ * Names to descriptors (see host.h). Runs in the files worker, on its threads. The names are the
+ * guest's, checked to be single components; the tree is changed by others while it is walked, so
+ * nothing here looks at a name twice and trusts the answers to belong together.
+ */
+#include "files/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* For the rest of the process: the loop, queues, guest memory, roots. */
+#define DESCRIPTORS_RESERVED 96
+
+static atomic_bool openat2_missing;
+static atomic_int descriptor_count;
+static atomic_int descriptor_limit = 512;
+
+struct p9_identity p9_identity_of(const struct statx *stat) {
+	return (struct p9_identity){
+		.device = makedev(stat->stx_dev_major, stat->stx_dev_minor), .inode = stat->stx_ino};
+}
+
+int p9_host_stat(int fd, const char *name, struct statx *stat) {
+	int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (name[0] == '\0' ? AT_EMPTY_PATH : 0);
+	return statx(fd, name, flags, STATX_BASIC_STATS | STATX_BTIME, stat) < 0 ? -errno : 0;
+}
+
+int p9_host_open_child(int directory, const char *name) {
+	if (!atomic_load_explicit(&openat2_missing, memory_order_relaxed)) {
+		struct open_how how = {
+			.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+			.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+		};
+		int fd = (int)syscall(SYS_openat2, directory, name, &how, sizeof(how));
+		if (fd >= 0 || errno != ENOSYS) {
+			return fd >= 0 ? fd : -errno;
+		}
+		atomic_store_explicit(&openat2_missing, true, memory_order_relaxed);
+	}
+	/* A single component that is neither ".." nor followed cannot leave its directory either. */
+	int fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 ? fd : -errno;
+}
+
+int p9_host_open_proc(void) {
+	int fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 ? fd : -errno;
+}
+
+void p9_host_proc_name(int fd, char name[P9_PROC_NAME_SIZE]) {
+	snprintf(name, P9_PROC_NAME_SIZE, "%d", fd);
+}
+
+int p9_host_reopen(int proc, int fd, int flags) {
+	char name[P9_PROC_NAME_SIZE];
+	p9_host_proc_name(fd, name);
+	int opened = openat(proc, name, flags | O_CLOEXEC | O_NOCTTY);
+	return opened >= 0 ? opened : -errno;
+}
+
+void p9_host_raise_limit(void) {
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+		return;
+	}
+	if (limit.rlim_cur < limit.rlim_max) {
+		rlim_t old = limit.rlim_cur;
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+			limit.rlim_cur = old;
+		}
+	}
+	int usable = limit.rlim_cur > INT32_MAX ? INT32_MAX : (int)limit.rlim_cur;
+	usable = usable > 2 * DESCRIPTORS_RESERVED ? usable - DESCRIPTORS_RESERVED : usable / 2;
+	atomic_store(&descriptor_limit, usable);
+}
+
+void p9_host_count(int change) {
+	atomic_fetch_add_explicit(&descriptor_count, change, memory_order_relaxed);
+}
+
+bool p9_host_crowded(void) {
+	/* The last quarter is kept for open files, of this share and of others. */
+	int limit = atomic_load_explicit(&descriptor_limit, memory_order_relaxed);
+	return atomic_load_explicit(&descriptor_count, memory_order_relaxed) > limit - limit / 4;
+}

@@ -1,0 +1,299 @@
+/*
+ * Open files: Tlopen, Tlcreate, Tread, Twrite, Tfsync. Runs on the share's threads. Only regular
+ * files and directories are ever opened, and only after their type was seen on a descriptor that
+ * opening cannot change. Data go between the page cache and the guest's own pages.
+ */
+#include "files/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* 9P2000.L's open flags have numbers of their own, which are those of Linux on most machines. */
+#define P9_ACCMODE 03u
+#define P9_WRONLY 01u
+#define P9_RDWR 02u
+#define P9_EXCL 0200u
+#define P9_TRUNC 01000u
+#define P9_DSYNC 010000u
+#define P9_DIRECTORY 0200000u
+#define P9_SYNC 04000000u
+
+/*
+ * What of the guest's flags reaches the host. Not O_APPEND: Linux would then ignore the offset of each write,
+ * and a caching guest writes whole pages back. Not O_DIRECT: the guest's buffers are as they are.
+ */
+static int open_flags(uint32_t flags) {
+	int host = (flags & P9_ACCMODE) == P9_RDWR     ? O_RDWR
+		   : (flags & P9_ACCMODE) == P9_WRONLY ? O_WRONLY
+						       : O_RDONLY;
+	host |= (flags & P9_TRUNC) != 0 ? O_TRUNC : 0;
+	host |= (flags & P9_DSYNC) != 0 ? O_DSYNC : 0;
+	host |= (flags & P9_SYNC) != 0 ? O_SYNC : 0;
+	return host;
+}
+
+static bool writes(int flags) {
+	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
+}
+
+/* The kernel takes set-id bits away on a write, unless the writer is privileged, as root's ph is. */
+static void strip_set_id(int fd) {
+	struct stat stat;
+	if (fstat(fd, &stat) == 0 && (stat.st_mode & (S_ISUID | S_ISGID)) != 0) {
+		fchmod(fd, stat.st_mode & 01777);
+	}
+}
+
+static int open_node(struct p9_server *server, struct p9_node *node, int flags) {
+	if (node->type != S_IFREG && node->type != S_IFDIR) {
+		return node->type == S_IFLNK ? -ELOOP : -EACCES;
+	}
+	if (node->type == S_IFDIR && writes(flags)) {
+		return -EISDIR;
+	}
+	int path_fd = p9_node_pin(&server->tree, node);
+	if (path_fd < 0) {
+		return path_fd;
+	}
+	int fd = p9_host_reopen(server->proc_fd, path_fd, flags);
+	if ((fd == -EMFILE || fd == -ENFILE) && p9_tree_park(&server->tree, UINT32_MAX) > 0) {
+		fd = p9_host_reopen(server->proc_fd, path_fd, flags);
+	}
+	p9_node_unpin(&server->tree, node);
+	if (fd >= 0 && node->type == S_IFREG && writes(flags)) {
+		strip_set_id(fd);
+	}
+	return fd == -EMFILE ? -ENFILE : fd;
+}
+
+static int put_opened(struct p9_request *request, int fd) {
+	struct statx stat;
+	struct p9_qid qid;
+	int ret = p9_host_stat(fd, "", &stat);
+	if (ret == 0) {
+		ret = p9_qids_make(&request->server->qids, &stat, &qid);
+	}
+	if (ret == 0) {
+		p9_put_qid(&request->out, &qid);
+		p9_put_u32(&request->out, 0); /* iounit: whatever msize allows */
+	}
+	return ret;
+}
+
+static int open_fid(struct p9_request *request, struct p9_fid *fid, uint32_t flags) {
+	int host_flags = open_flags(flags);
+	if (request->server->config.read_only && writes(host_flags)) {
+		return -EROFS;
+	}
+	if ((flags & P9_DIRECTORY) != 0 && fid->node->type != S_IFDIR) {
+		return -ENOTDIR;
+	}
+	if (atomic_load(&fid->fd) >= 0 || fid->xattr != NULL) {
+		return -EBUSY;
+	}
+	int fd = open_node(request->server, fid->node, host_flags);
+	if (fd < 0) {
+		return fd;
+	}
+	int ret = p9_fid_set_open(fid, fd, host_flags);
+	return ret == 0 ? put_opened(request, fd) : ret;
+}
+
+int p9_op_lopen(struct p9_request *request) {
+	uint32_t number = p9_get_u32(&request->in), flags = p9_get_u32(&request->in);
+	int ret = p9_get_end(&request->in);
+	struct p9_fid *fid = ret == 0 ? p9_request_fid(request, number, &ret) : NULL;
+	if (fid != NULL) {
+		ret = open_fid(request, fid, flags);
+		p9_fid_put(request->server, fid);
+	}
+	return ret;
+}
+
+/* ---- Tlcreate ---- */
+
+/* A new file is made by an exclusive open, which cannot meet a file of another kind. */
+static int create_new(struct p9_server *server, struct p9_node *parent, int directory, const char *name,
+	int flags, mode_t mode, struct p9_node **node) {
+	int fd = openat(directory, name, flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode);
+	if (fd < 0) {
+		return errno == EMFILE ? -ENFILE : -errno;
+	}
+	struct statx stat;
+	int ret = p9_host_stat(fd, "", &stat);
+	int path_fd = ret == 0 ? p9_host_reopen(server->proc_fd, fd, O_PATH) : ret;
+	if (path_fd >= 0) {
+		*node = p9_tree_add(&server->tree, parent, name, &stat, path_fd);
+		ret = *node != NULL ? 0 : -ENOMEM;
+	} else {
+		ret = path_fd;
+	}
+	if (ret < 0) {
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+/* Somebody else's file of that name is opened as a walk and an open would. */
+static int create_or_open(struct p9_server *server, struct p9_node *parent, int directory, const char *name,
+	uint32_t flags, mode_t mode, struct p9_node **node) {
+	int host_flags = open_flags(flags);
+	int fd = create_new(server, parent, directory, name, host_flags & ~O_TRUNC, mode, node);
+	if (fd != -EEXIST || (flags & P9_EXCL) != 0) {
+		return fd;
+	}
+	struct statx stat;
+	int ret = p9_walk_child(server, parent, name, node, &stat);
+	if (ret < 0) {
+		return ret;
+	}
+	fd = (*node)->type == S_IFDIR ? -EISDIR : open_node(server, *node, host_flags);
+	if (fd < 0) {
+		p9_node_unref(&server->tree, *node);
+	}
+	return fd;
+}
+
+/* The fid of the directory becomes the file's. */
+static int become(struct p9_request *request, struct p9_fid *from, struct p9_node *node, int fd, int flags) {
+	struct p9_server *server = request->server;
+	struct p9_fid *fid = p9_fid_create(server, node);
+	if (fid == NULL) {
+		close(fd);
+		return -ENOMEM;
+	}
+	p9_fid_set_open(fid, fd, flags);
+	int ret = put_opened(request, fd);
+	if (ret == 0) {
+		ret = p9_fid_replace(server, from, fid);
+	}
+	p9_fid_put(server, fid);
+	return ret;
+}
+
+int p9_op_lcreate(struct p9_request *request) {
+	struct p9_server *server = request->server;
+	uint32_t number = p9_get_u32(&request->in);
+	const char *name = p9_get_name(&request->in);
+	uint32_t flags = p9_get_u32(&request->in), mode = p9_get_u32(&request->in);
+	p9_get_u32(&request->in); /* gid: the caller's, or the directory's */
+	int ret = p9_get_end(&request->in);
+	struct p9_fid *from = ret == 0 ? p9_request_fid(request, number, &ret) : NULL;
+	if (from == NULL) {
+		return ret;
+	}
+	if (atomic_load(&from->fd) >= 0 || from->xattr != NULL) {
+		p9_fid_put(server, from);
+		return -EBUSY;
+	}
+	int directory = p9_pin_directory(server, from, name);
+	ret = directory;
+	if (directory >= 0) {
+		struct p9_node *node;
+		int fd = create_or_open(server, from->node, directory, name, flags, mode & 01777, &node);
+		ret = fd < 0 ? fd : become(request, from, node, fd, open_flags(flags));
+		p9_node_unpin(&server->tree, from->node);
+	}
+	p9_fid_put(server, from);
+	return ret;
+}
+
+/* ---- Tread, Twrite, Tfsync ---- */
+
+static int read_file(struct p9_request *request, struct p9_fid *fid, uint64_t offset, uint32_t count) {
+	const struct p9_exchange *exchange = request->exchange;
+	int fd = atomic_load(&fid->fd);
+	if (fd < 0) {
+		return -EBADF;
+	}
+	if (fid->node->type == S_IFDIR) {
+		return -EISDIR;
+	}
+	if (offset > INT64_MAX) {
+		return -EINVAL;
+	}
+	struct iovec slice[P9_SEGMENTS_MAX];
+	unsigned slices = p9_segments_slice(exchange->out, exchange->out_count, P9_READ_DATA, count, slice);
+	ssize_t n = preadv(fd, slice, (int)slices, (off_t)offset);
+	if (n < 0) {
+		return -errno;
+	}
+	p9_put_u32(&request->out, (uint32_t)n);
+	request->direct = (uint32_t)n;
+	return 0;
+}
+
+int p9_op_read(struct p9_request *request) {
+	uint32_t number = p9_get_u32(&request->in);
+	uint64_t offset = p9_get_u64(&request->in);
+	uint32_t count = p9_get_u32(&request->in);
+	int ret = p9_get_end(&request->in);
+	struct p9_fid *fid = ret == 0 ? p9_request_fid(request, number, &ret) : NULL;
+	if (fid == NULL) {
+		return ret;
+	}
+	if (count > request->msize - P9_READ_DATA) {
+		count = request->msize - P9_READ_DATA;
+	}
+	ret = fid->xattr != NULL ? p9_xattr_read(request, fid, offset, count)
+				 : read_file(request, fid, offset, count);
+	p9_fid_put(request->server, fid);
+	return ret;
+}
+
+static int write_file(struct p9_request *request, struct p9_fid *fid, uint64_t offset, uint32_t count) {
+	const struct p9_exchange *exchange = request->exchange;
+	int fd = atomic_load(&fid->fd);
+	if (fd < 0) {
+		return -EBADF;
+	}
+	if (offset > INT64_MAX) {
+		return -EINVAL;
+	}
+	struct iovec slice[P9_SEGMENTS_MAX];
+	unsigned slices = p9_segments_slice(exchange->in, exchange->in_count, P9_WRITE_DATA, count, slice);
+	ssize_t n = pwritev(fd, slice, (int)slices, (off_t)offset);
+	if (n < 0) {
+		return -errno;
+	}
+	p9_put_u32(&request->out, (uint32_t)n);
+	return 0;
+}
+
+int p9_op_write(struct p9_request *request) {
+	uint32_t number = p9_get_u32(&request->in);
+	uint64_t offset = p9_get_u64(&request->in);
+	uint32_t count = p9_get_u32(&request->in);
+	int ret = p9_get_end(&request->in);
+	if (ret == 0 && count != request->size - P9_WRITE_DATA) {
+		ret = -EINVAL;
+	}
+	struct p9_fid *fid = ret == 0 ? p9_request_fid(request, number, &ret) : NULL;
+	if (fid == NULL) {
+		return ret;
+	}
+	ret = fid->xattr != NULL ? p9_xattr_write(request, fid, offset, count)
+				 : write_file(request, fid, offset, count);
+	p9_fid_put(request->server, fid);
+	return ret;
+}
+
+int p9_op_fsync(struct p9_request *request) {
+	uint32_t number = p9_get_u32(&request->in), data_only = p9_get_u32(&request->in);
+	int ret = p9_get_end(&request->in);
+	struct p9_fid *fid = ret == 0 ? p9_request_fid(request, number, &ret) : NULL;
+	if (fid == NULL) {
+		return ret;
+	}
+	int fd = atomic_load(&fid->fd);
+	if (fd < 0) {
+		ret = -EBADF;
+	} else {
+		ret = (data_only != 0 ? fdatasync(fd) : fsync(fd)) < 0 ? -errno : 0;
+	}
+	p9_fid_put(request->server, fid);
+	return ret;
+}

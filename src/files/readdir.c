@@ -1,0 +1,138 @@
+/*
+ * Treaddir. Runs on the share's threads. Offsets are the host's own directory cookies, so that
+ * nothing is remembered between requests and a listing stays stable while entries come and go; a
+ * wrong one is the guest's own confusion. Entries are copied to the guest in chunks.
+ */
+#include "files/server.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define ENTRY_HEAD (P9_QID_SIZE + 8 + 1 + 2)
+
+struct host_entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t size;
+	uint8_t type;
+	char name[];
+};
+
+struct listing {
+	struct p9_request *request;
+	struct p9_fid *fid;
+	int fd;
+	uint32_t count, done; /* bytes of entries that fit in the reply, and that are in it */
+	bool full;
+};
+
+static bool is_hidden(const struct listing *listing, const struct host_entry *entry) {
+	const struct p9_hide *hide = &listing->request->server->hide;
+	struct p9_identity directory = listing->fid->node->identity;
+	if (hide->count == 0) {
+		return false;
+	}
+	return p9_hide_has_name(hide, directory, entry->name) ||
+	       p9_hide_has(hide, (struct p9_identity){.device = directory.device, .inode = entry->inode});
+}
+
+/* The number of an entry, without looking at it. Above the root the guest must not see even a number. */
+static struct p9_qid entry_qid(const struct listing *listing, const struct host_entry *entry) {
+	struct p9_server *server = listing->request->server;
+	struct p9_identity identity = listing->fid->node->identity;
+	struct p9_qid qid = {.type = entry->type == DT_DIR   ? P9_QID_DIR
+				     : entry->type == DT_LNK ? P9_QID_SYMLINK
+							     : P9_QID_FILE};
+	if (listing->fid->node != server->tree.root || strcmp(entry->name, "..") != 0) {
+		identity.inode = entry->inode;
+	}
+	p9_qids_path(&server->qids, identity, &qid.path);
+	return qid;
+}
+
+/* Pack entries of one chunk into the reply; stops where the room ends. */
+static void pack(struct listing *listing, const uint8_t *entries, size_t size) {
+	struct p9_scratch *scratch = listing->request->scratch;
+	struct p9_writer out = {.data = scratch->packed, .size = sizeof(scratch->packed)};
+	for (size_t at = 0; at < size;) {
+		const struct host_entry *entry = (const struct host_entry *)(const void *)(entries + at);
+		at += entry->size;
+		if (is_hidden(listing, entry)) {
+			continue;
+		}
+		size_t len = strlen(entry->name);
+		if (ENTRY_HEAD + len > listing->count - listing->done - out.len) {
+			listing->full = true;
+			break;
+		}
+		struct p9_qid qid = entry_qid(listing, entry);
+		p9_put_qid(&out, &qid);
+		p9_put_u64(&out, (uint64_t)entry->offset);
+		p9_put_u8(&out, entry->type);
+		p9_put_string(&out, entry->name, len);
+	}
+	p9_exchange_write(
+		listing->request->exchange, P9_READ_DATA + (uint64_t)listing->done, out.data, out.len);
+	listing->done += (uint32_t)out.len;
+}
+
+static int list(struct listing *listing, uint64_t offset) {
+	struct p9_scratch *scratch = listing->request->scratch;
+	if (lseek(listing->fd, (off_t)offset, SEEK_SET) < 0) {
+		return -errno;
+	}
+	while (!listing->full) {
+		/* Never more entries than may fit: those left over are read again for the next request. */
+		size_t room = listing->count - listing->done;
+		size_t want = room < sizeof(scratch->entries) ? room : sizeof(scratch->entries);
+		long n = want < 64 && listing->done > 0
+				 ? 0
+				 : syscall(SYS_getdents64, listing->fd, scratch->entries,
+					   want < 512 ? (size_t)512 : want);
+		if (n < 0) {
+			return listing->done > 0 ? 0 : -errno;
+		}
+		if (n == 0) {
+			return 0;
+		}
+		pack(listing, scratch->entries, (size_t)n);
+	}
+	return listing->done > 0 ? 0 : -EINVAL; /* not even one entry has room */
+}
+
+static int readdir_fid(struct p9_request *request, struct p9_fid *fid, uint64_t offset, uint32_t count) {
+	struct listing listing = {
+		.request = request, .fid = fid, .fd = atomic_load(&fid->fd), .count = count};
+	if (listing.fd < 0) {
+		return -EBADF;
+	}
+	if (fid->node->type != S_IFDIR) {
+		return -ENOTDIR;
+	}
+	pthread_mutex_lock(&fid->reading);
+	int ret = list(&listing, offset);
+	pthread_mutex_unlock(&fid->reading);
+	p9_put_u32(&request->out, listing.done);
+	request->direct = listing.done;
+	return ret;
+}
+
+int p9_op_readdir(struct p9_request *request) {
+	uint32_t number = p9_get_u32(&request->in);
+	uint64_t offset = p9_get_u64(&request->in);
+	uint32_t count = p9_get_u32(&request->in);
+	int ret = p9_get_end(&request->in);
+	struct p9_fid *fid = ret == 0 ? p9_request_fid(request, number, &ret) : NULL;
+	if (fid == NULL) {
+		return ret;
+	}
+	if (count > request->msize - P9_READ_DATA) {
+		count = request->msize - P9_READ_DATA;
+	}
+	ret = readdir_fid(request, fid, offset, count);
+	p9_fid_put(request->server, fid);
+	return ret;
+}
