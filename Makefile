@@ -13,6 +13,11 @@
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .SUFFIXES:
+# Each step is told in a word; V=1 shows the commands.
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@)
+ifndef V
+.SILENT:
+endif
 
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -45,24 +50,28 @@ kernel: $(KERNEL)
 include $(wildcard kernel-config/kernel.mk)
 
 $(BUILD)/%.o: %.c
-	@mkdir -p $(@D)
+	$(call say,CC)
+	mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -D_FORTIFY_SOURCE=3 -MMD -MP -c -o $@ $<
 
 # The kernel and the guest's init inside ph (the tests do without).
 EMBED = -DEMBED_KERNEL='"$(abspath $(KERNEL))"' -DEMBED_INIT='"$(abspath $(BUILD)/init)"'
 $(BUILD)/src/monitor/x86/embed.o: src/monitor/x86/embed.S $(KERNEL) $(BUILD)/init
-	@mkdir -p $(@D)
+	$(call say,EMBED)
+	mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(EMBED) -c -o $@ $<
 
 $(BUILD)/ph: $(OBJECTS)
+	$(call say,LINK)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/ph.1: docs/ph.1.scd
-	@mkdir -p $(@D)
+	$(call say,MAN)
+	mkdir -p $(@D)
 	SOURCE_DATE_EPOCH=0 scdoc <$< >$@
 
 run: deps
-	@$(MAKE) --no-print-directory -j$(JOBS) ph
+	$(MAKE) --no-print-directory -j$(JOBS) ph
 	$(BUILD)/ph $(ARGS)
 
 install: all
@@ -77,10 +86,12 @@ INIT_SOURCES = $(wildcard src/guest/init/*.c) src/base/record.c
 INIT_OBJECTS = $(INIT_SOURCES:%.c=$(BUILD)/guest/%.o)
 
 $(BUILD)/guest/%.o: %.c
-	@mkdir -p $(@D)
+	$(call say,CC)
+	mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=gnu11 -Os -g0 $(WARNINGS) -fno-pie -ffunction-sections -fdata-sections -MMD -MP -c -o $@ $<
 
 $(BUILD)/init: $(INIT_OBJECTS)
+	$(call say,LINK)
 	$(CC) -static -no-pie -s -Wl,--gc-sections -o $@ $^
 
 # ---- the packages: what the parts list beside what is listed here ----
@@ -91,7 +102,7 @@ PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \
 
 .PHONY: deps
 deps:
-	@present=$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' $(PACKAGES) 2>/dev/null | sed -n 's/^installed //p'); \
+	present=$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' $(PACKAGES) 2>/dev/null | sed -n 's/^installed //p'); \
 	missing=$$(printf '%s\n' $(PACKAGES) | grep -vxF "$$present" || true); \
 	[ -n "$$missing" ] || exit 0; \
 	echo "Debian packages to install:" $$missing; \
@@ -106,20 +117,23 @@ UNIT_HELPERS = $(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c))
 SAN_OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/san/%.o) $(UNIT_HELPERS:%.c=$(BUILD)/san/%.o)
 
 $(BUILD)/san/%.o: %.c
-	@mkdir -p $(@D)
+	$(call say,CC)
+	mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Itests/unit -std=gnu11 -O1 -g -pthread $(WARNINGS) $(SANITIZE) -MMD -MP -c -o $@ $<
 
 $(BUILD)/san/libph.a: $(SAN_OBJECTS)
-	@rm -f $@
+	$(call say,AR)
+	rm -f $@
 	ar rcsD $@ $^
 
 $(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/san/libph.a
-	@mkdir -p $(@D)
+	$(call say,LINK)
+	mkdir -p $(@D)
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(SAN_LDLIBS) -lcmocka
 
 .PHONY: unit
 unit: $(UNIT_TESTS)
-	@for t in $(UNIT_TESTS); do $$t || exit 1; done
+	for t in $(UNIT_TESTS); do $$t || exit 1; done
 
 # ---- fuzzing; finds go to build/fuzz/corpus, those worth keeping to tests/fuzz/corpus ----
 FUZZ_TARGETS = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -128,20 +142,23 @@ FUZZ_HELPERS = $(filter-out tests/fuzz/fuzz_%.c,$(wildcard tests/fuzz/*.c)) $(UN
 FUZZ_OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/fuzz/%.o) $(FUZZ_HELPERS:%.c=$(BUILD)/fuzz/%.o)
 
 $(BUILD)/fuzz/%.o: %.c
-	@mkdir -p $(@D)
+	$(call say,CC)
+	mkdir -p $(@D)
 	$(FUZZ_CC) $(CPPFLAGS) -Itests/unit -std=gnu11 -O1 -g -pthread -Wall $(FUZZ_SANITIZE) -MMD -MP -c -o $@ $<
 
 $(BUILD)/fuzz/libph.a: $(FUZZ_OBJECTS)
-	@rm -f $@
+	$(call say,AR)
+	rm -f $@
 	ar rcsD $@ $^
 
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libph.a
+	$(call say,LINK)
 	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(SAN_LDLIBS)
 
 .PHONY: fuzz fuzz-targets
 fuzz-targets: $(FUZZ_TARGETS)
 fuzz: $(FUZZ_TARGETS)
-	@for t in $(FUZZ_TARGETS); do \
+	for t in $(FUZZ_TARGETS); do \
 		name=$${t##*/fuzz_}; new=$(BUILD)/fuzz/corpus/$$name; kept=tests/fuzz/corpus/$$name; \
 		[ -d $$kept ] || kept=; mkdir -p $$new; echo "== $$name"; \
 		$$t -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/ $$new $$kept || exit 1; \
@@ -152,19 +169,19 @@ fuzz: $(FUZZ_TARGETS)
 tests: all $(UNIT_TESTS) $(FUZZ_TARGETS)
 
 check: deps
-	@$(MAKE) --no-print-directory -j$(JOBS) tests
-	@BUILD=$(BUILD) tests/run
+	$(MAKE) --no-print-directory -j$(JOBS) tests
+	BUILD=$(BUILD) tests/run
 
 check-long: deps
-	@$(MAKE) --no-print-directory -j$(JOBS) tests
-	@BUILD=$(BUILD) tests/run --long
+	$(MAKE) --no-print-directory -j$(JOBS) tests
+	BUILD=$(BUILD) tests/run --long
 
 bench: deps
-	@$(MAKE) --no-print-directory -j$(JOBS) all
-	@BUILD=$(BUILD) tests/bench/run
+	$(MAKE) --no-print-directory -j$(JOBS) all
+	BUILD=$(BUILD) tests/bench/run
 
 lint:
-	@BUILD=$(BUILD) tests/run lint
+	BUILD=$(BUILD) tests/run lint
 
 # Kept between runs: an object of a pattern rule would be deleted as intermediate.
 .SECONDARY:
