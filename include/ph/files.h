@@ -40,8 +40,5 @@ struct files_share {
 /* The share is copied (its root_fd duplicated). */
 int files_create(struct virtio_device **device, const struct files_share *share);
 void files_destroy(struct virtio_device *device);
-/* The one descriptor, beside its eventfds, that the device has open before it starts: its worker must keep
- * it. */
-int files_root_fd(const struct virtio_device *device);
 
 #endif

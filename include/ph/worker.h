@@ -15,12 +15,11 @@ struct worker {
 };
 
 /*
- * Fork the worker; in it, only the devices, guest RAM and stderr stay open. keep_fds (ending with -1) names
- * the other descriptors that its devices use. The child never returns. Must be called while the process has
- * one thread. 0 or -errno.
+ * Fork the worker; in it, only what the devices have (own_fds among it), guest RAM and stderr stay open. The
+ * child never returns. Must be called while the process has one thread. 0 or -errno.
  */
 int worker_start(struct worker *worker, const char *name, const struct guest_memory *memory,
-	struct virtio_device *const *devices, unsigned count, const int *keep_fds);
+	struct virtio_device *const *devices, unsigned count);
 /* Close the socket, which ends the worker, and reap it; killed after a grace time. Accepts a zeroed worker.
  */
 void worker_stop(struct worker *worker);

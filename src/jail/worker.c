@@ -20,7 +20,7 @@
 
 #define GRACE_MS 2000
 /* A device's eventfds, and what a worker keeps beside them. */
-#define KEEP_MAX (VIRTIO_HOST_DEVICES_MAX * (VIRTIO_QUEUES_MAX + VIRTIO_VECTORS_MAX) + 64)
+#define KEEP_MAX (VIRTIO_HOST_DEVICES_MAX * (VIRTIO_QUEUES_MAX + VIRTIO_VECTORS_MAX + VIRTIO_OWN_FDS_MAX) + 8)
 
 struct keep_list {
 	int fds[KEEP_MAX];
@@ -65,20 +65,23 @@ static int keep_devices(struct keep_list *list, const struct virtio_host *host) 
 		for (unsigned v = 0; v <= device->queue_count && ret == 0; v++) {
 			ret = keep(list, device->vector_fds[v]);
 		}
+		for (unsigned f = 0; f < device->own_fd_count && ret == 0; f++) {
+			ret = keep(list, device->own_fds[f]);
+		}
+		for (unsigned f = 0; f < device->own_fd_count && ret == 0; f++) {
+			ret = keep(list, device->own_fds[f]);
+		}
 	}
 	return ret;
 }
 
-static int keep_only(const struct virtio_host *host, int socket, const int *keep_fds) {
+static int keep_only(const struct virtio_host *host, int socket) {
 	static struct keep_list list; /* too big for a stack; the child has one thread */
 	int ret = keep(&list, STDERR_FILENO);
 	ret = ret < 0 ? ret : keep(&list, STDIN_FILENO);
 	ret = ret < 0 ? ret : keep(&list, STDOUT_FILENO);
 	ret = ret < 0 ? ret : keep(&list, socket);
 	ret = ret < 0 ? ret : keep(&list, host->memory->fd);
-	for (; ret == 0 && keep_fds != NULL && *keep_fds >= 0; keep_fds++) {
-		ret = keep(&list, *keep_fds);
-	}
 	if (ret == 0) {
 		ret = keep_devices(&list, host);
 	}
@@ -114,15 +117,27 @@ static int enclose(const char *name, pid_t parent) {
 	return getppid() == parent ? drop_streams() : -ESRCH;
 }
 
+static int enter_devices(const struct virtio_host *host) {
+	int ret = 0;
+	for (unsigned i = 0; i < host->device_count && ret == 0; i++) {
+		struct virtio_device *device = host->devices[i];
+		ret = device->ops->enter != NULL ? device->ops->enter(device) : 0;
+	}
+	return ret;
+}
+
 static void hung_up(struct virtio_host *host) {
 	loop_stop(host->loop, 0);
 }
 
-static int serve(struct virtio_host *host, const char *name, int socket, pid_t parent, const int *keep_fds) {
+static int serve(struct virtio_host *host, const char *name, int socket, pid_t parent) {
 	struct loop loop;
 	int ret = enclose(name, parent);
 	if (ret == 0) {
-		ret = keep_only(host, socket, keep_fds);
+		ret = keep_only(host, socket);
+	}
+	if (ret == 0) {
+		ret = enter_devices(host);
 	}
 	if (ret == 0) {
 		ret = loop_init(&loop);
@@ -146,7 +161,7 @@ static void fill_host(struct virtio_host *host, const struct guest_memory *memor
 }
 
 int worker_start(struct worker *worker, const char *name, const struct guest_memory *memory,
-	struct virtio_device *const *devices, unsigned count, const int *keep_fds) {
+	struct virtio_device *const *devices, unsigned count) {
 	int host_end, client_end;
 	if (count > VIRTIO_HOST_DEVICES_MAX) {
 		return -E2BIG;
@@ -160,7 +175,7 @@ int worker_start(struct worker *worker, const char *name, const struct guest_mem
 	if (pid == 0) {
 		struct virtio_host host;
 		fill_host(&host, memory, devices, count);
-		_exit(serve(&host, name, host_end, parent, keep_fds) < 0 ? 1 : 0);
+		_exit(serve(&host, name, host_end, parent) < 0 ? 1 : 0);
 	}
 	ret = -errno;
 	fd_close(&host_end);

@@ -36,12 +36,7 @@ int devices_start_workers(struct devices *devices, const struct plan *plan, cons
 	if (ret < 0 || devices->share_count == 0 || !plan->sandbox) {
 		return ret;
 	}
-	int keep_fds[PLAN_SHARES_MAX + 1];
-	for (unsigned i = 0; i < devices->share_count; i++) {
-		keep_fds[i] = files_root_fd(devices->shares[i]);
-	}
-	keep_fds[devices->share_count] = -1;
-	ret = worker_start(&devices->files, "files", memory, devices->shares, devices->share_count, keep_fds);
+	ret = worker_start(&devices->files, "files", memory, devices->shares, devices->share_count);
 	return ret < 0 ? error_set(error, ret, "cannot start the file server: %s", strerror(-ret)) : 0;
 }
 

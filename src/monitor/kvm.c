@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 
 #define KVM_DEVICE "/dev/kvm"
+#define PAGE 4096u
 /* Three pages outside RAM that KVM asks for on Intel hosts, for real-mode emulation. */
 #define TSS_ADDRESS 0xfffbd000UL
 
@@ -102,6 +103,10 @@ static int create(struct kvm *kvm, const struct guest_memory *memory) {
 		return -errno;
 	}
 	kvm->run_size = (size_t)size;
+	if (ioctl(kvm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_PIO) > 0) {
+		int pages = ioctl(kvm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_MMIO);
+		kvm->ring_offset = pages > 0 ? (unsigned)pages * PAGE : 0;
+	}
 	return 0;
 }
 

@@ -26,6 +26,10 @@ struct pci_bus {
 		lock; /* all below; the loop thread never takes it: it answers what lock holders ask */
 	int vm_fd;
 	struct irq_router irqs;
+	/* Writes of the configuration address, which KVM collects without leaving for user space; NULL: it
+	 * cannot. */
+	struct kvm_coalesced_mmio_ring *writes;
+	uint32_t writes_max; /* entries */
 	uint32_t config_address;
 	struct pci_function *functions[PCI_FUNCTIONS_MAX];
 	unsigned count;
@@ -35,6 +39,8 @@ struct pci_bus {
 /* Accepts an uninitialised bus. 0 or -errno. */
 int pci_init(struct pci_bus *bus, int vm_fd);
 void pci_finish(struct pci_bus *bus);
+/* Use KVM's ring of collected writes. 0 or -errno. */
+int pci_collect_writes(struct pci_bus *bus, struct kvm_coalesced_mmio_ring *ring, uint32_t entries);
 /* Add a device, before the guest starts. 0 or -errno. */
 int pci_add(struct pci_bus *bus, struct virtio_device *device, struct virtio_host_client *host,
 	unsigned host_index);

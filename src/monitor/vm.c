@@ -54,6 +54,18 @@ static int create_devices(struct vm *vm, struct error *error) {
 	return ret < 0 ? error_set(error, ret, "cannot set up the VM's devices: %s", strerror(-ret)) : 0;
 }
 
+/* The ring lies behind the first vCPU's shared page, one page long. */
+static int collect_writes(struct machine *machine) {
+	unsigned offset = machine->kvm.ring_offset;
+	if (offset == 0 || offset >= machine->kvm.run_size) {
+		return 0;
+	}
+	struct kvm_coalesced_mmio_ring *ring =
+		(struct kvm_coalesced_mmio_ring *)(void *)((uint8_t *)machine->vcpus[0].run + offset);
+	uint32_t entries = (4096 - sizeof(*ring)) / sizeof(ring->coalesced_mmio[0]);
+	return pci_collect_writes(&machine->pci, ring, entries);
+}
+
 /* Memory slots, interrupt controller, vCPUs, eventfds: in this order (see kvm_init()). */
 static int create_machine(struct vm *vm, struct error *error) {
 	struct machine *machine = &vm->machine;
@@ -69,6 +81,9 @@ static int create_machine(struct vm *vm, struct error *error) {
 	}
 	machine->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ret = machine->end_fd < 0 ? -errno : pci_init(&machine->pci, machine->kvm.vm_fd);
+	if (ret == 0) {
+		ret = collect_writes(machine);
+	}
 	return ret < 0 ? error_set(error, ret, "cannot create the VM: %s", strerror(-ret)) : 0;
 }
 
