@@ -14,6 +14,7 @@
 #include "block/request.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,13 +139,27 @@ static void test_queues_read_write(void **state) {
 	run_riders(BLOCK_READ_WRITE);
 }
 
-/* Two threads that write every other sector: no bit of a shared word may get lost. */
-static void *write_every_other(void *arg) {
-	struct block_overlay **half = arg;
+/* Two threads that write every other sector, in step: no bit of a word they share may get lost. */
+struct weaver {
+	struct block_overlay *overlay;
+	uint64_t first;
+	atomic_uint *step;
+};
+
+#define WOVEN 32768u
+
+static void *weave(void *arg) {
+	struct weaver *weaver = arg;
 	static uint8_t data[512];
 	struct iovec iov = {data, sizeof(data)};
-	for (uint64_t sector = half[1] != NULL; sector < 131072; sector += 2) {
-		block_overlay_write(half[0], &iov, 1, sector * 512, 512);
+	for (unsigned i = 0; i < WOVEN / 2; i++) {
+		atomic_fetch_add(weaver->step, 1);
+		for (unsigned spins = 1; atomic_load(weaver->step) < 2 * (i + 1); spins++) {
+			if (spins % 4096 == 0) {
+				sched_yield();
+			}
+		}
+		block_overlay_write(weaver->overlay, &iov, 1, (weaver->first + 2 * i) * 512, 512);
 	}
 	return NULL;
 }
@@ -152,17 +167,18 @@ static void *write_every_other(void *arg) {
 static void test_overlay_bits(void **state) {
 	(void)state;
 	struct block_overlay overlay;
-	struct block_overlay *halves[2][2] = {{&overlay, NULL}, {&overlay, &overlay}};
+	atomic_uint step = 0;
+	struct weaver weavers[2] = {{&overlay, 0, &step}, {&overlay, 1, &step}};
 	pthread_t threads[2];
 	bool written;
-	assert_int_equal(block_overlay_init(&overlay, 131072 * 512, 0), 0);
+	assert_int_equal(block_overlay_init(&overlay, WOVEN * 512, 0), 0);
 	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(pthread_create(&threads[i], NULL, write_every_other, halves[i]), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, weave, &weavers[i]), 0);
 	}
 	for (unsigned i = 0; i < 2; i++) {
 		pthread_join(threads[i], NULL);
 	}
-	assert_int_equal(block_overlay_run(&overlay, 0, 131072, &written), 131072);
+	assert_int_equal(block_overlay_run(&overlay, 0, WOVEN, &written), WOVEN);
 	assert_true(written);
 	block_overlay_finish(&overlay);
 }
