@@ -7,6 +7,7 @@
 
 #include "guest/init/report.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 #include <signal.h>
@@ -203,6 +204,8 @@ static void serve_children(struct agent *agent) {
 }
 
 void agent_shutdown(struct agent *agent) {
+	/* As any other process this would end the whole system. */
+	assert(getpid() == 1);
 	if (agent->kill_at != 0) {
 		return;
 	}
