@@ -21,8 +21,9 @@ struct control_ops {
 	void (*ready)(void *owner);                             /* the guest's init is up */
 	void (*log)(void *owner, bool error, const char *text); /* what init has to say */
 	void (*timing)(void *owner, const char *step, uint64_t ns);
-	void (*exited)(void *owner, uint32_t session,
-		int status);                             /* a session ended and its output was written out */
+	/* A session ended and its output was written out. A command's success is 125 when output was lost
+	 * because it could not be written (log has said why). */
+	void (*exited)(void *owner, uint32_t session, int status);
 	void (*bye)(void *owner);                        /* the guest is synced and unmounted */
 	void (*failed)(void *owner, const char *reason); /* the guest broke the protocol */
 };

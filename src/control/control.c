@@ -18,6 +18,7 @@
 
 #define BUFFER_SIZE (sizeof(struct guest_frame) + GUEST_FRAME_MAX)
 #define TEXT_MAX 1024
+#define STATUS_LOST 125
 
 struct control {
 	struct loop *loop;
@@ -85,7 +86,8 @@ void control_settle(struct session *session) {
 	}
 	*link = session->next;
 	uint32_t id = session->id;
-	int status = session->status;
+	/* The command may have ended well before it could meet the error: success would be a lie. */
+	int status = session->status == 0 && session->lost ? STATUS_LOST : session->status;
 	session_finish(session);
 	free(session);
 	control->ops->exited(control->owner, id, status);

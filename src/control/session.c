@@ -57,6 +57,7 @@ static void output_failed(struct session_output *output, int error) {
 	if (error != -EPIPE && error != -ECONNRESET && !(session->tty && error == -EIO)) {
 		control_report(session->control,
 			output == &session->outputs[0] ? "standard output" : "standard error", error);
+		session->lost = true;
 	}
 	if (session->tty) {
 		session_hangup(session);

@@ -24,6 +24,7 @@ struct session {
 	bool tty;
 	bool exited; /* EXIT has come; gone once the output is written out */
 	int status;
+	bool lost; /* output could not be written, for another reason than that nobody reads it */
 
 	struct stream in;
 	bool in_ready;                    /* a read may bring something */

@@ -483,6 +483,9 @@ static void test_disk_full(void **state) {
 	expect_u32(f, GUEST_FRAME_CLOSE, 1, GUEST_FRAME_STDOUT);
 	assert_string_equal(f->log, "standard output: No space left on device");
 	assert_true(f->log_is_error);
+	guest_send_u32(f, GUEST_FRAME_EXIT, 1, 0);
+	assert_int_equal(f->exited, 1);
+	assert_int_equal(f->status, 125);
 	close(full);
 }
 
