@@ -9,7 +9,6 @@
 #include "plan/strings.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,21 +47,20 @@ static void pass_on(struct strings *list) {
 	}
 }
 
+/* Of root in the VM only the VM knows where its home is and which shell it has: init fills that in. */
 static void set_identity(struct strings *list, const struct plan *plan) {
 	const struct plan_user *user = &plan->user;
-	bool other = plan->as_root && user->uid != 0;
-	bool self = plan->root == PLAN_ROOT_SELF;
-	const struct passwd *root = other && self ? getpwuid(0) : NULL;
-	const char *shell = other ? (root != NULL ? root->pw_shell : "/bin/sh") : user->shell;
-	const char *path = self && !other ? getenv("PATH") : NULL;
-	set_name(list, "USER", other ? "root" : user->name);
-	set_name(list, "LOGNAME", other ? "root" : user->name);
-	set_name(list, "HOME", other ? "/root" : user->home);
-	set_name(list, "SHELL", shell);
-	set_name(list, "PATH", path != NULL ? path : other || user->uid == 0 ? path_root : path_user);
-	if (!other) {
-		strings_add_format(list, "XDG_RUNTIME_DIR=/run/user/%u", user->uid);
+	if (plan->as_root && user->uid != 0) {
+		set_name(list, "PATH", path_root);
+		return;
 	}
+	const char *path = plan->root == PLAN_ROOT_SELF ? getenv("PATH") : NULL;
+	set_name(list, "USER", user->name);
+	set_name(list, "LOGNAME", user->name);
+	set_name(list, "HOME", user->home);
+	set_name(list, "SHELL", user->shell);
+	set_name(list, "PATH", path != NULL ? path : user->uid == 0 ? path_root : path_user);
+	strings_add_format(list, "XDG_RUNTIME_DIR=/run/user/%u", user->uid);
 }
 
 static int resolve_variables(struct plan *plan, const struct plan_request *request, struct error *error) {

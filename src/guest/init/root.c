@@ -98,6 +98,14 @@ static void name_host(const char *hostname) {
 	write_file(UPPER "/etc/hostname", text);
 }
 
+/* A root that shows the host's files hides its administrator's home; the guest's root needs one. */
+static void make_root_home(void) {
+	struct stat st;
+	if (lstat(LOWER "/root", &st) < 0 && mkdir(UPPER "/root", 0700) < 0) {
+		report_problem("cannot make /root: %s", strerror(errno));
+	}
+}
+
 /* The root is mounted on LOWER: put a tmpfs over it. */
 static int mount_overlay(const struct config *config) {
 	static const char *const folders[] = {UPPER, WORK};
@@ -112,6 +120,7 @@ static int mount_overlay(const struct config *config) {
 		return result;
 	}
 	name_host(config->hostname);
+	make_root_home();
 	if (mount("overlay", NEW_ROOT, "overlay", 0,
 		    "lowerdir=" LOWER ",upperdir=" UPPER ",workdir=" WORK ",redirect_dir=on") < 0) {
 		report_error("cannot mount the overlay over the root: %s", strerror(errno));
