@@ -84,6 +84,9 @@ static int put_opened(struct p9_request *request, int fd) {
 
 static int open_fid(struct p9_request *request, struct p9_fid *fid, uint32_t flags) {
 	int host_flags = open_flags(flags);
+	if ((flags & P9_ACCMODE) == P9_ACCMODE) {
+		return -EINVAL;
+	}
 	if (request->server->config.read_only && writes(host_flags)) {
 		return -EROFS;
 	}
@@ -181,6 +184,9 @@ int p9_op_lcreate(struct p9_request *request) {
 	uint32_t flags = p9_get_u32(&request->in), mode = p9_get_u32(&request->in);
 	p9_get_u32(&request->in); /* gid: the caller's, or the directory's */
 	int ret = p9_get_end(&request->in);
+	if (ret == 0 && (flags & P9_ACCMODE) == P9_ACCMODE) {
+		ret = -EINVAL;
+	}
 	struct p9_fid *from = ret == 0 ? p9_request_fid(request, number, &ret) : NULL;
 	if (from == NULL) {
 		return ret;

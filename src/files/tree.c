@@ -207,7 +207,8 @@ static int open_same(int directory, const char *name, const struct p9_node *node
 	struct statx stat;
 	int fd = p9_host_open_child(directory, name);
 	if (fd < 0) {
-		return fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM ? fd : -ESTALE;
+		bool exhausted = fd == -EMFILE || fd == -ENFILE;
+		return exhausted ? -ENFILE : fd == -ENOMEM ? fd : -ESTALE;
 	}
 	int ret = p9_host_stat(fd, "", &stat);
 	if (ret == 0 && p9_identity_equal(p9_identity_of(&stat), node->identity) &&

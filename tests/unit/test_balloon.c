@@ -147,10 +147,11 @@ static void test_region_offset(void **state) {
 static void test_readable_is_not_reported(void **state) {
 	(void)state;
 	struct fixture *f = set_up(REPORTING);
-	struct driver_buffer buffer = range(f, 0, PAGE);
-	buffer.write = false;
-	send(f, 4, &buffer, 1);
+	struct driver_buffer buffers[] = {range(f, 0, PAGE), range(f, PAGE, PAGE)};
+	buffers[0].write = false;
+	send(f, 4, buffers, 2);
 	assert_int_equal(byte(f, 0), 0xaa);
+	assert_int_equal(byte(f, PAGE), 0);
 	tear_down(f);
 }
 

@@ -120,6 +120,14 @@ static void test_modify(void **state) {
 	free_source(source);
 }
 
+static void fall_back(struct loop_source *source, uint32_t events) {
+	(void)source;
+	(void)events;
+	if (++calls[1] == 10) {
+		loop_stop(&loop, 0);
+	}
+}
+
 static void test_remove_is_idempotent(void **state) {
 	(void)state;
 	struct loop_source *source = new_source(stop_with_7);
@@ -130,6 +138,22 @@ static void test_remove_is_idempotent(void **state) {
 	loop_remove(&loop, source);
 	assert_int_equal(loop_add(&loop, source, EPOLLIN), 0);
 	free_source(source);
+}
+
+/* A descriptor's number may belong to another source by the time its first one is removed again. */
+static void test_remove_spares_others(void **state) {
+	(void)state;
+	struct loop_source *first = new_source(free_itself), second = {.fd = first->fd, .ready = stop_with_7};
+	assert_int_equal(loop_add(&loop, first, EPOLLIN), 0);
+	loop_remove(&loop, first);
+	assert_int_equal(loop_add(&loop, &second, EPOLLIN), 0);
+	loop_remove(&loop, first);
+	struct loop_source *fallback = new_source(fall_back); /* stops with 0 should the second be gone */
+	assert_int_equal(loop_add(&loop, fallback, EPOLLIN), 0);
+	assert_int_equal(loop_run(&loop), 7);
+	loop_remove(&loop, &second);
+	free_source(fallback);
+	free_source(first);
 }
 
 static void test_bad_descriptor(void **state) {
@@ -154,6 +178,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_frees_itself, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_modify, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_remove_is_idempotent, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_remove_spares_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_descriptor, set_up, tear_down),
 		cmocka_unit_test(test_finish_accepts_nothing),
 	};

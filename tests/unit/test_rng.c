@@ -117,6 +117,26 @@ static void test_allowance(void **state) {
 	tear_down(f);
 }
 
+/* Nothing is served beyond the allowance, in the same turn neither; and asking again does not put off its
+ * renewal. */
+static void test_waits_with_patience(void **state) {
+	(void)state;
+	struct fixture *f = set_up();
+	struct driver_buffer buffers[] = {{f->buffer, ALLOWANCE, true}, {f->buffer, 16, true}};
+	driver_add(&f->driver, 0, &buffers[0], 1);
+	driver_add(&f->driver, 0, &buffers[1], 1);
+	f->device->ops->notify(f->device, &f->device->queues[0]);
+	uint32_t got = 0;
+	assert_true(driver_wait_used(&f->driver, 0, 0, NULL, &got));
+	assert_int_equal(got, ALLOWANCE);
+	for (unsigned i = 0; i < 500 && !driver_wait_used(&f->driver, 0, 0, NULL, &got); i++) {
+		driver_kick(&f->driver, 0);
+		driver_run(&f->driver, 10);
+	}
+	assert_int_equal(got, 16);
+	tear_down(f);
+}
+
 /* Requests count, not only bytes: one call of notify ends however many empty ones come. */
 static void test_requests_cost(void **state) {
 	(void)state;
@@ -183,6 +203,7 @@ int main(void) {
 		cmocka_unit_test(test_several_segments),
 		cmocka_unit_test(test_empty_request),
 		cmocka_unit_test(test_allowance),
+		cmocka_unit_test(test_waits_with_patience),
 		cmocka_unit_test(test_requests_cost),
 		cmocka_unit_test(test_reset_while_waiting),
 		cmocka_unit_test(test_readable_buffer_breaks),

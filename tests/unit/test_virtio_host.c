@@ -338,6 +338,28 @@ static void test_malformed_requests(void **state) {
 	tear_down(f);
 }
 
+/* An activation that is right as far as it goes, but shorter or longer than one. */
+static void test_activation_of_wrong_size(void **state) {
+	(void)state;
+	struct fixture *f = set_up();
+	struct {
+		uint32_t type, device;
+		struct virtio_activation activation;
+		uint64_t more;
+	} request = {.type = 1, .activation = f->activation};
+	const size_t right = offsetof(typeof(request), more);
+	const size_t sizes[] = {right - 8, right + 8};
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(send(f->client.fd, &request, sizes[i], 0), sizes[i]);
+		driver_run(&f->driver, 2);
+		int32_t answer = 0;
+		assert_int_equal(recv(f->client.fd, &answer, sizeof(answer), MSG_DONTWAIT), 4);
+		assert_int_equal(answer, -EINVAL);
+	}
+	assert_int_equal(f->starts, 0);
+	tear_down(f);
+}
+
 static bool closed_called;
 
 static void closed(struct virtio_host *host) {
@@ -504,6 +526,7 @@ int main(void) {
 		cmocka_unit_test(test_queue_outside_of_ram),
 		cmocka_unit_test(test_no_such_device),
 		cmocka_unit_test(test_malformed_requests),
+		cmocka_unit_test(test_activation_of_wrong_size),
 		cmocka_unit_test(test_client_gone),
 		cmocka_unit_test(test_service_is_bounded),
 		cmocka_unit_test(test_quiet_while_serving),

@@ -1,0 +1,217 @@
+/*
+ * Byte-range locks over 9P2000.L: ranges and owners in the guest, and processes of the host.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "p9_client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { READ = 0, WRITE = 1, UNLOCK = 2 };
+enum { SUCCESS = 0, BLOCKED = 1 };
+
+/* Fids 1 and 2 have the same file open. */
+static int setup(void **state) {
+	struct p9_client *client = malloc(sizeof(*client));
+	p9_client_init(client, false, NULL);
+	p9_client_attach(client);
+	p9_host_make(client, "file", "content");
+	assert_int_equal(p9_walk_open(client, 1, "file", 2), 0);
+	assert_int_equal(p9_walk_open(client, 2, "file", 2), 0);
+	*state = client;
+	return 0;
+}
+
+static int teardown(void **state) {
+	p9_client_finish(*state);
+	free(*state);
+	return 0;
+}
+
+static int lock(
+	struct p9_client *c, uint32_t fid, int type, uint64_t start, uint64_t length, unsigned process) {
+	assert_int_equal(p9_call(c, P9_TLOCK, "wbwqqws", fid, type, 0, start, length, process, "guest"), 0);
+	return p9_u8(c);
+}
+
+struct answer {
+	int type;
+	uint64_t start, length;
+	uint32_t process;
+};
+
+static struct answer test_lock(
+	struct p9_client *c, uint32_t fid, int type, uint64_t start, uint64_t length, unsigned process) {
+	struct answer answer;
+	assert_int_equal(p9_call(c, P9_TGETLOCK, "wbqqws", fid, type, start, length, process, "guest"), 0);
+	answer.type = p9_u8(c);
+	answer.start = p9_u64(c);
+	answer.length = p9_u64(c);
+	answer.process = p9_u32(c);
+	assert_string_equal(p9_str(c), "guest");
+	return answer;
+}
+
+/* What a process of the host, with an open file of its own, would be told. */
+static int host_try(struct p9_client *c, short type, off_t start, off_t len) {
+	struct flock wanted = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
+	int fd = openat(c->directory_fd, "file", O_RDWR | O_CLOEXEC);
+	int ret = fcntl(fd, F_OFD_SETLK, &wanted) < 0 ? BLOCKED : SUCCESS;
+	close(fd);
+	return ret;
+}
+
+static void test_owners(void **state) {
+	struct p9_client *c = *state;
+	assert_int_equal(lock(c, 1, WRITE, 10, 10, 100), SUCCESS);
+	/* Another process, on whichever fid. */
+	assert_int_equal(lock(c, 1, READ, 15, 1, 200), BLOCKED);
+	assert_int_equal(lock(c, 2, READ, 0, 0, 200), BLOCKED);
+	assert_int_equal(lock(c, 2, WRITE, 20, 5, 200), SUCCESS);
+	/* The same process on the other fid: its own lock is no obstacle, and it releases it from there. */
+	assert_int_equal(lock(c, 2, READ, 10, 10, 100), SUCCESS);
+	assert_int_equal(lock(c, 1, READ, 10, 10, 200), SUCCESS);
+	assert_int_equal(lock(c, 1, UNLOCK, 10, 10, 100), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 10, 10), BLOCKED); /* 200 reads */
+	assert_int_equal(host_try(c, F_RDLCK, 10, 10), SUCCESS);
+	assert_int_equal(lock(c, 1, UNLOCK, 0, 0, 200), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 0), SUCCESS);
+}
+
+static void test_ranges(void **state) {
+	struct p9_client *c = *state;
+	assert_int_equal(lock(c, 1, WRITE, 0, 100, 1), SUCCESS);
+	/* A hole, a weaker piece, and what is left of it on the host. */
+	assert_int_equal(lock(c, 1, UNLOCK, 40, 20, 1), SUCCESS);
+	assert_int_equal(lock(c, 1, READ, 0, 10, 1), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 40, 20), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 39, 1), BLOCKED);
+	assert_int_equal(host_try(c, F_WRLCK, 60, 1), BLOCKED);
+	assert_int_equal(host_try(c, F_RDLCK, 0, 10), SUCCESS);
+	assert_int_equal(host_try(c, F_RDLCK, 0, 11), BLOCKED);
+	assert_int_equal(host_try(c, F_WRLCK, 100, 0), SUCCESS);
+	/* To the end of the file, and at the end of all. */
+	assert_int_equal(lock(c, 1, WRITE, 1000, 0, 1), SUCCESS);
+	assert_int_equal(host_try(c, F_RDLCK, INT64_MAX - 1, 1), BLOCKED);
+	assert_int_equal(lock(c, 1, WRITE, 1000, UINT64_MAX, 1), SUCCESS);
+	assert_int_equal(lock(c, 1, WRITE, INT64_MAX, 1, 1), SUCCESS);
+	assert_int_equal(
+		p9_call(c, P9_TLOCK, "wbwqqws", 1, WRITE, 0, UINT64_MAX, UINT64_C(0), 1, "guest"), EINVAL);
+	assert_int_equal(
+		p9_call(c, P9_TLOCK, "wbwqqws", 1, 3, 0, UINT64_C(0), UINT64_C(0), 1, "guest"), EINVAL);
+	assert_int_equal(
+		p9_call(c, P9_TLOCK, "wbwqqws", 1, WRITE, 4, UINT64_C(0), UINT64_C(0), 1, "guest"), EINVAL);
+	assert_int_equal(
+		p9_call(c, P9_TLOCK, "wbwqqws", 0, WRITE, 0, UINT64_C(0), UINT64_C(0), 1, "guest"), EBADF);
+}
+
+static void test_getlock(void **state) {
+	struct p9_client *c = *state;
+	assert_int_equal(test_lock(c, 1, WRITE, 0, 0, 1).type, UNLOCK);
+	assert_int_equal(lock(c, 1, READ, 10, 5, 1), SUCCESS);
+	assert_int_equal(test_lock(c, 2, READ, 0, 0, 2).type, UNLOCK);
+	struct answer answer = test_lock(c, 2, WRITE, 0, 0, 2);
+	assert_int_equal(answer.type, READ);
+	assert_int_equal(answer.start, 10);
+	assert_int_equal(answer.length, 5);
+	assert_int_equal(answer.process, 1);
+	/* No type: any lock at all, as Linux asks. */
+	assert_int_equal(test_lock(c, 2, UNLOCK, 12, 1, 2).type, READ);
+	assert_int_equal(test_lock(c, 1, WRITE, 0, 0, 1).type, UNLOCK); /* one's own */
+	struct flock host = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 50, .l_len = 0};
+	int fd = openat(c->directory_fd, "file", O_RDWR | O_CLOEXEC);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &host), 0);
+	answer = test_lock(c, 1, READ, 20, 100, 1);
+	assert_int_equal(answer.type, WRITE);
+	assert_int_equal(answer.start, 50);
+	assert_int_equal(answer.length, 0);
+	close(fd);
+}
+
+static void test_host_process(void **state) {
+	struct p9_client *c = *state;
+	/* A POSIX lock, which belongs to a process. */
+	int to_child[2], to_parent[2];
+	char byte = 0;
+	assert_int_equal(pipe(to_child) | pipe(to_parent), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct flock host = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10};
+		int fd = openat(c->directory_fd, "file", O_RDWR);
+		byte = fcntl(fd, F_SETLK, &host) == 0;
+		if (write(to_parent[1], &byte, 1) != 1 || read(to_child[0], &byte, 1) != 1) {
+			_exit(1);
+		}
+		_exit(0);
+	}
+	assert_int_equal(read(to_parent[0], &byte, 1), 1);
+	assert_int_equal(byte, 1);
+	assert_int_equal(lock(c, 1, READ, 5, 1, 1), BLOCKED);
+	assert_int_equal(lock(c, 1, WRITE, 10, 5, 1), SUCCESS);
+	/* Waiting for it, which ends when the process does. */
+	p9_send(c, P9_TLOCK, "wbwqqws", 1, WRITE, 1, UINT64_C(0), UINT64_C(10), 1, "guest");
+	assert_false(p9_ready(c, 50));
+	assert_int_equal(write(to_child[1], &byte, 1), 1);
+	uint8_t type;
+	int error, status;
+	p9_receive(c, &type, &error);
+	assert_int_equal(error, 0);
+	assert_int_equal(p9_u8(c), SUCCESS);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	for (int i = 0; i < 2; i++) {
+		close(to_child[i]);
+		close(to_parent[i]);
+	}
+}
+
+/* A lock goes with the fid it was taken through, at the latest. */
+static void test_clunk(void **state) {
+	struct p9_client *c = *state;
+	assert_int_equal(lock(c, 1, WRITE, 0, 10, 1), SUCCESS);
+	assert_int_equal(lock(c, 2, WRITE, 20, 10, 2), SUCCESS);
+	assert_int_equal(p9_clunk(c, 1), 0);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 10), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 20, 10), BLOCKED);
+	/* A process that only shares the file does not take the other's lock away by its end. */
+	assert_int_equal(lock(c, 2, UNLOCK, 0, 0, 3), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 20, 10), BLOCKED);
+	assert_int_equal(p9_clunk(c, 2), 0);
+	assert_int_equal(host_try(c, F_WRLCK, 20, 10), SUCCESS);
+}
+
+/* Waiting for another owner in the guest. */
+static void test_wait(void **state) {
+	struct p9_client *c = *state;
+	uint8_t type;
+	int error;
+	assert_int_equal(lock(c, 1, WRITE, 0, 10, 1), SUCCESS);
+	uint16_t waiting = p9_send(c, P9_TLOCK, "wbwqqws", 2, WRITE, 1, UINT64_C(5), UINT64_C(1), 2, "guest");
+	assert_false(p9_ready(c, 50));
+	uint16_t releasing =
+		p9_send(c, P9_TLOCK, "wbwqqws", 1, UNLOCK, 0, UINT64_C(0), UINT64_C(0), 1, "guest");
+	uint16_t first = p9_receive(c, &type, &error), second = p9_receive(c, &type, &error);
+	assert_true((first == waiting && second == releasing) || (first == releasing && second == waiting));
+	assert_int_equal(lock(c, 1, READ, 5, 1, 1), BLOCKED);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_owners, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ranges, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_getlock, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_host_process, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_clunk, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wait, setup, teardown),
+	};
+	p9_drop_root();
+	return cmocka_run_group_tests_name("p9 locks", tests, NULL, NULL);
+}

@@ -1,0 +1,162 @@
+/*
+ * Limits: more fids than descriptors, parked and found again, and what the guest is told when
+ * there are no more.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "p9_client.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DESCRIPTORS 400
+#define DIRECTORIES 20u
+#define FILES 100u
+
+static uint32_t fid_of(unsigned directory, unsigned file) {
+	return 1000 + directory * FILES + file;
+}
+
+static unsigned open_descriptors(void) {
+	unsigned count = 0;
+	DIR *directory = opendir("/proc/self/fd");
+	while (readdir(directory) != NULL) {
+		count++;
+	}
+	closedir(directory);
+	return count;
+}
+
+/* A fid for each of a few thousand files, walked to through their directories' fids. */
+static int setup(void **state) {
+	struct p9_client *c = malloc(sizeof(*c));
+	p9_client_init(c, false, NULL);
+	p9_client_attach(c);
+	char path[64];
+	for (unsigned d = 0; d < DIRECTORIES; d++) {
+		snprintf(path, sizeof(path), "d%u", d);
+		p9_host_make(c, path, NULL);
+		snprintf(path, sizeof(path), "d%u/deep", d);
+		p9_host_make(c, path, NULL);
+		assert_int_equal(p9_walk(c, 0, 1 + d, path), 0);
+		for (unsigned f = 0; f < FILES; f++) {
+			char name[80];
+			snprintf(name, sizeof(name), "%s/f%u", path, f);
+			p9_host_make(c, name, name + strlen(path) + 1);
+			assert_int_equal(p9_walk(c, 1 + d, fid_of(d, f), name + strlen(path) + 1), 0);
+		}
+	}
+	*state = c;
+	return 0;
+}
+
+static int teardown(void **state) {
+	p9_client_finish(*state);
+	free(*state);
+	return 0;
+}
+
+static void test_parked(void **state) {
+	struct p9_client *c = *state;
+	char data[16], name[16];
+	assert_true(open_descriptors() < DESCRIPTORS);
+	for (unsigned f = 0; f < FILES; f++) {
+		for (unsigned d = 0; d < DIRECTORIES; d++) {
+			uint32_t fid = fid_of(d, f);
+			assert_int_equal(p9_walk(c, fid, 5000, ""), 0);
+			assert_int_equal(p9_open(c, 5000, 0), 0);
+			snprintf(name, sizeof(name), "f%u", f);
+			assert_int_equal(p9_read(c, 5000, 0, data, sizeof(data)), strlen(name));
+			assert_memory_equal(data, name, strlen(name));
+			assert_int_equal(p9_clunk(c, 5000), 0);
+		}
+	}
+}
+
+/* What the guest itself renames is found under its new name, and everything beneath. */
+static void test_parked_renamed(void **state) {
+	struct p9_client *c = *state;
+	struct p9_client_stat stat;
+	assert_int_equal(p9_call(c, P9_TRENAMEAT, "wsws", 0, "d0", 2, "moved"), 0);
+	assert_int_equal(p9_call(c, P9_TRENAMEAT, "wsws", 3, "f0", 3, "other"), 0);
+	for (unsigned d = DIRECTORIES; d-- > 0;) {
+		for (unsigned f = 0; f < FILES; f++) {
+			assert_int_equal(p9_stat(c, fid_of(d, f), &stat), 0);
+		}
+	}
+}
+
+/* What the host has moved, removed or replaced is stale, and only that. */
+static void test_parked_stale(void **state) {
+	struct p9_client *c = *state;
+	struct p9_client_stat stat;
+	/* Touch the last ones, so that the first are cold. */
+	for (unsigned d = 5; d < DIRECTORIES; d++) {
+		for (unsigned f = 0; f < FILES; f++) {
+			assert_int_equal(p9_stat(c, fid_of(d, f), &stat), 0);
+		}
+	}
+	assert_int_equal(unlinkat(c->directory_fd, "d1/deep/f1", 0), 0);
+	p9_host_make(c, "new", "an impostor");
+	assert_int_equal(renameat(c->directory_fd, "new", c->directory_fd, "d1/deep/f2"), 0);
+	assert_int_equal(unlinkat(c->directory_fd, "d1/deep/f3", 0), 0);
+	assert_int_equal(symlinkat("/etc/passwd", c->directory_fd, "d1/deep/f3"), 0);
+	assert_int_equal(renameat(c->directory_fd, "d2", c->directory_fd, "gone"), 0);
+	assert_int_equal(symlinkat("gone", c->directory_fd, "d2"), 0);
+	assert_int_equal(p9_stat(c, fid_of(1, 0), &stat), 0);
+	assert_int_equal(p9_stat(c, fid_of(1, 1), &stat), ESTALE);
+	assert_int_equal(p9_stat(c, fid_of(1, 2), &stat), ESTALE);
+	assert_int_equal(p9_open(c, fid_of(1, 2), 0), ESTALE);
+	assert_int_equal(p9_stat(c, fid_of(1, 3), &stat), ESTALE);
+	assert_int_equal(p9_stat(c, fid_of(1, 4), &stat), 0);
+	assert_int_equal(p9_stat(c, fid_of(2, 0), &stat), ESTALE);
+}
+
+/* Open files cannot be parked: their end is an error, and the server lives on. */
+static void test_open_files(void **state) {
+	struct p9_client *c = *state;
+	struct p9_client_stat stat;
+	unsigned opened = 0;
+	int error = 0;
+	for (; opened < DIRECTORIES * FILES; opened++) {
+		assert_int_equal(p9_walk(c, fid_of(opened / FILES, opened % FILES), 10000 + opened, ""), 0);
+		error = p9_open(c, 10000 + opened, 0);
+		if (error != 0) {
+			break;
+		}
+	}
+	assert_int_equal(error, ENFILE);
+	assert_in_range(opened, DESCRIPTORS / 2, DESCRIPTORS);
+	assert_int_equal(p9_walk(c, 0, 9000, "."), EINVAL);
+	for (unsigned i = 0; i <= opened; i++) {
+		assert_int_equal(p9_clunk(c, 10000 + i), 0);
+	}
+	assert_int_equal(p9_stat(c, fid_of(3, 3), &stat), 0);
+	assert_int_equal(p9_open(c, fid_of(3, 3), 0), 0);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_parked, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_parked_renamed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_parked_stale, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_open_files, setup, teardown),
+	};
+	struct rlimit limit = {.rlim_cur = DESCRIPTORS / 2, .rlim_max = DESCRIPTORS};
+	p9_drop_root();
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+		return 1;
+	}
+	return cmocka_run_group_tests_name("p9 limits", tests, NULL, NULL);
+}
