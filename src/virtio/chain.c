@@ -64,10 +64,6 @@ size_t virtqueue_chain_write(struct virtqueue_chain *chain, uint64_t offset, con
 
 unsigned virtqueue_chain_slice(const struct virtqueue_chain *chain, bool writable, uint64_t offset,
 	uint64_t len, struct iovec *iov, unsigned max) {
-	uint64_t size = writable ? chain->writable_size : chain->readable_size;
-	if (offset > size || len > size - offset) {
-		return 0;
-	}
 	struct cursor cursor = cursor_at(chain, writable, offset);
 	uint8_t *piece;
 	unsigned count = 0;

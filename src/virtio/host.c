@@ -170,7 +170,7 @@ static int reset(struct virtio_device *device) {
 
 static int handle(struct virtio_host *host, const struct request *request, size_t len) {
 	const size_t head = offsetof(struct request, activation);
-	if (len < head || request->device >= host->device_count) {
+	if (request->device >= host->device_count) {
 		return -EINVAL;
 	}
 	struct virtio_device *device = host->devices[request->device];

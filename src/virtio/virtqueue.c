@@ -186,7 +186,7 @@ static int enter_indirect(struct virtqueue *queue, struct table *table, const st
 		return break_queue(queue, "a descriptor both indirect and continued");
 	}
 	if (descriptor->len == 0 || descriptor->len % sizeof(struct descriptor) != 0) {
-		return break_queue(queue, "the size of an indirect table is no multiple of 16");
+		return break_queue(queue, "the size of an indirect table is zero or no multiple of 16");
 	}
 	table->count = descriptor->len / sizeof(struct descriptor);
 	if (table->count > queue->size) {
