@@ -68,7 +68,7 @@ static void set_up_host(struct pci_fixture *f) {
 	assert(pthread_create(&f->thread, NULL, run_host, f) == 0);
 }
 
-struct pci_fixture *set_up(void) {
+struct pci_fixture *pci_fixture_create(void) {
 	struct pci_fixture *f = calloc(1, sizeof(*f));
 	assert(f != NULL);
 	f->device = (struct virtio_device){.ops = &device_ops,
@@ -90,7 +90,7 @@ struct pci_fixture *set_up(void) {
 	return f;
 }
 
-void tear_down(struct pci_fixture *f) {
+void pci_fixture_destroy(struct pci_fixture *f) {
 	uint64_t one = 1;
 	assert(write(f->end.fd, &one, sizeof(one)) == sizeof(one));
 	pthread_join(f->thread, NULL);
@@ -102,32 +102,32 @@ void tear_down(struct pci_fixture *f) {
 	free(f);
 }
 
-uint32_t cfg(struct pci_fixture *f, unsigned offset, unsigned len) {
+uint32_t config_get(struct pci_fixture *f, unsigned offset, unsigned len) {
 	return virtio_pci_config_read(&f->pci, offset, len);
 }
 
-void set_cfg(struct pci_fixture *f, unsigned offset, unsigned len, uint32_t value) {
+void config_set(struct pci_fixture *f, unsigned offset, unsigned len, uint32_t value) {
 	virtio_pci_config_write(&f->pci, offset, len, value);
 }
 
-uint64_t get(struct pci_fixture *f, unsigned offset, unsigned len) {
+uint64_t bar_get(struct pci_fixture *f, unsigned offset, unsigned len) {
 	return virtio_pci_bar_read(&f->pci, offset, len);
 }
 
-void set(struct pci_fixture *f, unsigned offset, unsigned len, uint64_t value) {
+void bar_set(struct pci_fixture *f, unsigned offset, unsigned len, uint64_t value) {
 	virtio_pci_bar_write(&f->pci, offset, len, value);
 }
 
-bool readable(int fd) {
+bool fd_readable(int fd) {
 	struct pollfd pollfd = {.fd = fd, .events = POLLIN};
 	return poll(&pollfd, 1, 0) == 1;
 }
 
-unsigned find_capability(struct pci_fixture *f, uint8_t id, uint8_t type) {
+unsigned pci_find_capability(struct pci_fixture *f, uint8_t id, uint8_t type) {
 	unsigned found = 0, steps = 0;
-	for (unsigned at = cfg(f, 0x34, 1); at != 0; at = cfg(f, at + 1, 1)) {
+	for (unsigned at = config_get(f, 0x34, 1); at != 0; at = config_get(f, at + 1, 1)) {
 		assert(at >= 0x40 && at % 4 == 0 && ++steps < 16);
-		if (cfg(f, at, 1) == id && (id != 9 || cfg(f, at + 3, 1) == type)) {
+		if (config_get(f, at, 1) == id && (id != 9 || config_get(f, at + 3, 1) == type)) {
 			assert(found == 0);
 			found = at;
 		}
@@ -135,33 +135,33 @@ unsigned find_capability(struct pci_fixture *f, uint8_t id, uint8_t type) {
 	return found;
 }
 
-void set_features(struct pci_fixture *f, uint64_t features) {
-	set(f, 0x08, 4, 0);
-	set(f, 0x0c, 4, (uint32_t)features);
-	set(f, 0x08, 4, 1);
-	set(f, 0x0c, 4, features >> 32);
+void pci_set_features(struct pci_fixture *f, uint64_t features) {
+	bar_set(f, 0x08, 4, 0);
+	bar_set(f, 0x0c, 4, (uint32_t)features);
+	bar_set(f, 0x08, 4, 1);
+	bar_set(f, 0x0c, 4, features >> 32);
 }
 
-void negotiate(struct pci_fixture *f) {
-	set(f, STATUS, 1, 1);
-	set(f, STATUS, 1, ACK_DRIVER);
-	set_features(f, VERSION_1);
-	set(f, STATUS, 1, ACK_DRIVER | FEATURES_OK);
-	assert(get(f, STATUS, 1) == (ACK_DRIVER | FEATURES_OK));
+void pci_negotiate(struct pci_fixture *f) {
+	bar_set(f, STATUS, 1, 1);
+	bar_set(f, STATUS, 1, ACK_DRIVER);
+	pci_set_features(f, VERSION_1);
+	bar_set(f, STATUS, 1, ACK_DRIVER | FEATURES_OK);
+	assert(bar_get(f, STATUS, 1) == (ACK_DRIVER | FEATURES_OK));
 }
 
-void configure_queue(struct pci_fixture *f) {
-	set(f, Q_SELECT, 2, 0);
-	set(f, Q_VECTOR, 2, 1);
-	set(f, Q_DESC, 4, f->rings[0].value);
-	set(f, Q_DRIVER, 4, f->rings[1].value);
-	set(f, Q_DEVICE, 4, f->rings[2].value);
-	set(f, Q_ENABLE, 2, 1);
+void pci_configure_queue(struct pci_fixture *f) {
+	bar_set(f, Q_SELECT, 2, 0);
+	bar_set(f, Q_VECTOR, 2, 1);
+	bar_set(f, Q_DESC, 4, f->rings[0].value);
+	bar_set(f, Q_DRIVER, 4, f->rings[1].value);
+	bar_set(f, Q_DEVICE, 4, f->rings[2].value);
+	bar_set(f, Q_ENABLE, 2, 1);
 }
 
-void bring_up(struct pci_fixture *f) {
-	negotiate(f);
-	set(f, CONFIG_VECTOR, 2, 0);
-	configure_queue(f);
-	set(f, STATUS, 1, ACK_DRIVER | FEATURES_OK | DRIVER_OK);
+void pci_bring_up(struct pci_fixture *f) {
+	pci_negotiate(f);
+	bar_set(f, CONFIG_VECTOR, 2, 0);
+	pci_configure_queue(f);
+	bar_set(f, STATUS, 1, ACK_DRIVER | FEATURES_OK | DRIVER_OK);
 }

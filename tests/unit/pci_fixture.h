@@ -61,23 +61,23 @@ struct pci_fixture {
 	struct loop_source end;
 };
 
-struct pci_fixture *set_up(void);
-void tear_down(struct pci_fixture *f);
+struct pci_fixture *pci_fixture_create(void);
+void pci_fixture_destroy(struct pci_fixture *f);
 
-uint32_t cfg(struct pci_fixture *f, unsigned offset, unsigned len);
-void set_cfg(struct pci_fixture *f, unsigned offset, unsigned len, uint32_t value);
-uint64_t get(struct pci_fixture *f, unsigned offset, unsigned len);
-void set(struct pci_fixture *f, unsigned offset, unsigned len, uint64_t value);
+uint32_t config_get(struct pci_fixture *f, unsigned offset, unsigned len);
+void config_set(struct pci_fixture *f, unsigned offset, unsigned len, uint32_t value);
+uint64_t bar_get(struct pci_fixture *f, unsigned offset, unsigned len);
+void bar_set(struct pci_fixture *f, unsigned offset, unsigned len, uint64_t value);
 
 /* The place of the capability with this id and (for vendor ones) this type, 0 when there is none. */
-unsigned find_capability(struct pci_fixture *f, uint8_t id, uint8_t type);
+unsigned pci_find_capability(struct pci_fixture *f, uint8_t id, uint8_t type);
 
 /* What a driver does: its features, then up to FEATURES_OK, its queue 0, and all of it up to DRIVER_OK. */
-void set_features(struct pci_fixture *f, uint64_t features);
-void negotiate(struct pci_fixture *f);
-void configure_queue(struct pci_fixture *f);
-void bring_up(struct pci_fixture *f);
+void pci_set_features(struct pci_fixture *f, uint64_t features);
+void pci_negotiate(struct pci_fixture *f);
+void pci_configure_queue(struct pci_fixture *f);
+void pci_bring_up(struct pci_fixture *f);
 
-bool readable(int fd);
+bool fd_readable(int fd);
 
 #endif

@@ -12,23 +12,23 @@ static unsigned table(unsigned vector, unsigned field) {
 }
 
 static void set_msix_control(struct pci_fixture *f, uint16_t control) {
-	set_cfg(f, find_capability(f, 0x11, 0) + 2, 2, control);
+	config_set(f, pci_find_capability(f, 0x11, 0) + 2, 2, control);
 }
 
 static void program(struct pci_fixture *f, unsigned vector, uint32_t data) {
-	set(f, table(vector, 0), 4, 0xfee00000);
-	set(f, table(vector, 4), 4, 0);
-	set(f, table(vector, 8), 4, data);
-	set(f, table(vector, 12), 4, 0);
+	bar_set(f, table(vector, 0), 4, 0xfee00000);
+	bar_set(f, table(vector, 4), 4, 0);
+	bar_set(f, table(vector, 8), 4, data);
+	bar_set(f, table(vector, 12), 4, 0);
 }
 
 /* As Linux does it: all under the function's mask, then one callback a vector in use. */
 static void test_vectors_under_mask(void **state) {
 	(void)state;
-	struct pci_fixture *f = set_up();
+	struct pci_fixture *f = pci_fixture_create();
 	set_msix_control(f, 0xc000);
 	program(f, 1, 0x21);
-	set(f, table(2, 8), 4, 0x22);
+	bar_set(f, table(2, 8), 4, 0x22);
 	assert_int_equal(f->vector_changes, 0);
 	set_msix_control(f, 0x8000);
 	assert_int_equal(f->vector_changes, 1);
@@ -36,82 +36,82 @@ static void test_vectors_under_mask(void **state) {
 	assert_false(f->masked);
 	assert_int_equal(f->entry.data, 0x21);
 	assert_int_equal(f->entry.address_low, 0xfee00000);
-	set(f, table(2, 12), 4, 0);
+	bar_set(f, table(2, 12), 4, 0);
 	assert_int_equal(f->vector_changes, 2);
 	assert_int_equal(f->vector, 2);
-	tear_down(f);
+	pci_fixture_destroy(f);
 }
 
 static void test_vector_changes(void **state) {
 	(void)state;
-	struct pci_fixture *f = set_up();
+	struct pci_fixture *f = pci_fixture_create();
 	set_msix_control(f, 0x8000);
 	program(f, 0, 0x30);
 	assert_int_equal(f->vector_changes, 1);
-	set(f, table(0, 8), 4, 0x30); /* the same again */
-	set(f, table(0, 12), 4, 0);
+	bar_set(f, table(0, 8), 4, 0x30); /* the same again */
+	bar_set(f, table(0, 12), 4, 0);
 	assert_int_equal(f->vector_changes, 1);
-	set(f, table(0, 8), 4, 0x31);
+	bar_set(f, table(0, 8), 4, 0x31);
 	assert_int_equal(f->vector_changes, 2);
 	assert_int_equal(f->entry.data, 0x31);
-	set(f, table(0, 12), 4, 1);
+	bar_set(f, table(0, 12), 4, 1);
 	assert_int_equal(f->vector_changes, 3);
 	assert_true(f->masked);
-	set(f, table(0, 8), 4, 0x32);
+	bar_set(f, table(0, 8), 4, 0x32);
 	assert_int_equal(f->vector_changes, 3);
-	set(f, table(0, 12), 4, 0);
+	bar_set(f, table(0, 12), 4, 0);
 	assert_int_equal(f->vector_changes, 4);
 	set_msix_control(f, 0);
 	assert_int_equal(f->vector_changes, 5);
 	assert_true(f->masked);
-	tear_down(f);
+	pci_fixture_destroy(f);
 }
 
 static void test_table_access(void **state) {
 	(void)state;
-	struct pci_fixture *f = set_up();
-	assert_int_equal(get(f, table(0, 12), 4), 1);
-	set(f, table(0, 0), 8, 0x11112222fee01000);
-	assert_true(get(f, table(0, 0), 8) == 0x11112222fee01000);
-	set(f, table(0, 12), 4, 0xfffffffe);
-	assert_int_equal(get(f, table(0, 12), 4), 0);
-	set(f, table(0, 8), 1, 0x41);
-	set(f, table(0, 8), 2, 0x4141);
-	set(f, table(0, 8) + 2, 4, 0x41414141);
-	assert_int_equal(get(f, table(0, 8), 4), 0);
-	set(f, table(QUEUES + 1, 8), 4, 0x41414141);
-	assert_int_equal(get(f, table(QUEUES + 1, 8), 4), 0);
-	set(f, VIRTIO_PCI_MSIX_PBA_OFFSET - 4, 4, 0x41414141);
-	assert_int_equal(get(f, VIRTIO_PCI_MSIX_PBA_OFFSET - 4, 4), 0);
-	tear_down(f);
+	struct pci_fixture *f = pci_fixture_create();
+	assert_int_equal(bar_get(f, table(0, 12), 4), 1);
+	bar_set(f, table(0, 0), 8, 0x11112222fee01000);
+	assert_true(bar_get(f, table(0, 0), 8) == 0x11112222fee01000);
+	bar_set(f, table(0, 12), 4, 0xfffffffe);
+	assert_int_equal(bar_get(f, table(0, 12), 4), 0);
+	bar_set(f, table(0, 8), 1, 0x41);
+	bar_set(f, table(0, 8), 2, 0x4141);
+	bar_set(f, table(0, 8) + 2, 4, 0x41414141);
+	assert_int_equal(bar_get(f, table(0, 8), 4), 0);
+	bar_set(f, table(QUEUES + 1, 8), 4, 0x41414141);
+	assert_int_equal(bar_get(f, table(QUEUES + 1, 8), 4), 0);
+	bar_set(f, VIRTIO_PCI_MSIX_PBA_OFFSET - 4, 4, 0x41414141);
+	assert_int_equal(bar_get(f, VIRTIO_PCI_MSIX_PBA_OFFSET - 4, 4), 0);
+	pci_fixture_destroy(f);
 }
 
 static void test_msix_control_bits(void **state) {
 	(void)state;
-	struct pci_fixture *f = set_up();
+	struct pci_fixture *f = pci_fixture_create();
 	set_msix_control(f, 0xffff);
-	assert_int_equal(cfg(f, find_capability(f, 0x11, 0) + 2, 2), 0xc000 | QUEUES);
-	tear_down(f);
+	assert_int_equal(config_get(f, pci_find_capability(f, 0x11, 0) + 2, 2), 0xc000 | QUEUES);
+	pci_fixture_destroy(f);
 }
 
 static void test_pending(void **state) {
 	(void)state;
-	struct pci_fixture *f = set_up();
+	struct pci_fixture *f = pci_fixture_create();
 	const unsigned pending = VIRTIO_PCI_MSIX_PBA_OFFSET;
 	uint64_t one = 1;
-	assert_int_equal(get(f, pending, 8), 0);
+	assert_int_equal(bar_get(f, pending, 8), 0);
 	assert_int_equal(write(f->device.vector_fds[2], &one, sizeof(one)), sizeof(one));
-	assert_int_equal(get(f, pending, 4), 1 << 2);
-	assert_int_equal(get(f, pending, 8), 1 << 2); /* looking does not take it */
-	set(f, pending, 8, 0);
-	assert_int_equal(get(f, pending, 4), 1 << 2);
+	assert_int_equal(bar_get(f, pending, 4), 1 << 2);
+	assert_int_equal(bar_get(f, pending, 8), 1 << 2); /* looking does not take it */
+	bar_set(f, pending, 8, 0);
+	assert_int_equal(bar_get(f, pending, 4), 1 << 2);
 	set_msix_control(f, 0x8000);
-	set(f, table(2, 12), 4, 0);
-	assert_int_equal(get(f, pending, 4), 0); /* unmasked: on its way */
-	assert_int_equal(get(f, pending + 4, 4), 0);
-	assert_int_equal(get(f, pending + 0xffc, 4), 0);
-	assert_int_equal(get(f, pending, 1), 0);
-	tear_down(f);
+	bar_set(f, table(2, 12), 4, 0);
+	assert_int_equal(bar_get(f, pending, 4), 0); /* unmasked: on its way */
+	assert_int_equal(bar_get(f, pending + 4, 4), 0);
+	assert_int_equal(bar_get(f, pending + 0xffc, 4), 0);
+	assert_int_equal(bar_get(f, pending, 1), 0);
+	pci_fixture_destroy(f);
 }
 
 int main(void) {
