@@ -151,6 +151,8 @@ int rng_create(struct virtio_device **device) {
 		ret = -errno;
 		goto error_timer;
 	}
+	rng->device.own_fds[0] = rng->timer.fd;
+	rng->device.own_fd_count = 1;
 	*device = &rng->device;
 	return 0;
 

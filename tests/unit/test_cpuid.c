@@ -1,0 +1,129 @@
+/* The edits of CPUID, each on a table as KVM gives it. */
+#include "monitor/x86/cpuid.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void fill(struct cpuid_table *table, const struct kvm_cpuid_entry2 *entries, unsigned count) {
+	memset(table, 0, sizeof(*table));
+	memcpy(table->entries, entries, count * sizeof(entries[0]));
+	table->header.nent = count;
+}
+
+static const struct kvm_cpuid_entry2 *find(
+	const struct cpuid_table *table, uint32_t function, uint32_t index) {
+	for (unsigned i = 0; i < table->header.nent; i++) {
+		if (table->entries[i].function == function && table->entries[i].index == index) {
+			return &table->entries[i];
+		}
+	}
+	fail_msg("no leaf %x.%x", function, index);
+	return NULL;
+}
+
+static const struct kvm_cpuid_entry2 host[] = {
+	{.function = 0, .eax = 1},
+	{.function = 1, .ebx = 0x07400800, .ecx = 0x00000021, .edx = 0x10000001},
+	{.function = 4, .index = 0, .eax = 0x7c00c121},
+	{.function = 4, .index = 3, .eax = 0xfc01c163},
+	{.function = 4, .index = 4},
+	{.function = 6, .eax = 0x77, .ecx = 9},
+	{.function = 0xa, .eax = 0x08300805},
+	{.function = 0xb, .index = 0, .eax = 1, .ebx = 2, .ecx = 0x100},
+	{.function = 0x1f, .index = 0, .eax = 1},
+	{.function = 0x80000001, .ecx = 0x00c00007, .edx = 0x2c100800},
+	{.function = 0x80000008, .eax = 0x3028, .ecx = 0x600f},
+	{.function = 0x8000000a, .eax = 1, .ebx = 8},
+	{.function = 0x8000001d, .index = 3, .eax = 0x3c163},
+	{.function = 0x8000001e, .eax = 5, .ebx = 0x102, .ecx = 1},
+};
+
+static void edited(struct cpuid_table *table, unsigned apic_id, unsigned cpus) {
+	fill(table, host, sizeof(host) / sizeof(host[0]));
+	cpuid_edit(table, apic_id, cpus);
+}
+
+static void test_features(void **state) {
+	(void)state;
+	struct cpuid_table table;
+	edited(&table, 2, 6);
+	const struct kvm_cpuid_entry2 *leaf = find(&table, 1, 0);
+	assert_int_equal(leaf->ebx, 0x02060800);
+	assert_int_equal(leaf->ecx, 0x81000001); /* TSC-deadline, hypervisor, no VMX */
+	assert_int_equal(leaf->edx, 0x10000001);
+	assert_int_equal(find(&table, 0x80000001, 0)->ecx, 0x00400003);
+	assert_int_equal(find(&table, 0x8000000a, 0)->eax, 0);
+	assert_int_equal(find(&table, 6, 0)->eax, 4);
+	assert_int_equal(find(&table, 6, 0)->ecx, 0);
+	assert_int_equal(find(&table, 0xa, 0)->eax, 0);
+	edited(&table, 0, 1);
+	assert_int_equal(find(&table, 1, 0)->edx, 1);
+	assert_int_equal(find(&table, 0x80000001, 0)->ecx, 0x00400001);
+}
+
+static void test_topology(void **state) {
+	(void)state;
+	struct cpuid_table table;
+	edited(&table, 5, 6);
+	assert_int_equal(find(&table, 0, 0)->eax, 0xb);
+	assert_int_equal(find(&table, 0xb, 0)->eax, 0);
+	assert_int_equal(find(&table, 0xb, 0)->ebx, 1);
+	assert_int_equal(find(&table, 0xb, 0)->ecx, 0x100);
+	assert_int_equal(find(&table, 0xb, 1)->eax, 3);
+	assert_int_equal(find(&table, 0xb, 1)->ebx, 6);
+	assert_int_equal(find(&table, 0xb, 1)->ecx, 0x201);
+	assert_int_equal(find(&table, 0xb, 2)->ecx, 2);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(find(&table, 0xb, i)->edx, 5);
+	}
+	assert_int_equal(find(&table, 0x1f, 0)->eax, 0);
+	assert_int_equal(find(&table, 0x80000008, 0)->ecx, 0x3005);
+	assert_int_equal(find(&table, 0x8000001e, 0)->eax, 5);
+	assert_int_equal(find(&table, 0x8000001e, 0)->ebx, 5);
+	assert_int_equal(find(&table, 0x8000001e, 0)->ecx, 0);
+}
+
+static void test_caches(void **state) {
+	(void)state;
+	struct cpuid_table table;
+	edited(&table, 0, 4);
+	assert_int_equal(find(&table, 4, 0)->eax, 0x0c000121);
+	assert_int_equal(find(&table, 4, 3)->eax, 0x0c00c163);
+	assert_int_equal(find(&table, 4, 4)->eax, 0);
+	assert_int_equal(find(&table, 0x8000001d, 3)->eax, 0xc163);
+}
+
+static void test_full_table(void **state) {
+	(void)state;
+	struct cpuid_table table = {.header.nent = CPUID_ENTRIES_MAX};
+	for (unsigned i = 0; i < CPUID_ENTRIES_MAX; i++) {
+		table.entries[i].function = 0x40000000 + i;
+	}
+	cpuid_edit(&table, 0, 1);
+	assert_int_equal(table.header.nent, CPUID_ENTRIES_MAX);
+}
+
+static void test_physical_bits(void **state) {
+	(void)state;
+	struct cpuid_table table;
+	edited(&table, 0, 1);
+	assert_int_equal(cpuid_physical_bits(&table), 40);
+	table.header.nent = 0;
+	assert_int_equal(cpuid_physical_bits(&table), 36);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_features),
+		cmocka_unit_test(test_topology),
+		cmocka_unit_test(test_caches),
+		cmocka_unit_test(test_full_table),
+		cmocka_unit_test(test_physical_bits),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

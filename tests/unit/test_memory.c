@@ -1,0 +1,99 @@
+/* Guest RAM: how it is laid out, and that it cannot be shrunk under the guest. */
+#include "monitor/memory.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define MIB (1ULL << 20)
+#define GIB (1ULL << 30)
+
+static void check_regions(const struct guest_memory *memory, uint64_t size) {
+	uint64_t total = 0, end = 0;
+	assert_in_range(memory->region_count, 1, GUEST_REGIONS_MAX);
+	assert_int_equal(memory->regions[0].base, 0);
+	for (unsigned i = 0; i < memory->region_count; i++) {
+		const struct guest_region *region = &memory->regions[i];
+		assert_true(region->base >= end);
+		assert_int_equal(region->offset, total);
+		end = region->base + region->size;
+		assert_true(end <= MEMORY_HOLE_START || region->base >= MEMORY_HOLE_END);
+		total += region->size;
+		*region->host = 1;
+		region->host[region->size - 1] = 2;
+	}
+	assert_int_equal(total, size);
+}
+
+static void lay_out(uint64_t size, bool late, unsigned regions) {
+	struct guest_memory memory;
+	struct error error = {0};
+	assert_int_equal(memory_init(&memory, size, late, &error), 0);
+	check_regions(&memory, size);
+	assert_int_equal(memory.region_count, regions);
+	for (unsigned i = 1; late && i < memory.region_count; i++) {
+		assert_int_equal(memory.regions[i].base % MEMORY_BLOCK, 0);
+		assert_int_equal(memory.regions[i].size % MEMORY_BLOCK, 0);
+	}
+	memory_finish(&memory);
+}
+
+static void test_one_region_below_the_hole(void **state) {
+	(void)state;
+	lay_out(64 * MIB, false, 1);
+	lay_out(2 * GIB, false, 1);
+	lay_out(3 * GIB, false, 1);
+}
+
+static void test_split_around_the_hole(void **state) {
+	(void)state;
+	lay_out(3 * GIB + 2 * MIB, false, 2);
+	lay_out(8 * GIB, false, 2);
+}
+
+static void test_late_regions_are_whole_blocks(void **state) {
+	(void)state;
+	lay_out(256 * MIB, true, 1);
+	lay_out(384 * MIB, true, 1);
+	lay_out(386 * MIB, true, 2);
+	lay_out(1000 * MIB, true, 2);
+	lay_out(3 * GIB, true, 2);
+	lay_out(3 * GIB + 2 * MIB, true, 3);
+	lay_out(8 * GIB, true, 3);
+	lay_out(8 * GIB - 2 * MIB, true, 3);
+}
+
+static void test_cannot_shrink_or_grow(void **state) {
+	(void)state;
+	struct guest_memory memory;
+	assert_int_equal(memory_init(&memory, 64 * MIB, false, NULL), 0);
+	assert_int_equal(ftruncate(memory.fd, 4096), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(ftruncate(memory.fd, 128 * MIB), -1);
+	memory_finish(&memory);
+}
+
+static void test_impossible_size_is_an_error(void **state) {
+	(void)state;
+	struct guest_memory memory;
+	struct error error = {0};
+	assert_true(memory_init(&memory, 1ULL << 60, false, &error) < 0);
+	assert_string_not_equal(error.message, "");
+	memory_finish(&memory);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_one_region_below_the_hole),
+		cmocka_unit_test(test_split_around_the_hole),
+		cmocka_unit_test(test_late_regions_are_whole_blocks),
+		cmocka_unit_test(test_cannot_shrink_or_grow),
+		cmocka_unit_test(test_impossible_size_is_an_error),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,183 @@
+/* A worker process: it serves its devices, keeps nothing else, and ends with its monitor or by its hand. */
+#include "driver.h"
+
+#include "ph/fd.h"
+#include "ph/rng.h"
+#include "ph/worker.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define SECRET_FD 777
+
+struct fixture {
+	struct driver driver;
+	struct virtio_device *device;
+	struct worker worker;
+};
+
+static int setup(void **state) {
+	struct fixture *f = calloc(1, sizeof(*f));
+	*state = f;
+	driver_init(&f->driver);
+	if (rng_create(&f->device) < 0 || dup2(STDIN_FILENO, SECRET_FD) < 0) {
+		return -1;
+	}
+	return worker_start(&f->worker, "test", &f->driver.memory, &f->device, 1);
+}
+
+static int teardown(void **state) {
+	struct fixture *f = *state;
+	worker_stop(&f->worker);
+	rng_destroy(f->device);
+	driver_finish(&f->driver);
+	close(SECRET_FD);
+	free(f);
+	return 0;
+}
+
+static struct virtio_activation activation(struct fixture *f) {
+	const uint16_t size = 16;
+	return (struct virtio_activation){.driver_features = 1ULL << VIRTIO_RING_F_VERSION_1,
+		.config_vector = VIRTIO_NO_VECTOR,
+		.queues[0] = {.descriptor_area = driver_alloc(&f->driver, 16 * size),
+			.driver_area = driver_alloc(&f->driver, 4096),
+			.device_area = driver_alloc(&f->driver, 4096),
+			.size = size,
+			.vector = 1}};
+}
+
+static void test_serves_in_shared_memory(void **state) {
+	struct fixture *f = *state;
+	const struct virtio_activation a = activation(f);
+	gpa_t buffer = driver_alloc(&f->driver, 4096);
+	f->driver.queues[0].config = a.queues[0];
+	assert_int_equal(virtio_host_activate(&f->worker.client, 0, &a), 0);
+	driver_descriptor(&f->driver, 0, 0, buffer, 64, DRIVER_WRITE, 0);
+	driver_offer(&f->driver, 0, 0);
+	fd_event_signal(f->device->queues[0].kick_fd);
+	struct pollfd call = {.fd = f->device->vector_fds[1], .events = POLLIN};
+	assert_int_equal(poll(&call, 1, 10000), 1);
+	static const uint8_t zeros[64];
+	assert_memory_not_equal(driver_at(&f->driver, buffer), zeros, 64);
+	assert_int_equal(virtio_host_reset(&f->worker.client, 0), 0);
+}
+
+/* The numbers of the worker's descriptors that are neither its own nor those it may keep. */
+static void test_keeps_only_what_it_needs(void **state) {
+	struct fixture *f = *state;
+	assert_int_equal(virtio_host_reset(&f->worker.client, 0), 0); /* it is up */
+	char path[64], target[256];
+	snprintf(path, sizeof(path), "/proc/%d/fd", f->worker.pid);
+	DIR *folder = opendir(path);
+	if (folder == NULL) {
+		skip(); /* not dumpable, so only root may look */
+	}
+	unsigned count = 0;
+	for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+		ssize_t len = readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1);
+		if (len <= 0) {
+			continue;
+		}
+		target[len] = '\0';
+		count++;
+		assert_int_not_equal(atoi(entry->d_name), SECRET_FD);
+		assert_true(atoi(entry->d_name) > 1 || strcmp(target, "/dev/null") == 0);
+	}
+	closedir(folder);
+	/* stdio, /dev/null, socket, RAM, epoll, the device's eventfds (1 queue, 2 vectors) and timer */
+	assert_in_range(count, 9, 11);
+}
+
+static bool status_has(pid_t pid, const char *line) {
+	char path[64], text[4096];
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	return fd_read_file(path, text, sizeof(text)) > 0 && strstr(text, line) != NULL;
+}
+
+static void test_gives_up_privileges(void **state) {
+	struct fixture *f = *state;
+	assert_int_equal(virtio_host_reset(&f->worker.client, 0), 0);
+	assert_true(status_has(f->worker.pid, "NoNewPrivs:\t1"));
+	assert_true(status_has(f->worker.pid, "Name:\tph-test"));
+}
+
+static void test_survives_the_terminals_signals(void **state) {
+	struct fixture *f = *state;
+	assert_int_equal(virtio_host_reset(&f->worker.client, 0), 0);
+	kill(f->worker.pid, SIGINT);
+	kill(f->worker.pid, SIGTERM);
+	kill(f->worker.pid, SIGHUP);
+	assert_int_equal(virtio_host_reset(&f->worker.client, 0), 0);
+}
+
+static void test_its_death_is_seen(void **state) {
+	struct fixture *f = *state;
+	kill(f->worker.pid, SIGKILL);
+	struct pollfd ended = {.fd = f->worker.pid_fd, .events = POLLIN};
+	assert_int_equal(poll(&ended, 1, 10000), 1);
+	assert_true(virtio_host_reset(&f->worker.client, 0) < 0);
+}
+
+static void test_ends_when_hung_up(void **state) {
+	struct fixture *f = *state;
+	pid_t pid = f->worker.pid;
+	worker_stop(&f->worker);
+	assert_int_equal(kill(pid, 0), -1);
+	worker_stop(&f->worker);
+}
+
+/* A parent that dies without a word takes its worker along. */
+static void test_dies_with_its_parent(void **state) {
+	struct fixture *f = *state;
+	int pipe_fds[2];
+	assert_int_equal(pipe(pipe_fds), 0);
+	pid_t parent = fork();
+	if (parent == 0) {
+		struct worker worker = {0};
+		bool ok = worker_start(&worker, "orphan", &f->driver.memory, &f->device, 1) == 0 &&
+			  virtio_host_reset(&worker.client, 0) == 0 &&
+			  write(pipe_fds[1], &worker.pid, sizeof(worker.pid)) == sizeof(worker.pid);
+		int keep = dup(worker.client.fd); /* so that it is not the socket that ends it */
+		(void)keep;
+		pause();
+		_exit(ok ? 0 : 1);
+	}
+	pid_t worker_pid;
+	assert_int_equal(fd_read_all(pipe_fds[0], &worker_pid, sizeof(worker_pid)), 0);
+	struct pollfd ended = {.fd = (int)syscall(SYS_pidfd_open, worker_pid, 0), .events = POLLIN};
+	assert_true(ended.fd >= 0);
+	kill(parent, SIGKILL);
+	waitpid(parent, NULL, 0);
+	assert_int_equal(poll(&ended, 1, 10000), 1);
+	close(ended.fd);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_serves_in_shared_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_keeps_only_what_it_needs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gives_up_privileges, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_survives_the_terminals_signals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_its_death_is_seen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ends_when_hung_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dies_with_its_parent, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
