@@ -533,7 +533,7 @@ int main(void) {
 	};
 	if (geteuid() != 0) {
 		/* Becoming the user of a command takes privileges. */
-		print_message("skipped: needs root\n");
+		puts("1..1\nok 1 - the agent and its sessions # skip needs root");
 		return 0;
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);

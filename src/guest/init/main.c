@@ -94,9 +94,10 @@ static void prepare_failure(void) {
 	open_standard_streams();
 }
 
-static int start(void) {
+static int start(uint64_t started) {
 	int result = config_read(&config, GUEST_CONFIG_PATH);
 	report_init(&port, config.verbose, config.timings);
+	report_timing_at("init", started);
 	if (result < 0) {
 		report_error("cannot read the configuration %s: %s", GUEST_CONFIG_PATH, strerror(-result));
 	}
@@ -124,8 +125,7 @@ int main(void) {
 		return 1;
 	}
 	port_init(&port);
-	int result = start();
-	report_timing_at("init", started);
+	int result = start(started);
 	int opened = port_open(&port, GUEST_CONTROL_PORT, PORT_TIMEOUT_MS);
 	if (result == 0 && opened == 0) {
 		report_timing("control");

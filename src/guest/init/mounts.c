@@ -128,6 +128,16 @@ static void link_standard_streams(void) {
 	}
 }
 
+/* Devices that check who uses them themselves; elsewhere udev opens them to all. */
+static void open_devices(void) {
+	static const char *const devices[] = {"/dev/fuse", "/dev/net/tun"};
+	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+		if (chmod(devices[i], 0666) < 0 && errno != ENOENT) {
+			report_problem("cannot open %s to all: %s", devices[i], strerror(errno));
+		}
+	}
+}
+
 void mounts_add_system(const struct config *config) {
 	char open_to_all[96], private[96];
 	mounts_tmpfs_options(open_to_all, sizeof(open_to_all), config, 01777);
@@ -148,6 +158,7 @@ void mounts_add_system(const struct config *config) {
 		try_mount(&system[i]);
 	}
 	link_standard_streams();
+	open_devices();
 }
 
 static void add_9p(char **fields) {

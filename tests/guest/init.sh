@@ -1,0 +1,77 @@
+#!/bin/bash
+# What the guest's init makes of roots of all kinds, and what programs find there.
+# host: --cpus 2 --ext4 1G
+# shellcheck disable=SC2016
+. tests/guest/lib.sh
+cd /scratch || exit 1
+
+# A root of another layout: no shell, no /tmp, /proc or /etc/passwd, links to nowhere.
+mkdir -p odd/nix odd/var odd/etc
+cp /bin/busybox odd/nix/busybox
+ln -s var/home odd/home
+ln -s ../run odd/var/run
+ln -s /run/systemd/resolve/stub-resolv.conf odd/etc/resolv.conf
+/usr/sbin/mke2fs -q -t ext4 -d odd odd.img 64M
+
+run --private-home --rootfs odd.img -- /nix/busybox sh -c \
+	'b=/nix/busybox; $b id -un; $b touch ~/new /tmp/new && $b ls /proc/self/status && $b readlink /home /etc/resolv.conf'
+printed "$(id -un)"$'\n/proc/self/status\nvar/home\n/run/systemd/resolve/stub-resolv.conf'
+result "a root without most of what roots have"
+run --private-home --rootfs odd.img
+[ $status_of_ph -eq 127 ] && [ ! -s "$work/out" ] && grep -q '^ph: /.*sh: not found in the VM$' "$work/err"
+result "no shell in the VM: 127 and its name"
+run --root --private-home --rootfs odd.img --rootfs-mode ro -- /nix/busybox sh -c '/nix/busybox mkdir /new && echo made'
+printed made
+result "a read-only root of another layout"
+
+/usr/sbin/mke2fs -q -t ext4 -b 4096 -d odd broken.img 64M
+dd if=/dev/zero of=broken.img bs=4096 seek=1 count=1 conv=notrunc status=none
+run --private-home --rootfs broken.img -- /nix/busybox true
+[ $status_of_ph -eq 125 ] && [ ! -s "$work/out" ] && grep -q '/dev/vda' "$work/err"
+result "a damaged root: 125, and the message names it"
+
+mkdir share
+run --verbose --share "$PWD/share:/etc/passwd" -- echo runs
+[ $status_of_ph -eq 0 ] && [ "$(cat "$work/out")" = runs ] && grep -q 'share.* /etc/passwd: Not a directory' "$work/err"
+result "a share that cannot be mounted is a message"
+run --share "$PWD/share:/new/place/deep" -- touch /new/place/deep/file
+printed '' && [ -e share/file ]
+result "a mount point is made where it is missing"
+
+run -- bash -c 'cat <(echo substituted); test -c /dev/null -a -c /dev/tty -a -w /dev/shm -a -w /tmp -a -d /dev/mqueue && echo devices'
+printed $'substituted\ndevices'
+result "process substitution, shared memory, devices"
+run -- sh -c 'stat -c "%u %a" /run/user/$(id -u); ulimit -Sn; ulimit -Hn'
+printed "$(id -u) 700"$'\n1024\n1048576'
+result "the runtime folder is the user's; limits on files"
+run -- sh -c 'getent hosts localhost >/dev/null && getent hosts $(hostname) | awk "{ print \$1 }"'
+printed 127.0.1.1
+result "the host name has an address"
+run -- bash -c 'exec 3<>/dev/tcp/127.0.0.1/9'
+grep -q 'refused' "$work/err"
+result "the loopback network is up"
+run -- sh -c 'until mkdir /sys/fs/cgroup/user/mine 2>/dev/null; do sleep 0.1; done; echo $$ >/sys/fs/cgroup/user/mine/cgroup.procs && cat /proc/$$/cgroup'
+printed 0::/user/mine
+result "the user may divide the cgroup"
+if command -v bwrap >/dev/null; then
+	run -- bwrap --dev-bind / / --tmpfs /tmp --unshare-all --proc /proc echo confined
+	printed confined
+	result "bubblewrap works inside"
+else
+	skip "bubblewrap works inside" "bwrap is not here"
+fi
+
+run --share "$PWD/share:/mnt" -- sh -c 'head -c 30000000 /dev/zero >/mnt/large; exec 3>/mnt/open; echo late >&3; sleep 0.1; echo later >&3'
+printed '' && [ "$(stat -c %s share/large)" -eq 30000000 ] && [ "$(cat share/open)" = $'late\nlater' ]
+result "what was written last has arrived when ph ends"
+run -- sh -c '(trap "" TERM HUP; while :; do sleep 1; done) & exit 6'
+[ $status_of_ph -eq 6 ]
+result "a process that will not end does not hold up the VM"
+run -- sh -c '(setsid sh -c "trap \"echo goodbye >~/ph-goodbye; exit\" TERM; echo up; while :; do sleep 0.1; done" &) | head -n 1'
+[ "$(cat "$HOME/ph-goodbye")" = goodbye ]
+result "what still runs gets SIGTERM first"
+rm -f "$HOME/ph-goodbye"
+run --mem 1G -- sh -c 'until [ $(awk "/MemTotal/ { print \$2 }" /proc/meminfo) -gt 900000 ]; do sleep 0.1; done; df -k /tmp | awk "NR == 2 { print (\$2 > 400000) }"'
+printed 1
+result "all of the RAM arrives, and /tmp is sized by it"
+nothing_left
