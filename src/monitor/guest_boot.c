@@ -30,11 +30,13 @@ bool guest_boot_late_memory(const struct plan *plan) {
  * tsc=reliable       no comparison of the processors' counters: KVM keeps them together
  * pci=conf1,noearly  no probing for other ways into configuration space
  * noreplace-smp      leave the lock prefixes of a kernel with one processor as they are
+ * initcall_blacklist the clock chip that a distribution's kernel would wait seconds for
  */
 static int write_command_line(const struct plan *plan, char *line, size_t size) {
 	int n = snprintf(line, size,
-		"console=hvc0 reboot=t panic=-1 swiotlb=noforce tsc=reliable pci=conf1,noearly%s%s%s%s",
+		"console=hvc0 reboot=t panic=-1 swiotlb=noforce tsc=reliable pci=conf1,noearly%s%s%s%s%s",
 		plan->cpus == 1 ? " noreplace-smp" : "",
+		plan->kernel != NULL ? " initcall_blacklist=cmos_init" : "",
 		plan->verbose ? " earlycon=uart8250,io,0x3f8" : " quiet", plan->append != NULL ? " " : "",
 		plan->append != NULL ? plan->append : "");
 	return n < 0 || (size_t)n >= size ? -E2BIG : 0;

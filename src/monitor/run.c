@@ -109,7 +109,9 @@ static void on_bye(void *owner) {
 	struct vm *vm = owner;
 	timings_mark(&vm->timings, "guest shutdown");
 	if (vm->status < 0 && vm->signal == 0) {
-		fail(vm, -EIO, "the guest shut down before the command ended");
+		terminal_restore();
+		error_set(vm->error, -EIO, "the guest shut down before the command ended");
+		finish(vm, -EIO);
 		return;
 	}
 	force_end(vm);
