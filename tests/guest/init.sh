@@ -14,7 +14,7 @@ ln -s /run/systemd/resolve/stub-resolv.conf odd/etc/resolv.conf
 /usr/sbin/mke2fs -q -t ext4 -d odd odd.img 64M
 
 run --private-home --rootfs odd.img -- /nix/busybox sh -c \
-	'b=/nix/busybox; $b id -un; $b touch ~/new /tmp/new && $b ls /proc/self/status && $b readlink /home /etc/resolv.conf'
+	'b=/nix/busybox; $b id -un; $b touch ~/new /tmp/new && $b ls /proc/self/status && $b readlink /home && $b readlink /etc/resolv.conf'
 printed "$(id -un)"$'\n/proc/self/status\nvar/home\n/run/systemd/resolve/stub-resolv.conf'
 result "a root without most of what roots have"
 run --private-home --rootfs odd.img

@@ -46,6 +46,7 @@ struct guest {
 	int fd;
 	pid_t pid;
 	bool ready;
+	bool ending; /* it needs no SHUTDOWN any more */
 	char log[TEXT_MAX];
 	struct seen sessions[SESSIONS];
 };
@@ -260,10 +261,17 @@ static void expect_text(struct guest *guest, uint32_t session, int stream, const
 	assert_memory_equal(seen->text[stream], text, strlen(text));
 }
 
+static void shut_down(struct guest *guest) {
+	guest->ending = true;
+	send_frame(guest, GUEST_FRAME_SHUTDOWN, 0, NULL, 0);
+}
+
 static int tear_down(void **state) {
 	struct guest *guest = *state;
 	int status;
-	send_frame(guest, GUEST_FRAME_SHUTDOWN, 0, NULL, 0);
+	if (!guest->ending) {
+		shut_down(guest);
+	}
 	while (receive_frame(guest) != GUEST_FRAME_BYE) {
 	}
 	waitpid(guest->pid, &status, 0);
@@ -494,6 +502,7 @@ static void test_frames_for_nobody(void **state) {
 static void test_broken_frame(void **state) {
 	struct guest *guest = *state;
 	start_shell(guest, 1, "sleep 1000");
+	guest->ending = true;
 	send_frame(guest, GUEST_FRAME_SIGNAL, 1, "x", 1);
 	assert_int_equal(wait_exit(guest, 1), 128 + SIGTERM);
 	assert_string_equal(guest->log, "!the control port is broken: Protocol error");
@@ -503,6 +512,25 @@ static void test_broken_frame(void **state) {
 static void test_shutdown_kills(void **state) {
 	start_shell(*state, 1, "trap '' TERM HUP; (setsid sleep 1000 &); echo up; sleep 1000; sleep 1000");
 	wait_output(*state, 1, "up");
+}
+
+/* SIGTERM comes alone: nothing disturbs a command that cleans up. tear_down() waits for the end. */
+static void test_shutdown_lets_clean_up(void **state) {
+	start_shell(*state, 1,
+		"trap 'sleep 0.3; echo clean; exit 3' TERM; echo up; while :; do sleep 0.01; done");
+	wait_output(*state, 1, "up");
+	shut_down(*state);
+	assert_int_equal(wait_exit(*state, 1), 3);
+	expect_text(*state, 1, 0, "up\nclean\n");
+}
+
+static void test_shutdown_ends_shells(void **state) {
+	const char *const argv[] = {"bash", "--norc", "-i", NULL}, *const size[] = {"24", "80", NULL};
+	start(*state, 1, argv, NULL, size);
+	send_input(*state, 1, "echo u''p\n");
+	wait_output(*state, 1, "up");
+	shut_down(*state);
+	assert_int_equal(wait_exit(*state, 1), 128 + SIGHUP);
 }
 
 #define AGENT_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -530,6 +558,8 @@ int main(void) {
 		AGENT_TEST(test_frames_for_nobody),
 		AGENT_TEST(test_broken_frame),
 		AGENT_TEST(test_shutdown_kills),
+		AGENT_TEST(test_shutdown_lets_clean_up),
+		AGENT_TEST(test_shutdown_ends_shells),
 	};
 	if (geteuid() != 0) {
 		/* Becoming the user of a command takes privileges. */

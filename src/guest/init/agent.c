@@ -19,9 +19,16 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long a shutdown waits for processes to end by themselves, and then for the killed ones. */
-#define GRACE_MS 2000
-#define KILLED_MS 1000
+/* A shutdown's stages, each entered when processes are left after the one before, and how long they last. */
+enum stage {
+	STAGE_NONE,
+	STAGE_TERMINATE, /* SIGTERM to all */
+	STAGE_HANGUP,    /* SIGHUP to the leaders of terminals: an interactive shell ignores SIGTERM */
+	STAGE_KILL,      /* SIGKILL to all */
+	STAGE_OVER,
+};
+static const int stage_ms[] = {
+	[STAGE_TERMINATE] = 200, [STAGE_HANGUP] = 1800, [STAGE_KILL] = 1000, [STAGE_OVER] = 0};
 
 static int64_t now_ms(void) {
 	struct timespec now;
@@ -166,7 +173,7 @@ static int handle_frame(void *owner, const struct guest_frame *frame, const uint
 
 static void serve_port(struct agent *agent) {
 	int result = port_receive(agent->port, handle_frame, agent);
-	if (result < 0 && agent->kill_at == 0) {
+	if (result < 0 && agent->stage == STAGE_NONE) {
 		report_error("the control port is broken: %s", strerror(-result));
 		agent_shutdown(agent);
 	}
@@ -198,7 +205,31 @@ static void serve_children(struct agent *agent) {
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		child_ended(agent, pid, status);
 	}
-	if (pid < 0 && errno == ECHILD && agent->kill_at != 0) {
+	if (pid < 0 && errno == ECHILD && agent->stage != STAGE_NONE) {
+		agent->over = true;
+	}
+}
+
+static void enter_stage(struct agent *agent, enum stage stage) {
+	agent->stage = stage;
+	agent->next_stage = now_ms() + stage_ms[stage];
+	switch (stage) {
+	case STAGE_TERMINATE:
+		kill(-1, SIGTERM);
+		kill(-1, SIGCONT);
+		break;
+	case STAGE_HANGUP:
+		for (struct session *session = agent->sessions; session != NULL; session = session->next) {
+			if (session->tty && !session->exited) {
+				kill(session->pid, SIGHUP);
+			}
+		}
+		break;
+	case STAGE_KILL:
+		kill(-1, SIGKILL);
+		break;
+	default:
+		report_problem("some processes could not be killed");
 		agent->over = true;
 	}
 }
@@ -206,33 +237,23 @@ static void serve_children(struct agent *agent) {
 void agent_shutdown(struct agent *agent) {
 	/* As any other process this would end the whole system. */
 	assert(getpid() == 1);
-	if (agent->kill_at != 0) {
-		return;
+	if (agent->stage == STAGE_NONE) {
+		enter_stage(agent, STAGE_TERMINATE);
+		serve_children(agent);
 	}
-	agent->kill_at = now_ms() + GRACE_MS;
-	/* An interactive shell ignores SIGTERM and ends on SIGHUP; a stopped process must run to end. */
-	kill(-1, SIGTERM);
-	kill(-1, SIGHUP);
-	kill(-1, SIGCONT);
-	serve_children(agent);
 }
 
-/* The time for which epoll may sleep. Past the end of the grace, what is left is killed. */
+/* The time for which epoll may sleep. */
 static int serve_deadline(struct agent *agent) {
-	if (agent->kill_at == 0) {
+	if (agent->stage == STAGE_NONE) {
 		return -1;
 	}
-	int64_t left = agent->kill_at - now_ms();
-	if (left <= 0 && agent->killed) {
-		report_problem("some processes could not be killed");
-		agent->over = true;
-	} else if (left <= 0) {
-		agent->killed = true;
-		agent->kill_at += KILLED_MS;
-		kill(-1, SIGKILL);
-		left = KILLED_MS;
+	int64_t left = agent->next_stage - now_ms();
+	if (left <= 0) {
+		enter_stage(agent, agent->stage + 1);
+		left = stage_ms[agent->stage];
 	}
-	return left < 0 ? 0 : (int)left;
+	return (int)left;
 }
 
 /* One round over all sessions, each moving a piece. True when another round is due. */

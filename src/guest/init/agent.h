@@ -11,10 +11,10 @@ struct agent {
 	struct port *port;
 	int epoll, children; /* children: a signalfd for SIGCHLD */
 	struct session *sessions;
-	pid_t late;      /* the process that does what may come late; 0: none */
-	bool over;       /* nothing more is to be served */
-	int64_t kill_at; /* when a shutdown kills what is left, in ms of CLOCK_MONOTONIC; 0: no shutdown */
-	bool killed;
+	pid_t late;         /* the process that does what may come late; 0: none */
+	bool over;          /* nothing more is to be served */
+	unsigned stage;     /* of a shutdown; 0: none is under way */
+	int64_t next_stage; /* when, in ms of CLOCK_MONOTONIC */
 };
 
 /* Blocks SIGCHLD and ignores SIGPIPE. 0 or -errno. */
