@@ -188,23 +188,27 @@ static void serve_ring(struct block_queue *queue) {
 }
 
 /* The ring belongs to this thread alone: the kernel then defers its work to where it is waited for. */
-static bool ring_init(struct io_uring *ring) {
+static int ring_init(struct io_uring *ring) {
 	unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
 	int ret = io_uring_queue_init(BLOCK_QUEUE_SIZE, ring, flags);
 	if (ret == -EINVAL) { /* before Linux 6.1 */
 		ret = io_uring_queue_init(BLOCK_QUEUE_SIZE, ring, 0);
 	}
 	if (ret < 0) {
-		log_verbose("disk: no io_uring (%s), one operation at a time", strerror(-ret));
-		return false;
+		return ret;
 	}
 	io_uring_register_ring_fd(ring); /* saves a look-up per call; as good without */
-	return true;
+	return 0;
 }
 
 static void *serve(void *arg) {
 	struct block_queue *queue = arg;
-	queue->has_ring = ring_init(&queue->ring);
+	int ret = ring_init(&queue->ring);
+	queue->has_ring = ret == 0;
+	if (ret < 0 && queue->virtqueue->index == 0) {
+		log_verbose("%s: no io_uring (%s), one operation at a time", queue->device->base.name,
+			strerror(-ret));
+	}
 	if (queue->has_ring) {
 		serve_ring(queue);
 		io_uring_queue_exit(&queue->ring);
