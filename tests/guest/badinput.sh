@@ -15,7 +15,7 @@ refused 'is a directory' --rootfs /usr
 refused 'empty' --rootfs empty
 head -c 1M /dev/zero >zero
 refused 'not an ext4' --rootfs zero
-/usr/sbin/mke2fs -q -t ext4 good 8M
+/usr/sbin/mke2fs -q -t ext4 good 8M >/dev/null
 cp good short && truncate -s 7M short
 refused 'truncated' --rootfs short
 cp good unreadable && chmod 0 unreadable
@@ -32,11 +32,11 @@ kill $holder
 wait $holder
 
 refused 'kernel nope: No such file' --kernel nope
-refused 'kernel zero: not a kernel' --kernel zero
-head -c 4000 "$ph" >half
-refused 'kernel half' --kernel half
+refused 'zero: not a kernel' --kernel zero
+{ printf '\177ELF\2\1\1' && head -c 4000 /dev/zero; } >half
+refused 'half: an ELF file, but not' --kernel half
 { printf '\177ELF\1\1\1' && head -c 4000 /dev/zero; } >elf32
-refused 'kernel elf32' --kernel elf32
+refused 'elf32: a 32-bit kernel' --kernel elf32
 
 run --append rdinit=/nonexistent -- true
 [ $status_of_ph -eq 125 ] && grep -q 'Kernel panic' err && [ ! -s out ]

@@ -48,11 +48,12 @@ refused() {
 
 # Nothing of ph is left: no process, no file.
 snapshot() {
-	find /tmp /dev/shm "${XDG_RUNTIME_DIR:-/nonexistent}" -mindepth 1 -path "$work" -prune -o -print 2>/dev/null | sort
+	find /tmp /dev/shm "${XDG_RUNTIME_DIR:-/nonexistent}" -mindepth 1 -maxdepth 1 ! -path "$work" 2>/dev/null | sort
 }
 nothing_left() {
 	sleep 0.5
-	! pgrep -x ph >/dev/null && [ "$(snapshot)" = "$before" ]
+	{ pgrep -lx ph; diff <(echo "$before") <(snapshot); } >"$work/out"
+	[ ! -s "$work/out" ]
 	result "no process and no file is left behind"
 }
 

@@ -18,7 +18,7 @@ keys() { tmux send-keys -t 0 "$@"; }
 
 tmux -f /dev/null new-session -d -x 90 -y 30 "env PS1='host> ' bash --norc --noprofile"
 await '^host>'
-keys 'stty -a >'"$work/before" Enter
+keys 'stty -g >'"$work/before" Enter
 keys "PS1='guest> ' $ph --env PS1 -- bash --norc --noprofile" Enter
 await '^guest>'
 result "a shell in the VM"
@@ -46,7 +46,7 @@ await '^host>'
 keys 'echo status-$?' Enter
 await '^status-5'
 result "its status comes back"
-keys "stty -a >$work/after" Enter
+keys "stty -g >$work/after" Enter
 sleep 1
 cmp "$work/before" "$work/after"
 result "the terminal is as it was"
@@ -55,11 +55,11 @@ keys "clear; PS1='guest> ' $ph --env PS1 -- bash --norc --noprofile" Enter
 await '^guest>'
 pkill -TERM -o -x ph
 await '^host>'
-keys "clear; stty -a >$work/after" Enter
+keys "clear; stty -g >$work/after" Enter
 sleep 1
 cmp "$work/before" "$work/after"
 result "after SIGTERM too"
-keys "clear; $ph --append rdinit=/nonexistent -- true; stty -a >$work/after; echo end" Enter
+keys "clear; $ph --append rdinit=/nonexistent -- true; stty -g >$work/after; echo end" Enter
 await '^end'
 cmp "$work/before" "$work/after"
 result "after a crash of the VM too"
