@@ -83,6 +83,7 @@ static enum stream_kind open_kind(struct stream *stream, int fd) {
 		stream->step = PIPE_BUF;
 		copy = fifo_can_reopen(fd, stream->writing) ? reopen_self(fd, stream->writing) : -1;
 	} else if (S_ISCHR(stat.st_mode) && isatty(fd)) {
+		stream->terminal = true;
 		copy = terminal_reopen(fd, &stat, stream->writing);
 	}
 	stream->source.fd = copy;
@@ -135,15 +136,27 @@ static bool gate_is_open(const struct stream *stream) {
 	return stream->kind != STREAM_GATED || poll(&gate, 1, 0) > 0;
 }
 
+/*
+ * A background job that reads its terminal is stopped, and the VM with it, even though its command may
+ * never want to read: a keystroke meant for the shell would do. Such a job leaves the terminal alone.
+ */
+static bool in_background(const struct stream *stream) {
+	pid_t foreground = stream->terminal ? tcgetpgrp(stream->source.fd) : -1;
+	return foreground > 0 && foreground != getpgrp();
+}
+
 ssize_t stream_read(struct stream *stream, void *data, size_t size) {
 	ssize_t n;
-	if (!gate_is_open(stream)) {
+	if (in_background(stream) || !gate_is_open(stream)) {
 		return -EAGAIN;
 	}
 	do {
 		n = stream->kind == STREAM_SOCKET ? recv(stream->source.fd, data, size, MSG_DONTWAIT)
 						  : read(stream->source.fd, data, size);
 	} while (n < 0 && errno == EINTR);
+	if (n >= 0 && stream->terminal) {
+		loop_remove(stream->loop, &stream->source); /* so that the next wait sees what is left */
+	}
 	return n < 0 ? -errno : n;
 }
 
@@ -182,7 +195,9 @@ void stream_wait(struct stream *stream, bool on) {
 	/* Removed rather than asked for nothing: a hang-up is always reported and would keep the loop busy.
 	 */
 	if (on) {
-		loop_add(stream->loop, &stream->source, stream->writing ? EPOLLOUT : EPOLLIN);
+		/* What a background job must not read is told once, not as long as it lies there. */
+		loop_add(stream->loop, &stream->source,
+			stream->writing ? EPOLLOUT : EPOLLIN | (stream->terminal ? EPOLLET : 0));
 	} else {
 		loop_remove(stream->loop, &stream->source);
 	}

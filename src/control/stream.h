@@ -22,7 +22,7 @@ struct stream {
 	enum stream_kind kind;
 	struct loop *loop;
 	struct loop_source source; /* its fd is ours */
-	bool writing;
+	bool writing, terminal;
 	size_t step;                          /* STREAM_GATED: the most one write may ask for */
 	void (*ready)(struct stream *stream); /* while stream_wait() is on */
 };
@@ -33,7 +33,8 @@ int stream_open(
 /* Accepts zeroed. fd itself stays open. */
 void stream_close(struct stream *stream);
 
-/* Some bytes, 0 at the end of file, -EAGAIN when there is nothing now, or -errno. */
+/* Some bytes, 0 at the end of file, -EAGAIN when there is nothing (or nothing for a background job) now, or
+ * -errno. */
 ssize_t stream_read(struct stream *stream, void *data, size_t size);
 /* How many bytes were written, less than size when the rest has to wait; or -errno. */
 ssize_t stream_write(struct stream *stream, const void *data, size_t size);
