@@ -155,7 +155,9 @@ static void add_mounts(void) {
 	char *private_home[] = {
 		(char *)"/home/ann", (char *)"700", (char *)"1000", (char *)"1000", (char *)"1m"};
 	struct config_mount mounts[] = {{.tmpfs = true, .fields = private_home}};
-	const struct config config = {.mounts = mounts, .mount_count = 1};
+	char *env[] = {(char *)"PATH=/run/current-system/sw/bin", NULL}, link[64] = "";
+	const struct config config = {
+		.mounts = mounts, .mount_count = 1, .has_exec = true, .exec = {.env = env}};
 	assert_int_equal(symlink("var/home", "/home"), 0);
 	mounts_add_configured(&config);
 	assert_int_equal(stat("/var/home/ann", &st), 0);
@@ -167,6 +169,8 @@ static void add_mounts(void) {
 	assert_int_equal(st.st_mode & 07777, 01777);
 	assert_int_equal(stat("/run", &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0755);
+	assert_true(readlink("/run/current-system", link, sizeof(link) - 1) > 0);
+	assert_string_equal(link, "/nix/var/nix/profiles/system");
 	users_make_runtime_folder(&ann);
 	assert_int_equal(stat("/run/user/1000", &st), 0);
 	assert_true(st.st_uid == 1000 && (st.st_mode & 07777) == 0700);

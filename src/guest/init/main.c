@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -119,6 +120,14 @@ static int start(uint64_t started) {
 	return 0;
 }
 
+/* The kernel's log is the last way to be heard: ph shows its end when a VM dies. */
+static void report_no_port(int error) {
+	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	dprintf(fd, "<3>ph-init: cannot open the control port %s: %s\n", GUEST_CONTROL_PORT,
+		strerror(-error));
+	close(fd);
+}
+
 int main(void) {
 	uint64_t started = report_now();
 	if (getpid() != 1) {
@@ -127,6 +136,9 @@ int main(void) {
 	port_init(&port);
 	int result = start(started);
 	int opened = port_open(&port, GUEST_CONTROL_PORT, PORT_TIMEOUT_MS);
+	if (opened < 0) {
+		report_no_port(opened);
+	}
 	if (result == 0 && opened == 0) {
 		report_timing("control");
 		start_late();

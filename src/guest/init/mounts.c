@@ -5,6 +5,7 @@
  */
 #include "guest/init/mounts.h"
 
+#include "guest/init/identity.h"
 #include "guest/init/report.h"
 
 #include <errno.h>
@@ -138,6 +139,15 @@ static void open_devices(void) {
 	}
 }
 
+/* On NixOS programs are found through a link in /run, which here is empty. */
+static void link_nixos_system(const struct config *config) {
+	const char *path = config->has_exec ? identity_env_value(config->exec.env, "PATH") : NULL;
+	if (path != NULL && strstr(path, "/run/current-system") != NULL &&
+		symlink("/nix/var/nix/profiles/system", "/run/current-system") < 0) {
+		report_problem("cannot make /run/current-system: %s", strerror(errno));
+	}
+}
+
 void mounts_add_system(const struct config *config) {
 	char open_to_all[96], private[96];
 	mounts_tmpfs_options(open_to_all, sizeof(open_to_all), config, 01777);
@@ -159,6 +169,7 @@ void mounts_add_system(const struct config *config) {
 	}
 	link_standard_streams();
 	open_devices();
+	link_nixos_system(config);
 }
 
 static void add_9p(char **fields) {

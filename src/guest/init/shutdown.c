@@ -16,10 +16,17 @@
 
 #define MOUNTS_MAX 512
 
-/* Mounts that hold data beyond the VM's life. For 9p, sync() has done everything: unmounting would only
+/* Mounts that hold nothing beyond the VM's life. For 9p, sync() has done everything: unmounting would only
  * return thousands of cached files to the server one by one. */
 static bool needs_unmount(const char *type) {
-	return strncmp(type, "ext", 3) == 0 || strncmp(type, "fuse", 4) == 0;
+	static const char *const types[] = {
+		"9p", "overlay", "tmpfs", "proc", "sysfs", "devtmpfs", "devpts", "mqueue", "cgroup2"};
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		if (strcmp(type, types[i]) == 0) {
+			return false;
+		}
+	}
+	return true;
 }
 
 /* /proc/mounts writes blanks as \040. */
@@ -70,6 +77,8 @@ void shutdown_filesystems(void) {
 			report_problem("cannot unmount %s: %s", point, strerror(errno));
 		}
 		free(points[count]);
+		/* What was unmounted may have been a file of a share. */
+		sync();
 	}
 }
 
