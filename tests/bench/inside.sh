@@ -1,6 +1,6 @@
 #!/bin/bash
 # The bench's measures, in the test host that counts instructions (1 ns is one). Prints NAME WHO VALUE lines for
-# tests/bench/run. ph and QEMU do the same work: same kernel, same memory, a 9p root, the same kinds of devices.
+# tests/bench/run. ph and QEMU do the same work: same kernel but for tests/bench/peer.config, same memory, a 9p root, the same kinds of devices.
 set -u
 bench=$1 ph=$2 kernel=$3
 cd / || exit 1
