@@ -68,9 +68,6 @@ static int keep_devices(struct keep_list *list, const struct virtio_host *host) 
 		for (unsigned f = 0; f < device->own_fd_count && ret == 0; f++) {
 			ret = keep(list, device->own_fds[f]);
 		}
-		for (unsigned f = 0; f < device->own_fd_count && ret == 0; f++) {
-			ret = keep(list, device->own_fds[f]);
-		}
 	}
 	return ret;
 }

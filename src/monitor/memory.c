@@ -52,16 +52,19 @@ static void plan_regions(struct guest_memory *memory, uint64_t size, bool late) 
 	lay_out(memory, (boot + MEMORY_BLOCK - 1) / MEMORY_BLOCK * MEMORY_BLOCK, size - boot);
 }
 
-/* Map at a multiple of the huge page size, so that the host can use huge pages where it allows them. */
-static int map_region(const struct guest_memory *memory, struct guest_region *region) {
-	size_t span = region->size + HUGE_PAGE;
+/*
+ * Map the whole memfd as one piece, at a multiple of the huge page size, so that the host can use huge pages
+ * where it allows them and regions that follow each other in the guest do so here.
+ */
+static int map_regions(struct guest_memory *memory, uint64_t size) {
+	size_t span = size + HUGE_PAGE;
 	uint8_t *reserved = mmap(NULL, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (reserved == MAP_FAILED) {
 		return -errno;
 	}
 	uint8_t *place = reserved + (HUGE_PAGE - (uintptr_t)reserved % HUGE_PAGE) % HUGE_PAGE;
-	uint8_t *mapped = mmap(place, region->size, PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_FIXED | MAP_NORESERVE, memory->fd, (off_t)region->offset);
+	uint8_t *mapped = mmap(
+		place, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, memory->fd, 0);
 	if (mapped == MAP_FAILED) {
 		int ret = -errno;
 		munmap(reserved, span);
@@ -70,10 +73,12 @@ static int map_region(const struct guest_memory *memory, struct guest_region *re
 	if (place > reserved) {
 		munmap(reserved, (size_t)(place - reserved));
 	}
-	munmap(place + region->size, (size_t)(reserved + span - (place + region->size)));
-	madvise(mapped, region->size, MADV_HUGEPAGE);
-	madvise(mapped, region->size, MADV_DONTDUMP);
-	region->host = mapped;
+	munmap(place + size, (size_t)(reserved + span - (place + size)));
+	madvise(mapped, size, MADV_HUGEPAGE);
+	madvise(mapped, size, MADV_DONTDUMP);
+	for (unsigned i = 0; i < memory->region_count; i++) {
+		memory->regions[i].host = mapped + memory->regions[i].offset;
+	}
 	return 0;
 }
 
@@ -90,11 +95,9 @@ int memory_init(struct guest_memory *memory, uint64_t size, bool late, struct er
 		goto error;
 	}
 	plan_regions(memory, size, late);
-	for (unsigned i = 0; i < memory->region_count; i++) {
-		ret = map_region(memory, &memory->regions[i]);
-		if (ret < 0) {
-			goto error;
-		}
+	ret = map_regions(memory, size);
+	if (ret < 0) {
+		goto error;
 	}
 	return 0;
 

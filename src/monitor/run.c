@@ -83,9 +83,9 @@ static void on_ready(void *owner) {
 }
 
 static void on_log(void *owner, bool error, const char *text) {
-	(void)owner;
+	struct vm *vm = owner;
 	if (error) {
-		log_error("%s", text);
+		log_guest(&vm->init_messages, "%s", text);
 	} else {
 		log_verbose("init: %s", text);
 	}

@@ -24,6 +24,7 @@ struct vm {
 	struct devices devices;
 	struct control *control;
 	struct console_log console_log;
+	struct log_limit init_messages; /* what the guest says through init is hostile */
 	struct timings timings;
 	uint64_t exits_at_ready[EXIT_KINDS];
 

@@ -7,6 +7,21 @@
 #include <errno.h>
 #include <string.h>
 
+/* The bytes from the start of region i on that follow each other both in the guest and here: a guest that
+ * was given RAM in two parts may well have a buffer across their border. */
+static uint64_t size_from(const struct guest_memory *memory, unsigned i) {
+	uint64_t size = memory->regions[i].size;
+	for (const struct guest_region *region = &memory->regions[i]; i + 1 < memory->region_count;
+		i++, region++) {
+		const struct guest_region *next = region + 1;
+		if (next->base != region->base + region->size || next->host != region->host + region->size) {
+			break;
+		}
+		size += next->size;
+	}
+	return size;
+}
+
 void *guest_memory_at(const struct guest_memory *memory, gpa_t address, uint64_t len) {
 	if (len == 0) {
 		return NULL;
@@ -18,8 +33,8 @@ void *guest_memory_at(const struct guest_memory *memory, gpa_t address, uint64_t
 		}
 		/* Subtractions only: neither can wrap, whatever the guest wrote. */
 		uint64_t inside = address.value - region->base;
-		if (inside < region->size && len <= region->size - inside) {
-			return region->host + inside;
+		if (inside < region->size) {
+			return len <= size_from(memory, i) - inside ? region->host + inside : NULL;
 		}
 	}
 	return NULL;

@@ -43,6 +43,21 @@ static void lay_out(uint64_t size, bool late, unsigned regions) {
 	memory_finish(&memory);
 }
 
+/* A buffer of the guest may lie across the border of RAM that it got in two parts. */
+static void test_a_buffer_across_parts(void **state) {
+	(void)state;
+	struct guest_memory memory;
+	struct error error = {0};
+	assert_int_equal(memory_init(&memory, 1 * GIB, true, &error), 0);
+	uint64_t border = memory.regions[0].size;
+	assert_int_equal(memory.regions[1].base, border);
+	uint8_t *across = guest_memory_at(&memory, (gpa_t){border - 8}, 16);
+	assert_non_null(across);
+	assert_ptr_equal(across + 8, guest_memory_at(&memory, (gpa_t){border}, 8));
+	assert_null(guest_memory_at(&memory, (gpa_t){1 * GIB - 8}, 16));
+	memory_finish(&memory);
+}
+
 static void test_one_region_below_the_hole(void **state) {
 	(void)state;
 	lay_out(64 * MIB, false, 1);
@@ -89,6 +104,7 @@ static void test_impossible_size_is_an_error(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_buffer_across_parts),
 		cmocka_unit_test(test_one_region_below_the_hole),
 		cmocka_unit_test(test_split_around_the_hole),
 		cmocka_unit_test(test_late_regions_are_whole_blocks),
