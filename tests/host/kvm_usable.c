@@ -33,10 +33,8 @@ struct probe {
 	struct kvm_run *run;
 };
 
-static int probe_memory(struct probe *probe)
-{
-	uint8_t *memory =
-		mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+static int probe_memory(struct probe *probe) {
+	uint8_t *memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED) {
 		return -1;
 	}
@@ -49,14 +47,19 @@ static int probe_memory(struct probe *probe)
 }
 
 /* Flat 32-bit protected mode: every KVM runs it without an emulator of its own. */
-static int probe_protected_mode(struct probe *probe)
-{
+static int probe_protected_mode(struct probe *probe) {
 	struct kvm_sregs sregs;
 	if (ioctl(probe->vcpu, KVM_GET_SREGS, &sregs) < 0) {
 		return -1;
 	}
 	struct kvm_segment code_segment = {
-		.limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .db = 1, .s = 1, .g = 1,
+		.limit = 0xffffffff,
+		.selector = 8,
+		.type = 11,
+		.present = 1,
+		.db = 1,
+		.s = 1,
+		.g = 1,
 	};
 	struct kvm_segment data_segment = code_segment;
 	data_segment.selector = 16;
@@ -67,8 +70,7 @@ static int probe_protected_mode(struct probe *probe)
 	return ioctl(probe->vcpu, KVM_SET_SREGS, &sregs);
 }
 
-static const char *probe_create(struct probe *probe)
-{
+static const char *probe_create(struct probe *probe) {
 	probe->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (probe->kvm < 0) {
 		return "open /dev/kvm";
@@ -94,8 +96,7 @@ static const char *probe_create(struct probe *probe)
 }
 
 /* The nanoseconds that the loop took, or -1 when it did not reach its HLT. */
-static int64_t probe_time(struct probe *probe, uint32_t loops)
-{
+static int64_t probe_time(struct probe *probe, uint32_t loops) {
 	struct kvm_regs regs = {.rip = CODE_ADDRESS, .rcx = loops, .rflags = 2};
 	struct timespec before, after;
 	clock_gettime(CLOCK_MONOTONIC, &before);
@@ -110,8 +111,7 @@ static int64_t probe_time(struct probe *probe, uint32_t loops)
 }
 
 /* The best of a few tries: a busy machine only ever makes a try slower. */
-static int64_t probe_best(struct probe *probe, uint32_t loops)
-{
+static int64_t probe_best(struct probe *probe, uint32_t loops) {
 	int64_t best = INT64_MAX;
 	for (int i = 0; i < TRIES; i++) {
 		int64_t time = probe_time(probe, loops);
@@ -123,8 +123,7 @@ static int64_t probe_best(struct probe *probe, uint32_t loops)
 	return best;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
 	int verbose = argc > 1 && strcmp(argv[1], "-v") == 0;
 	struct probe probe = {.kvm = -1, .vm = -1, .vcpu = -1};
 	/* A KVM that never comes back is not usable either: SIGALRM ends us with a status other than 0. */
@@ -139,8 +138,8 @@ int main(int argc, char **argv)
 	int64_t less = probe_best(&probe, LOOP_SHORT);
 	int64_t more = probe_best(&probe, LOOP_LONG);
 	if (verbose) {
-		fprintf(stderr, "kvm_usable: %d loops %lld ns, %d loops %lld ns\n", LOOP_SHORT, (long long)less,
-			LOOP_LONG, (long long)more);
+		fprintf(stderr, "kvm_usable: %d loops %lld ns, %d loops %lld ns\n", LOOP_SHORT,
+			(long long)less, LOOP_LONG, (long long)more);
 	}
 	return less >= 0 && more >= 0 && more - less < LIMIT_NS ? 0 : 1;
 }
