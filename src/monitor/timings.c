@@ -37,8 +37,15 @@ void timings_mark(struct timings *timings, const char *name) {
 	add(timings->host, &timings->host_count, name, clock_ns(CLOCK_MONOTONIC) - timings->start_ns);
 }
 
+/* Init tells its steps as soon as it can be heard, which is not their order in time. */
 void timings_guest(struct timings *timings, const char *name, uint64_t ns) {
+	unsigned i = timings->guest_count;
 	add(timings->guest, &timings->guest_count, name, ns);
+	for (; i > 0 && i < timings->guest_count && timings->guest[i - 1].ns > ns; i--) {
+		const struct timings_step step = timings->guest[i];
+		timings->guest[i] = timings->guest[i - 1];
+		timings->guest[i - 1] = step;
+	}
 }
 
 static void print_steps(const char *title, const struct timings_step *steps, unsigned count) {
