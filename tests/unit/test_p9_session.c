@@ -220,6 +220,69 @@ static void test_flush(void **state) {
 	close(fd);
 }
 
+static void send_random(struct p9_client *c, unsigned random) {
+	static const char *const names[] = {"a", "b", "c", "d"};
+	const char *name = names[random >> 8 & 3], *other = names[random >> 10 & 3];
+	uint32_t fid = random >> 12 & 7, new_fid = random >> 15 & 7;
+	switch (random % 11) {
+	case 0:
+	case 1:
+		p9_send(c, P9_TWALK, "wwhs", fid, new_fid, 1, name);
+		break;
+	case 2:
+		p9_send(c, P9_TWALK, "wwhss", 0, new_fid, 2, name, other);
+		break;
+	case 3:
+		p9_send(c, P9_TLCREATE, "wswww", fid, name, 2u, 0644u, 0u);
+		break;
+	case 4:
+		p9_send(c, P9_TMKDIR, "wsww", fid, name, 0755u, 0u);
+		break;
+	case 5:
+		p9_send(c, P9_TRENAMEAT, "wsws", fid, name, new_fid, other);
+		break;
+	case 6:
+		p9_send(c, P9_TREMOVE, "w", fid == 0 ? 1 : fid);
+		break;
+	case 7:
+		p9_send(c, P9_TCLUNK, "w", fid == 0 ? 1 : fid);
+		break;
+	case 8:
+		p9_send(c, P9_TLOPEN, "ww", fid == 0 ? 1 : fid, 0u);
+		break;
+	case 9:
+		p9_send(c, P9_TREADDIR, "wqw", fid, UINT64_C(0), 4096u);
+		break;
+	default:
+		p9_send(c, P9_TFLUSH, "h", c->tag - 3);
+		break;
+	}
+}
+
+/* Requests on the same few fids and names, all at once: each is answered, once. */
+static void test_side_by_side(void **state) {
+	struct p9_client *c = *state;
+	unsigned random = 12345;
+	for (int round = 0; round < 200; round++) {
+		uint16_t first = c->tag + 1;
+		bool seen[32] = {false};
+		for (int i = 0; i < 32; i++) {
+			random = random * 1103515245 + 12345;
+			send_random(c, random >> 5);
+		}
+		for (int i = 0; i < 32; i++) {
+			uint8_t type;
+			int error;
+			uint16_t index = (uint16_t)(p9_receive(c, &type, &error) - first);
+			assert_in_range(index, 0, 31);
+			assert_false(seen[index]);
+			seen[index] = true;
+		}
+	}
+	struct p9_client_stat stat;
+	assert_int_equal(p9_stat(c, 0, &stat), 0);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_version, setup, teardown),
@@ -232,6 +295,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_small_reply, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flush, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_side_by_side, setup, teardown),
 	};
 	p9_drop_root();
 	return cmocka_run_group_tests_name("p9 session", tests, NULL, NULL);
