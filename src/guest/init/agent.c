@@ -272,25 +272,25 @@ static bool pump_sessions(struct agent *agent) {
 	return more;
 }
 
-/* Everything that can be done without waiting: sessions that had no room in the port get another chance once
- * it has taken what was pending. */
-static void serve_sessions(struct agent *agent, bool *port_full) {
-	bool more = true;
-	while (more) {
-		if (*port_full && port_pending(agent->port) == 0) {
-			*port_full = false;
-			for (struct session *session = agent->sessions; session != NULL;
-				session = session->next) {
-				session->ready = true;
-			}
-		}
+static bool unblock_sessions(struct agent *agent) {
+	bool any = false;
+	for (struct session *session = agent->sessions; session != NULL; session = session->next) {
+		any |= session_unblock(session);
+	}
+	return any;
+}
+
+/* Everything that can be done without waiting. Without a port everything is over. */
+static void serve_sessions(struct agent *agent) {
+	bool more;
+	do {
 		more = pump_sessions(agent);
 		if (port_flush(agent->port) < 0) {
 			agent->over = true;
 			return;
 		}
-		*port_full |= port_pending(agent->port) > 0;
-	}
+		more |= unblock_sessions(agent);
+	} while (more);
 }
 
 static void serve_event(struct agent *agent, const struct epoll_event *event) {
@@ -305,18 +305,17 @@ static void serve_event(struct agent *agent, const struct epoll_event *event) {
 }
 
 void agent_run(struct agent *agent) {
-	bool port_full = false;
 	struct epoll_event events[16];
 	if (agent->port->fd >= 0 &&
 		watch(agent, agent->port->fd, EPOLLIN | EPOLLOUT | EPOLLET, agent->port) < 0) {
 		return;
 	}
-	serve_sessions(agent, &port_full);
+	serve_sessions(agent);
 	while (!agent->over) {
 		int count = epoll_wait(agent->epoll, events, 16, serve_deadline(agent));
 		for (int i = 0; i < count; i++) {
 			serve_event(agent, &events[i]);
 		}
-		serve_sessions(agent, &port_full);
+		serve_sessions(agent);
 	}
 }

@@ -67,6 +67,7 @@ static void prepare_root(void) {
 		report_problem("cannot set the host name %s: %s", config.hostname, strerror(errno));
 	}
 	users_add(&config);
+	report_timing("users");
 	raise_loopback();
 }
 

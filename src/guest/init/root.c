@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define NEW_ROOT "/newroot"
@@ -106,6 +107,19 @@ static void make_root_home(void) {
 	}
 }
 
+/* Where the system's own mounts will be. An opaque folder hides the root's, so that the kernel need not ask
+ * for it over 9p, and it is one even where the root has a link or nothing. */
+static void make_mount_points(void) {
+	static const char *const points[] = {
+		UPPER "/dev", UPPER "/proc", UPPER "/run", UPPER "/sys", UPPER "/tmp"};
+	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+		if (mkdir(points[i], 0755) < 0 ||
+			setxattr(points[i], "trusted.overlay.opaque", "y", 1, 0) < 0) {
+			report_problem("cannot make %s: %s", points[i], strerror(errno));
+		}
+	}
+}
+
 /* The root is mounted on LOWER: put a tmpfs over it. */
 static int mount_overlay(const struct config *config) {
 	static const char *const folders[] = {UPPER, WORK};
@@ -119,6 +133,7 @@ static int mount_overlay(const struct config *config) {
 	if (result < 0) {
 		return result;
 	}
+	make_mount_points();
 	name_host(config->hostname);
 	make_root_home();
 	if (mount("overlay", NEW_ROOT, "overlay", 0,

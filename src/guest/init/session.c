@@ -243,7 +243,11 @@ static void end_output(struct session *session, struct session_output *output) {
 /* One piece. True when there may be more. */
 static bool pump_output(struct session *session, struct session_output *output) {
 	size_t room = session->credit < PIECE ? session->credit : PIECE;
-	if (output->fd < 0 || room == 0 || port_pending(session->port) >= PENDING_MAX) {
+	if (output->fd < 0 || room == 0) {
+		return false;
+	}
+	if (port_pending(session->port) >= PENDING_MAX) {
+		session->blocked = true;
 		return false;
 	}
 	if (session->exited && output->left < room) {
@@ -262,6 +266,15 @@ static bool pump_output(struct session *session, struct session_output *output) 
 		end_output(session, output);
 	}
 	return false;
+}
+
+bool session_unblock(struct session *session) {
+	if (!session->blocked || port_pending(session->port) >= PENDING_MAX) {
+		return false;
+	}
+	session->blocked = false;
+	session->ready = true;
+	return true;
 }
 
 bool session_pump(struct session *session) {

@@ -19,6 +19,7 @@ struct session {
 	pid_t pid;
 	bool tty;
 	bool ready;   /* there may be something to do: session_pump() */
+	bool blocked; /* output waits until the port has room: session_unblock() */
 	bool exited;  /* reaped; status holds */
 	bool dropped; /* ph wants no more of it */
 	int status;
@@ -47,6 +48,8 @@ void session_close_output(struct session *session, enum guest_frame_type type);
 
 /* Its process was reaped with this wait status. */
 void session_exited(struct session *session, int wait_status);
+/* The port may have room again; true when that makes the session ready. */
+bool session_unblock(struct session *session);
 /* Move bytes, each stream one piece at most. ready tells whether to call again at once. True: the session is
  * over, EXIT was sent; destroy it. */
 bool session_pump(struct session *session);
