@@ -53,7 +53,7 @@ snapshot() {
 }
 nothing_left() {
 	sleep 0.5
-	{ pgrep -lx ph; diff <(echo "$before") <(snapshot); } >"$work/out"
+	{ pgrep -lx ph; diff <(printf '%s' "${before:+$before$'\n'}") <(snapshot); } >"$work/out"
 	[ ! -s "$work/out" ]
 	result "no process and no file is left behind"
 }
