@@ -67,7 +67,7 @@ result "what was written last has arrived when ph ends"
 run -- sh -c '(trap "" TERM HUP; while :; do sleep 1; done) & exit 6'
 [ $status_of_ph -eq 6 ]
 result "a process that will not end does not hold up the VM"
-run -- sh -c '(setsid sh -c "trap \"echo goodbye >~/ph-goodbye; exit\" TERM; echo up; while :; do sleep 0.1; done" &) | head -n 1'
+run -- sh -c '(setsid sh -c "trap \"echo goodbye >~/ph-goodbye; exit\" TERM; echo up; while :; do sleep 0.1; done" 2>/dev/null &) | head -n 1'
 [ "$(cat "$HOME/ph-goodbye")" = goodbye ]
 result "what still runs gets SIGTERM first"
 rm -f "$HOME/ph-goodbye"
