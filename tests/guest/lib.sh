@@ -27,7 +27,7 @@ skip() {
 
 # run ARGUMENTS: ph, its output in $work/out and $work/err, its status in $status_of_ph.
 run() {
-	timeout -k 5 120 "$ph" "$@" >"$work/out" 2>"$work/err"
+	timeout -k 5 240 "$ph" "$@" >"$work/out" 2>"$work/err"
 	status_of_ph=$?
 }
 
