@@ -6,6 +6,7 @@
 
 #include "monitor/guest_config.h"
 #include "monitor/initramfs.h"
+#include "monitor/modules.h"
 #include "monitor/serial.h"
 #include "monitor/x86/boot.h"
 #include "monitor/x86/embed.h"
@@ -43,7 +44,7 @@ static int write_command_line(const struct plan *plan, char *line, size_t size) 
 }
 
 static int build_initramfs(struct initramfs *initramfs, const struct plan *plan,
-	const struct guest_memory *memory, struct error *error) {
+	const struct guest_memory *memory, const struct kernel_start *start, struct error *error) {
 	struct guest_config_size terminal = {.rows = 24, .columns = 80};
 	struct record_buffer config = {0};
 	if (embed_init == NULL) {
@@ -57,6 +58,7 @@ static int build_initramfs(struct initramfs *initramfs, const struct plan *plan,
 	initramfs_add_device(initramfs, "dev/console", CONSOLE_MAJOR, CONSOLE_MINOR);
 	initramfs_add_file(initramfs, "init", 0755, embed_init, (size_t)(embed_init_end - embed_init));
 	initramfs_add_file(initramfs, &GUEST_CONFIG_PATH[1], 0600, config.data, config.size);
+	modules_add(initramfs, "/lib/modules", start->version);
 	int ret = initramfs_end(initramfs);
 	if (config.failed) {
 		ret = -ENOMEM;
@@ -72,7 +74,7 @@ static int load(const struct plan *plan, const struct guest_memory *memory, cons
 		return error_set(error, -E2BIG, "--append: the kernel command line is too long");
 	}
 	struct initramfs initramfs = {0};
-	int ret = build_initramfs(&initramfs, plan, memory, error);
+	int ret = build_initramfs(&initramfs, plan, memory, start, error);
 	if (ret == 0) {
 		const struct boot_options options = {.kernel = start,
 			.command_line = command_line,

@@ -18,7 +18,7 @@
 
 #define COMMAND_SESSION 1
 /* When a guest that has not come up makes ph look at KVM, and when it is given up. */
-#define START_CHECK_MS 10000
+#define START_CHECK_MS 4000
 #define START_LIMIT_MS 180000
 /* How long a command may take to end after a signal, and init to shut down. */
 #define HANG_UP_MS 5000

@@ -179,6 +179,33 @@ static void test_bzimage_is_placed(void **state) {
 		guest_memory_at(&f->memory, (gpa_t){LOAD}, 4096), f->bytes + DATA, IMAGE_SIZE - DATA);
 }
 
+static void expect_version(struct fixture *f, const char *text, const char *expected) {
+	make_bzimage(f);
+	memcpy(f->bytes + 0x200 + 0x500, text, strlen(text) + 1);
+	bz_header(f)->kernel_version = 0x500;
+	assert_int_equal(load_size(f, IMAGE_SIZE), 0);
+	assert_string_equal(f->start.version, expected);
+}
+
+static void test_version_is_a_plain_name(void **state) {
+	struct fixture *f = *state;
+	char text[200];
+	expect_version(f, "6.1.0-13+deb12_amd64 (gcc) #1", "6.1.0-13+deb12_amd64");
+	expect_version(f, "../../etc", "");
+	expect_version(f, "6.1/../x", "6.1");
+	expect_version(f, "", "");
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	make_bzimage(f);
+	memcpy(f->bytes + 0x700, text, sizeof(text));
+	bz_header(f)->kernel_version = 0x500;
+	assert_int_equal(load_size(f, IMAGE_SIZE), 0);
+	assert_int_equal(strlen(f->start.version), sizeof(f->start.version) - 1);
+	bz_header(f)->kernel_version = 0xffff;
+	assert_int_equal(load_size(f, IMAGE_SIZE), 0);
+	assert_string_equal(f->start.version, "");
+}
+
 static void test_wrong_bzimages(void **state) {
 	struct fixture *f = *state;
 	make_bzimage(f);
@@ -297,6 +324,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_wrong_kinds_of_elf, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_segments_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bzimage_is_placed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_version_is_a_plain_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wrong_bzimages, setup, teardown),
 		cmocka_unit_test(test_files_that_are_no_kernel),
 		cmocka_unit_test_setup_teardown(test_zero_page, setup, teardown),

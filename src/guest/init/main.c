@@ -7,7 +7,9 @@
  * miss.
  */
 #include "guest/init/agent.h"
+#include "guest/init/host.h"
 #include "guest/init/late.h"
+#include "guest/init/modules.h"
 #include "guest/init/mounts.h"
 #include "guest/init/report.h"
 #include "guest/init/root.h"
@@ -16,12 +18,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,17 +43,6 @@ static void open_standard_streams(void) {
 	}
 }
 
-static void raise_loopback(void) {
-	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0) {
-		report_problem("cannot bring the loopback network up: %s", strerror(errno));
-	}
-	if (fd >= 0) {
-		close(fd);
-	}
-}
-
 static void prepare_root(void) {
 	umask(0);
 	mounts_add_system(&config);
@@ -63,12 +51,10 @@ static void prepare_root(void) {
 	users_make_runtime_folder(&config);
 	mounts_add_configured(&config);
 	report_timing("mounts");
-	if (config.hostname != NULL && sethostname(config.hostname, strlen(config.hostname)) < 0) {
-		report_problem("cannot set the host name %s: %s", config.hostname, strerror(errno));
-	}
+	host_set_name(&config);
 	users_add(&config);
 	report_timing("users");
-	raise_loopback();
+	host_raise_loopback();
 }
 
 static void start_first(void) {
@@ -104,6 +90,7 @@ static int start(uint64_t started) {
 		report_error("cannot read the configuration %s: %s", GUEST_CONFIG_PATH, strerror(-result));
 	}
 	if (result == 0) {
+		modules_load();
 		result = root_enter(&config);
 	}
 	if (result < 0) {

@@ -5,6 +5,7 @@
  */
 #include "monitor/x86/kernel_image.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
@@ -32,6 +33,23 @@ static int check_header(
 	return 0;
 }
 
+/* The version's first word, when it can be the name of a folder. The string is as hostile as the rest. */
+static void read_version(const struct kernel_image *image, uint64_t setup, struct kernel_start *start) {
+	uint64_t offset = start->header.kernel_version + SECTOR;
+	size_t length = 0;
+	while (offset + length < setup && length < sizeof(start->version) - 1) {
+		char c = (char)image->bytes[offset + length];
+		if (!isalnum((unsigned char)c) && (c == '\0' || strchr(".-+_~", c) == NULL)) {
+			break;
+		}
+		start->version[length++] = c;
+	}
+	if (start->header.kernel_version == 0 || start->version[0] == '.') {
+		length = 0;
+	}
+	start->version[length] = '\0';
+}
+
 int kernel_bzimage_load(const struct kernel_image *image, const struct guest_memory *memory,
 	struct kernel_start *start, struct error *error) {
 	struct setup_header *header = &start->header;
@@ -56,6 +74,7 @@ int kernel_bzimage_load(const struct kernel_image *image, const struct guest_mem
 		return -ENOMEM;
 	}
 	memcpy(place, image->bytes + setup, payload);
+	read_version(image, setup, start);
 	start->entry = header->pref_address + ENTRY_64_OFFSET;
 	start->end = header->pref_address + span;
 	return 0;

@@ -25,6 +25,7 @@ struct kernel_start {
 	uint64_t entry;
 	uint64_t end; /* first guest address after everything it needs before it reads its memory map */
 	struct setup_header header;
+	char version[64]; /* as uname -r tells it; empty: unknown */
 };
 
 /* Open the file at path, or the kernel inside ph when path is NULL. -errno with *error set. */
