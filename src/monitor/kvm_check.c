@@ -15,9 +15,9 @@
 #include <time.h>
 
 #define PAGE 4096
-#define TRIES 3
+#define TRIES 5
 /* The loop below is 20000 instructions: some 10 us on a processor, 20 ms and more when they are emulated. */
-#define TOO_SLOW_NS 5000000
+#define TOO_SLOW_NS 10000000
 
 /* Real mode: mov cx, 10000; loop itself (dec cx; jnz); hlt */
 static const uint8_t loop_code[] = {0xb9, 0x10, 0x27, 0x49, 0x75, 0xfd, 0xf4};

@@ -22,7 +22,8 @@
 #define START_LIMIT_MS 180000
 /* How long a command may take to end after a signal, and init to shut down. */
 #define HANG_UP_MS 5000
-#define STOP_MS 10000
+/* Long enough to write back what a slow disk has to take; a second signal ends it. */
+#define STOP_MS 60000
 
 static struct vm *vm_of(struct loop_source *source, size_t offset) {
 	return (struct vm *)(void *)((char *)source - offset);
@@ -218,8 +219,11 @@ static void handle_signal(struct vm *vm, int signo) {
 		}
 		return;
 	}
-	if (vm->phase == RUN_STARTING || (vm->signal != 0 && vm->phase == RUN_STOPPING)) {
+	bool asked_before = vm->signal != 0;
+	if (signo != SIGINT || vm->phase != RUN_COMMAND) {
 		vm->signal = signo;
+	}
+	if (vm->phase == RUN_STARTING || (vm->phase == RUN_STOPPING && asked_before)) {
 		force_end(vm);
 		return;
 	}
@@ -229,7 +233,6 @@ static void handle_signal(struct vm *vm, int signo) {
 		control_signal(vm->control, COMMAND_SESSION, signo);
 	}
 	if (signo != SIGINT && vm->phase == RUN_COMMAND) {
-		vm->signal = signo;
 		vm->phase = RUN_HANGING_UP;
 		set_deadline(vm, HANG_UP_MS);
 	}
