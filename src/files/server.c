@@ -169,8 +169,12 @@ int p9_op_flush(struct p9_request *request) {
 		/* In place now, seen by the guest when the flushed request has ended. */
 		p9_exchange_write(request->exchange, 0, reply, sizeof(reply));
 		request->deferred = true;
-		*waiter = (struct p9_waiter){.next = flushed->waiters, .cookie = request->exchange->cookie};
-		flushed->waiters = waiter;
+		struct p9_waiter **last = &flushed->waiters; /* flushes are answered in their order */
+		while (*last != NULL) {
+			last = &(*last)->next;
+		}
+		*waiter = (struct p9_waiter){.cookie = request->exchange->cookie};
+		*last = waiter;
 		atomic_store(&flushed->cancelled, true);
 	}
 	pthread_mutex_unlock(&server->flight_lock);

@@ -1,0 +1,85 @@
+#!/bin/bash
+# Shared folders from inside: what a POSIX file system does, trees that come back as they were, changes by the
+# host, and shares that cannot be written.
+# host: --cpus 2 --ext4 1G
+. tests/guest/lib.sh
+posix=$(realpath tests/guest/posix_files.c)
+cd /scratch || exit 1
+mkdir share tree
+gcc -O1 -o share/posix_files "$posix" || exit 1
+
+# pass_on NAME: the TAP in $work/out as results of this script
+pass_on() {
+	while IFS= read -r line; do
+		case $line in
+		"ok "* | "not ok "*)
+			number=$((number + 1))
+			echo "${line%%ok *}ok $number - $1: ${line#* - }"
+			;;
+		"#"*) echo "$line" ;;
+		esac
+	done <"$work/out"
+	[ "$status_of_ph" -eq 0 ] && [ ! -s "$work/err" ] && grep -q '^1\.\.' "$work/out"
+	result "$1: to the end"
+}
+
+run --share "$PWD/share:/mnt/share" -- sh -c 'cd /mnt/share && ./posix_files'
+pass_on "as the user"
+run --root --share "$PWD/share:/mnt/share" -- sh -c 'cd /mnt/share && ./posix_files'
+pass_on "as root"
+[ "$(ls -A share)" = posix_files ]
+result "nothing is left on the host"
+
+# Trees, packed by the guest from the share and unpacked onto it, compared by the host.
+mkdir -p tree/a/b tree/empty
+head -c 3000000 /dev/urandom >tree/a/random
+for i in $(seq 200); do echo "file $i" >"tree/a/b/$i"; done
+ln tree/a/random tree/hard
+ln -s a/b/7 tree/link
+mkfifo tree/fifo
+truncate -s 10M tree/hole
+touch -d '2001-02-03 04:05:06.123456789' tree/a/b/7
+chmod 0640 tree/a/b/8
+setfattr -n user.test -v value tree/a/b/9 2>/dev/null
+mv tree share/
+run --share "$PWD/share:/mnt/share" -- sh -ec 'cd /mnt/share
+tar --xattrs -cf packed.tar tree
+mkdir out
+tar --xattrs -xpf packed.tar -C out
+cp -a tree copy'
+printed ''
+result "tar and cp -a on a share"
+list() {
+	(cd "$1" && find . -printf '%p %y %m %U %G %n %s %l %T@\n' | sed -E '/ d /s/ [0-9]+ ([^ ]*) [0-9.]+$/ \1/' | sort &&
+		find . -type f -exec sha256sum {} + | sort && getfattr -R -d . 2>/dev/null)
+}
+for copy in out/tree copy; do
+	diff <(list share/tree) <(list "share/$copy") >"$work/err"
+	result "$copy: every name, mode, owner, link, size, time, attribute and byte"
+done
+
+# The host changes what the guest looks at.
+echo before >share/watched
+("$ph" --share "$PWD/share:/mnt/share" -- sh -c 'cd /mnt/share
+cat watched; : >ready
+while [ -e ready ]; do sleep 0.1; done
+cat watched; ls appeared; [ -e removed ] || echo gone' >"$work/out" 2>"$work/err") &
+touch share/removed
+for _ in $(seq 300); do [ -e share/ready ] && break; sleep 0.1; done
+echo after >share/watched
+touch share/appeared
+rm share/removed share/ready
+wait
+[ "$(cat "$work/out")" = 'before
+after
+appeared
+gone' ]
+result "the host's changes are seen"
+
+# Read-only, whatever the guest's mount says.
+run --root --share "$PWD/share:/mnt/share:ro" -- sh -c 'mount -o remount,rw /mnt/share 2>/dev/null
+cd /mnt/share && cat watched
+echo x >watched || touch new || rm watched || chmod 777 watched || mkdir d || ln watched l || echo refused' 2>/dev/null
+[ "$(cat "$work/out")" = 'after
+refused' ] && [ "$(cat share/watched)" = after ]
+result "a read-only share stays as it is"
