@@ -10,6 +10,7 @@ mkdir -p odd/nix odd/var odd/etc
 cp /bin/busybox odd/nix/busybox
 ln -s var/home odd/home
 ln -s ../run odd/var/run
+echo 192.0.2.1 away >odd/etc/hosts
 ln -s /run/systemd/resolve/stub-resolv.conf odd/etc/resolv.conf
 /usr/sbin/mke2fs -q -t ext4 -d odd odd.img 64M
 
@@ -23,6 +24,9 @@ result "no shell in the VM: 127 and its name"
 run --root --private-home --rootfs odd.img --rootfs-mode ro -- /nix/busybox sh -c '/nix/busybox mkdir /new && echo made'
 printed made
 result "a read-only root of another layout"
+run --private-home --name box --rootfs odd.img --rootfs-mode rw -- /nix/busybox grep -h box /etc/hosts
+printed '127.0.1.1 box' && [ "$(/usr/sbin/debugfs -R 'cat /etc/hosts' odd.img 2>/dev/null)" = '192.0.2.1 away' ]
+result "the name is known on a writable root, which keeps its own"
 
 /usr/sbin/mke2fs -q -t ext4 -b 4096 -d odd broken.img 64M
 dd if=/dev/zero of=broken.img bs=4096 seek=1 count=1 conv=notrunc status=none

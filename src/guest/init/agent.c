@@ -184,6 +184,8 @@ static void child_ended(struct agent *agent, pid_t pid, int status) {
 		agent->late = 0;
 		if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
 			report_problem("cannot add all of the memory: %s", strerror(WEXITSTATUS(status)));
+		} else if (WIFEXITED(status)) {
+			report_verbose("the guest has all of its memory");
 		}
 		return;
 	}
@@ -238,6 +240,7 @@ void agent_shutdown(struct agent *agent) {
 	/* As any other process this would end the whole system. */
 	assert(getpid() == 1);
 	if (agent->stage == STAGE_NONE) {
+		report_verbose("ending all processes");
 		enter_stage(agent, STAGE_TERMINATE);
 		serve_children(agent);
 	}

@@ -182,6 +182,8 @@ static void add_9p(char **fields) {
 	int result = mounts_add(&spec);
 	if (result < 0) {
 		report_problem("cannot mount the share %s on %s: %s", tag, path, strerror(-result));
+	} else {
+		report_verbose("the share %s is on %s (%s)", tag, path, fields[3]);
 	}
 }
 

@@ -8,13 +8,12 @@
  */
 #include "guest/init/root.h"
 
+#include "guest/init/host.h"
 #include "guest/init/mounts.h"
 #include "guest/init/report.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -69,21 +68,9 @@ static int mount_block(char **fields, const char *target, bool writable) {
 	return -error;
 }
 
-static void write_file(const char *path, const char *text) {
-	size_t len = strlen(text);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd < 0 || write(fd, text, len) != (ssize_t)len) {
-		report_problem("cannot write %s: %s", path, strerror(errno));
-	}
-	if (fd >= 0) {
-		close(fd);
-	}
-}
-
 /* The guest's own names, in the upper folder's etc, which the overlay merges with the root's. */
 static void name_host(const char *hostname) {
 	struct stat st;
-	char text[320];
 	bool found = lstat(LOWER "/etc", &st) == 0;
 	if (hostname == NULL || (found && !S_ISDIR(st.st_mode))) {
 		return;
@@ -92,11 +79,7 @@ static void name_host(const char *hostname) {
 		report_problem("cannot prepare /etc: %s", strerror(errno));
 		return;
 	}
-	snprintf(text, sizeof(text), "127.0.0.1 localhost\n127.0.1.1 %.255s\n::1 localhost ip6-localhost\n",
-		hostname);
-	write_file(UPPER "/etc/hosts", text);
-	snprintf(text, sizeof(text), "%.255s\n", hostname);
-	write_file(UPPER "/etc/hostname", text);
+	host_write_names(UPPER "/etc", hostname);
 }
 
 /* A root that shows the host's files hides its administrator's home; the guest's root needs one. */
@@ -180,6 +163,7 @@ int root_enter(const struct config *config) {
 	if (result < 0) {
 		return result;
 	}
+	report_verbose("the root is %s, %s", config->root[0], config->root[1]);
 	free_initramfs();
 	if (chdir(NEW_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
 		chdir("/") < 0) {

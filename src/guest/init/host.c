@@ -1,0 +1,83 @@
+/*
+ * Gives the guest its name, in the kernel and in the files where programs look for its address,
+ * and a loopback network. Runs in ph-init before the first command.
+ */
+#include "guest/init/host.h"
+
+#include "guest/init/report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAMES_FOLDER "/run/ph"
+
+static void write_file(const char *folder, const char *name, const char *text) {
+	char path[128];
+	size_t len = strlen(text);
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0 || write(fd, text, len) != (ssize_t)len) {
+		report_problem("cannot write %s: %s", path, strerror(errno));
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
+void host_write_names(const char *folder, const char *name) {
+	char text[320];
+	snprintf(text, sizeof(text), "127.0.0.1 localhost\n127.0.1.1 %.255s\n::1 localhost ip6-localhost\n",
+		name);
+	write_file(folder, "hosts", text);
+	snprintf(text, sizeof(text), "%.255s\n", name);
+	write_file(folder, "hostname", text);
+}
+
+/* Only over a plain file: what a link leads to may be anything. */
+static void mount_over(const char *source, const char *target) {
+	struct stat st;
+	if (lstat(target, &st) < 0 || !S_ISREG(st.st_mode)) {
+		report_verbose("%s of the root is no file and stays", target);
+	} else if (mount(source, target, NULL, MS_BIND, NULL) < 0) {
+		report_problem("cannot mount over %s: %s", target, strerror(errno));
+	}
+}
+
+void host_set_name(const struct config *config) {
+	const char *name = config->hostname;
+	if (name == NULL) {
+		return;
+	}
+	if (sethostname(name, strlen(name)) < 0) {
+		report_problem("cannot set the host name %s: %s", name, strerror(errno));
+	}
+	if (!config->root_block || strcmp(config->root[2], "rw") != 0) {
+		return;
+	}
+	if (mkdir(NAMES_FOLDER, 0755) < 0) {
+		report_problem("cannot make %s: %s", NAMES_FOLDER, strerror(errno));
+		return;
+	}
+	host_write_names(NAMES_FOLDER, name);
+	mount_over(NAMES_FOLDER "/hosts", "/etc/hosts");
+	mount_over(NAMES_FOLDER "/hostname", "/etc/hostname");
+}
+
+void host_raise_loopback(void) {
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0) {
+		report_problem("cannot bring the loopback network up: %s", strerror(errno));
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+}
