@@ -54,12 +54,12 @@ error_bytes:
 	return NULL;
 }
 
-/* These calls want an opened file: of the fid itself or opened for them. Only files and directories have any.
- */
+/* These calls want an opened file: of the fid itself or opened for them. */
+static bool can_have_any(const struct p9_fid *fid) {
+	return fid->node->type == S_IFREG || fid->node->type == S_IFDIR;
+}
+
 static int open_for_xattr(struct p9_server *server, struct p9_fid *fid) {
-	if (fid->node->type != S_IFREG && fid->node->type != S_IFDIR) {
-		return -EOPNOTSUPP;
-	}
 	struct p9_hold hold;
 	int ret = p9_fid_hold(server, fid, &hold);
 	if (ret < 0) {
@@ -87,32 +87,42 @@ static uint32_t filter_names(char *names, uint32_t size) {
 	return kept;
 }
 
-static int snapshot(struct p9_server *server, int fd, const char *name, struct p9_xattr **out) {
-	char value[VALUE_MAX];
-	ssize_t n = name[0] != '\0' ? fgetxattr(fd, name, value, sizeof(value))
-				    : flistxattr(fd, value, sizeof(value));
-	if (n < 0) {
-		return -errno;
+static int read_value(struct p9_server *server, struct p9_fid *fid, const char *name, char *value) {
+	if (!can_have_any(fid)) {
+		return name[0] != '\0' ? -ENODATA : 0;
 	}
-	uint32_t size = name[0] != '\0' ? (uint32_t)n : filter_names(value, (uint32_t)n);
-	struct p9_xattr *xattr = xattr_create(server, size);
-	if (xattr == NULL) {
+	int fd = open_for_xattr(server, fid);
+	if (fd < 0) {
+		return fd;
+	}
+	ssize_t n =
+		name[0] != '\0' ? fgetxattr(fd, name, value, VALUE_MAX) : flistxattr(fd, value, VALUE_MAX);
+	int ret = n < 0 ? -errno : (int)n;
+	close(fd);
+	return ret;
+}
+
+static int snapshot(struct p9_server *server, struct p9_fid *fid, const char *name, struct p9_xattr **xattr) {
+	char value[VALUE_MAX];
+	int size = read_value(server, fid, name, value);
+	if (size < 0) {
+		return size;
+	}
+	if (name[0] == '\0') {
+		size = (int)filter_names(value, (uint32_t)size);
+	}
+	*xattr = xattr_create(server, (uint32_t)size);
+	if (*xattr == NULL) {
 		return -ENOMEM;
 	}
-	memcpy(xattr->value, value, size);
-	*out = xattr;
+	memcpy((*xattr)->value, value, (size_t)size);
 	return 0;
 }
 
 static int xattrwalk(struct p9_request *request, struct p9_fid *from, uint32_t number, const char *name) {
 	struct p9_server *server = request->server;
-	struct p9_xattr *xattr = NULL;
-	int fd = open_for_xattr(server, from);
-	if (fd < 0) {
-		return fd;
-	}
-	int ret = snapshot(server, fd, name, &xattr);
-	close(fd);
+	struct p9_xattr *xattr;
+	int ret = snapshot(server, from, name, &xattr);
 	if (ret < 0) {
 		return ret;
 	}
@@ -230,6 +240,9 @@ int p9_xattr_commit(struct p9_server *server, struct p9_fid *fid) {
 	}
 	if (xattr->written != xattr->size) {
 		return -EINVAL;
+	}
+	if (!can_have_any(fid)) {
+		return -EPERM;
 	}
 	int fd = open_for_xattr(server, fid);
 	if (fd < 0) {
