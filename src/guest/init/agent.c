@@ -28,7 +28,7 @@ enum stage {
 	STAGE_OVER,
 };
 static const int stage_ms[] = {
-	[STAGE_TERMINATE] = 200, [STAGE_HANGUP] = 1800, [STAGE_KILL] = 1000, [STAGE_OVER] = 0};
+	[STAGE_TERMINATE] = 200, [STAGE_HANGUP] = 4800, [STAGE_KILL] = 3000, [STAGE_OVER] = 0};
 
 static int64_t now_ms(void) {
 	struct timespec now;
