@@ -22,9 +22,10 @@
  * on it; writes go back at the close, a lock or an fsync. Shared writable mappings work, which cache=none
  * refuses (SQLite's write-ahead log needs them).
  *
- * The files show their host owners. What the guest makes belongs to the caller of ph whoever made it, and
- * giving files away fails with EPERM, so the default access=user is right for root, too. Set-id bits are
- * refused: mount with nosuid,nodev where the guest has no use for those that are there.
+ * Both with access=any: the files show their host owners, by which the guest's kernel judges its users, and
+ * what the guest makes belongs to the caller of ph whoever made it; so one attach serves all users, and
+ * access=user, the default, would only ask for one each. Root of the guest may do what the caller may. Set-id
+ * bits are refused: mount with nosuid,nodev where the guest has no use for those that are there.
  */
 #define FILES_TAG_MAX 32
 #define FILES_MSIZE 512000

@@ -23,7 +23,8 @@
 
 #define VIRTIO_9P_MOUNT_TAG 0
 #define QUEUE_SIZE 128
-#define THREADS_MAX 32
+/* One for each request that the queue holds: so many may hang in a host's file system. */
+#define THREADS_MAX QUEUE_SIZE
 #define STACK_SIZE (512 << 10)
 
 struct files_device {

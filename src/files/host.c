@@ -65,6 +65,13 @@ int p9_host_reopen(int proc, int fd, int flags) {
 	return opened >= 0 ? opened : -errno;
 }
 
+void p9_host_strip_set_id(int fd) {
+	struct stat stat;
+	if (fstat(fd, &stat) == 0 && (stat.st_mode & (S_ISUID | S_ISGID)) != 0) {
+		fchmod(fd, stat.st_mode & 01777);
+	}
+}
+
 void p9_host_raise_limit(void) {
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {

@@ -36,6 +36,9 @@ int p9_host_open_proc(void);
 
 /* Open what an O_PATH descriptor names. The caller has checked that it is a regular file or a directory. */
 int p9_host_reopen(int proc, int fd, int flags);
+/* Take set-id bits from an open file that is written to. The kernel does so, unless the writer is privileged,
+ * as root's ph is. */
+void p9_host_strip_set_id(int fd);
 /* The name of fd in the directory of p9_host_open_proc(), for calls that follow it. */
 #define P9_PROC_NAME_SIZE 12
 void p9_host_proc_name(int fd, char name[P9_PROC_NAME_SIZE]);

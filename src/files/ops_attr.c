@@ -111,6 +111,7 @@ static int change_size(struct p9_server *server, struct p9_fid *fid, int fd, uin
 	if (opened < 0) {
 		return opened;
 	}
+	p9_host_strip_set_id(opened);
 	int ret = ftruncate(opened, (off_t)size) < 0 ? -errno : 0;
 	close(opened);
 	return ret;

@@ -38,14 +38,6 @@ static bool writes(int flags) {
 	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
 }
 
-/* The kernel takes set-id bits away on a write, unless the writer is privileged, as root's ph is. */
-static void strip_set_id(int fd) {
-	struct stat stat;
-	if (fstat(fd, &stat) == 0 && (stat.st_mode & (S_ISUID | S_ISGID)) != 0) {
-		fchmod(fd, stat.st_mode & 01777);
-	}
-}
-
 static int open_node(struct p9_server *server, struct p9_node *node, int flags) {
 	if (node->type != S_IFREG && node->type != S_IFDIR) {
 		return node->type == S_IFLNK ? -ELOOP : -EACCES;
@@ -63,7 +55,7 @@ static int open_node(struct p9_server *server, struct p9_node *node, int flags) 
 	}
 	p9_node_unpin(&server->tree, node);
 	if (fd >= 0 && node->type == S_IFREG && writes(flags)) {
-		strip_set_id(fd);
+		p9_host_strip_set_id(fd);
 	}
 	return fd == -EMFILE ? -ENFILE : fd;
 }
@@ -233,16 +225,12 @@ static int read_file(struct p9_request *request, struct p9_fid *fid, uint64_t of
 }
 
 int p9_op_read(struct p9_request *request) {
-	uint32_t number = p9_get_u32(&request->in);
-	uint64_t offset = p9_get_u64(&request->in);
-	uint32_t count = p9_get_u32(&request->in);
-	int ret = p9_get_end(&request->in);
-	struct p9_fid *fid = ret == 0 ? p9_request_fid(request, number, &ret) : NULL;
+	uint64_t offset;
+	uint32_t count;
+	int ret;
+	struct p9_fid *fid = p9_request_range(request, &offset, &count, &ret);
 	if (fid == NULL) {
 		return ret;
-	}
-	if (count > request->msize - P9_READ_DATA) {
-		count = request->msize - P9_READ_DATA;
 	}
 	ret = fid->xattr != NULL ? p9_xattr_read(request, fid, offset, count)
 				 : read_file(request, fid, offset, count);

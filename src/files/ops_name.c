@@ -181,6 +181,13 @@ int p9_op_link(struct p9_request *request) {
 
 /* ---- Trename, Trenameat ---- */
 
+/* A fid's name must still lead to the fid's file: somebody else may have put another there. */
+static int check_same(int directory, const char *name, const struct p9_node *node) {
+	struct statx stat;
+	int ret = p9_host_stat(directory, name, &stat);
+	return ret == 0 && !p9_identity_equal(p9_identity_of(&stat), node->identity) ? -ESTALE : ret;
+}
+
 static int rename_entry(struct p9_server *server, struct p9_node *old_parent, const char *old_name,
 	struct p9_fid *new_parent, const char *new_name) {
 	if (p9_hide_has_name(&server->hide, old_parent->identity, old_name)) {
@@ -238,6 +245,20 @@ int p9_op_renameat(struct p9_request *request) {
 	return ret;
 }
 
+static int rename_node(struct p9_server *server, struct p9_node *node, struct p9_node *parent,
+	const char *name, struct p9_fid *new_parent, const char *new_name) {
+	int directory = p9_node_pin(&server->tree, parent);
+	if (directory < 0) {
+		return directory;
+	}
+	int ret = check_same(directory, name, node);
+	if (ret == 0) {
+		ret = rename_entry(server, parent, name, new_parent, new_name);
+	}
+	p9_node_unpin(&server->tree, parent);
+	return ret;
+}
+
 int p9_op_rename(struct p9_request *request) {
 	struct p9_server *server = request->server;
 	uint32_t number = p9_get_u32(&request->in), new_parent = p9_get_u32(&request->in);
@@ -252,7 +273,7 @@ int p9_op_rename(struct p9_request *request) {
 		char old_name[P9_NAME_MAX + 1];
 		ret = p9_node_place(&server->tree, pair.first->node, &parent, old_name);
 		if (ret == 0) {
-			ret = rename_entry(server, parent, old_name, pair.second, new_name);
+			ret = rename_node(server, pair.first->node, parent, old_name, pair.second, new_name);
 			p9_node_unref(&server->tree, parent);
 		}
 	}
@@ -291,18 +312,13 @@ int p9_op_unlinkat(struct p9_request *request) {
 	return ret;
 }
 
-/* The fid's name must still lead to the fid's file: somebody else may have put another there. */
 static int remove_entry(
 	struct p9_server *server, struct p9_node *node, struct p9_node *parent, const char *name) {
 	int directory = p9_node_pin(&server->tree, parent);
 	if (directory < 0) {
 		return directory;
 	}
-	struct statx stat;
-	int ret = p9_host_stat(directory, name, &stat);
-	if (ret == 0 && !p9_identity_equal(p9_identity_of(&stat), node->identity)) {
-		ret = -ESTALE;
-	}
+	int ret = check_same(directory, name, node);
 	if (ret == 0 && unlinkat(directory, name, node->type == S_IFDIR ? AT_REMOVEDIR : 0) < 0) {
 		ret = -errno;
 	}

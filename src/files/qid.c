@@ -1,7 +1,8 @@
 /*
- * Qids (see qid.h). On any thread, under a lock of their own. Devices come in few: an index in the top
- * byte and the inode beneath it tell all files apart. Inodes that need the top byte themselves
- * (overlayfs makes such), or devices beyond the table, get numbers counted up in a hash table.
+ * Qids (see qid.h). On any thread, under a lock of their own. Devices come in few, and so do values of their
+ * inodes' top byte (overlayfs and other servers of 9p have a few): an index of the two in the top byte and
+ * the rest of the inode beneath it tell all files apart. Those beyond the table get numbers counted up in a
+ * hash table.
  */
 #include "files/qid.h"
 
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #define INODE_BITS 56
+#define INODE_MASK ((UINT64_C(1) << INODE_BITS) - 1)
 #define COUNTED ((uint64_t)P9_QID_DEVICES << INODE_BITS) /* the index that no device has */
 #define ENTRIES_MAX (1u << 20)
 
@@ -36,16 +38,17 @@ void p9_qids_finish(struct p9_qids *qids) {
 	memset(qids, 0, sizeof(*qids));
 }
 
-static int device_index(struct p9_qids *qids, uint64_t device) {
+static int device_index(struct p9_qids *qids, struct p9_identity identity) {
+	identity.inode >>= INODE_BITS;
 	for (unsigned i = 0; i < qids->device_count; i++) {
-		if (qids->devices[i] == device) {
+		if (p9_identity_equal(qids->devices[i], identity)) {
 			return (int)i;
 		}
 	}
 	if (qids->device_count == P9_QID_DEVICES) {
 		return -1;
 	}
-	qids->devices[qids->device_count] = device;
+	qids->devices[qids->device_count] = identity;
 	return (int)qids->device_count++;
 }
 
@@ -99,9 +102,9 @@ static int counted_path(struct p9_qids *qids, struct p9_identity identity, uint6
 int p9_qids_path(struct p9_qids *qids, struct p9_identity identity, uint64_t *path) {
 	int ret = 0;
 	pthread_mutex_lock(&qids->lock);
-	int index = identity.inode >> INODE_BITS == 0 ? device_index(qids, identity.device) : -1;
+	int index = device_index(qids, identity);
 	if (index >= 0) {
-		*path = (uint64_t)index << INODE_BITS | identity.inode;
+		*path = (uint64_t)index << INODE_BITS | (identity.inode & INODE_MASK);
 	} else {
 		ret = counted_path(qids, identity, path);
 	}

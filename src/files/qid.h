@@ -16,7 +16,7 @@ struct p9_qid_entry;
 struct p9_qids {
 	pthread_mutex_t lock;
 	unsigned device_count;
-	uint64_t devices[P9_QID_DEVICES];
+	struct p9_identity devices[P9_QID_DEVICES]; /* with the inodes' top byte */
 	/* for what does not fit the scheme of index and inode */
 	struct p9_qid_entry **buckets;
 	size_t bucket_count, entry_count;

@@ -1,7 +1,9 @@
 /*
  * Treaddir. Runs on the share's threads. Offsets are the host's own directory cookies, so that
  * nothing is remembered between requests and a listing stays stable while entries come and go; a
- * wrong one is the guest's own confusion. Entries are copied to the guest in chunks.
+ * wrong one is the guest's own confusion. Entries are copied to the guest in chunks, each no longer than what
+ * surely fits: so the descriptor stands where the guest goes on, and need not be moved, which costs some file
+ * systems a search and others their idea of which entries have been seen.
  */
 #include "files/server.h"
 
@@ -12,6 +14,9 @@
 #include <unistd.h>
 
 #define ENTRY_HEAD (P9_QID_SIZE + 8 + 1 + 2)
+/* The guest's form of an entry is at most 7/6 of the host's: 28 bytes for 24, with a name of 4. */
+#define HOST_SHARE(room) ((room) - (room) / 7)
+#define HOST_ENTRY_MAX 280
 
 struct host_entry {
 	uint64_t inode;
@@ -81,17 +86,19 @@ static void pack(struct listing *listing, const uint8_t *entries, size_t size) {
 
 static int list(struct listing *listing, uint64_t offset) {
 	struct p9_scratch *scratch = listing->request->scratch;
-	if (lseek(listing->fd, (off_t)offset, SEEK_SET) < 0) {
+	if (lseek(listing->fd, 0, SEEK_CUR) != (off_t)offset &&
+		lseek(listing->fd, (off_t)offset, SEEK_SET) < 0) {
 		return -errno;
 	}
 	while (!listing->full) {
-		/* Never more entries than may fit: those left over are read again for the next request. */
-		size_t room = listing->count - listing->done;
-		size_t want = room < sizeof(scratch->entries) ? room : sizeof(scratch->entries);
-		long n = want < 64 && listing->done > 0
-				 ? 0
-				 : syscall(SYS_getdents64, listing->fd, scratch->entries,
-					   want < 512 ? (size_t)512 : want);
+		size_t want = HOST_SHARE(listing->count - listing->done);
+		if (want < HOST_ENTRY_MAX && listing->done > 0) {
+			return 0;
+		}
+		/* Of a guest that has hardly any room, what does not fit is read again. */
+		want = want < HOST_ENTRY_MAX ? HOST_ENTRY_MAX : want;
+		want = want > sizeof(scratch->entries) ? sizeof(scratch->entries) : want;
+		long n = syscall(SYS_getdents64, listing->fd, scratch->entries, want);
 		if (n < 0) {
 			return listing->done > 0 ? 0 : -errno;
 		}
@@ -121,16 +128,12 @@ static int readdir_fid(struct p9_request *request, struct p9_fid *fid, uint64_t 
 }
 
 int p9_op_readdir(struct p9_request *request) {
-	uint32_t number = p9_get_u32(&request->in);
-	uint64_t offset = p9_get_u64(&request->in);
-	uint32_t count = p9_get_u32(&request->in);
-	int ret = p9_get_end(&request->in);
-	struct p9_fid *fid = ret == 0 ? p9_request_fid(request, number, &ret) : NULL;
+	uint64_t offset;
+	uint32_t count;
+	int ret;
+	struct p9_fid *fid = p9_request_range(request, &offset, &count, &ret);
 	if (fid == NULL) {
 		return ret;
-	}
-	if (count > request->msize - P9_READ_DATA) {
-		count = request->msize - P9_READ_DATA;
 	}
 	ret = readdir_fid(request, fid, offset, count);
 	p9_fid_put(request->server, fid);

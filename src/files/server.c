@@ -288,3 +288,12 @@ struct p9_fid *p9_request_fid(struct p9_request *request, uint32_t number, int *
 	}
 	return fid;
 }
+
+struct p9_fid *p9_request_range(struct p9_request *request, uint64_t *offset, uint32_t *count, int *error) {
+	uint32_t number = p9_get_u32(&request->in);
+	*offset = p9_get_u64(&request->in);
+	*count = p9_get_u32(&request->in);
+	*count = min_u64(*count, request->msize - P9_READ_DATA);
+	*error = p9_get_end(&request->in);
+	return *error == 0 ? p9_request_fid(request, number, error) : NULL;
+}

@@ -98,6 +98,8 @@ void p9_server_reset(struct p9_server *server);
 
 /* The fid of the number, counted, or NULL with *error -EBADF. */
 struct p9_fid *p9_request_fid(struct p9_request *request, uint32_t number, int *error);
+/* The same for what Tread and Treaddir both begin with; *count is no more than the reply has room for. */
+struct p9_fid *p9_request_range(struct p9_request *request, uint64_t *offset, uint32_t *count, int *error);
 /* Attributes of what a fid stands for. */
 int p9_fid_stat(struct p9_server *server, struct p9_fid *fid, struct statx *stat);
 int p9_node_stat(struct p9_server *server, struct p9_node *node, struct statx *stat);

@@ -203,6 +203,12 @@ void p9_tree_finish(struct p9_tree *tree) {
 
 /* ---- descriptors ---- */
 
+static bool is_file(const struct p9_node *node, const struct statx *stat) {
+	return p9_identity_equal(node->identity, p9_identity_of(stat)) &&
+	       node->type == (stat->stx_mode & S_IFMT) && node->birth.tv_sec == stat->stx_btime.tv_sec &&
+	       node->birth.tv_nsec == stat->stx_btime.tv_nsec;
+}
+
 static int open_same(int directory, const char *name, const struct p9_node *node) {
 	struct statx stat;
 	int fd = p9_host_open_child(directory, name);
@@ -211,8 +217,7 @@ static int open_same(int directory, const char *name, const struct p9_node *node
 		return exhausted ? -ENFILE : fd == -ENOMEM ? fd : -ESTALE;
 	}
 	int ret = p9_host_stat(fd, "", &stat);
-	if (ret == 0 && p9_identity_equal(p9_identity_of(&stat), node->identity) &&
-		(stat.stx_mode & S_IFMT) == node->type) {
+	if (ret == 0 && is_file(node, &stat)) {
 		return fd;
 	}
 	close(fd);
@@ -304,11 +309,6 @@ int p9_node_place(
 	return ret;
 }
 
-static bool is_file(const struct p9_node *node, const struct statx *stat) {
-	return p9_identity_equal(node->identity, p9_identity_of(stat)) &&
-	       node->type == (stat->stx_mode & S_IFMT);
-}
-
 struct p9_node *p9_tree_find(
 	struct p9_tree *tree, struct p9_node *parent, const char *name, const struct statx *stat) {
 	pthread_mutex_lock(&tree->lock);
@@ -335,6 +335,7 @@ static struct p9_node *node_create(
 	}
 	*node = (struct p9_node){.identity = p9_identity_of(stat),
 		.type = stat->stx_mode & S_IFMT,
+		.birth = stat->stx_btime,
 		.parent = parent,
 		.name = copy,
 		.refs = 1,

@@ -18,7 +18,8 @@
 struct p9_node {
 	/* constant */
 	struct p9_identity identity;
-	mode_t type; /* S_IFMT bits */
+	mode_t type;                  /* S_IFMT bits */
+	struct statx_timestamp birth; /* 0 where the host keeps none: inode numbers are given out again */
 	/* under the tree's lock */
 	struct p9_node *parent; /* counted; NULL: the root */
 	char *name;             /* in parent; NULL: the root */
