@@ -1,7 +1,8 @@
 /*
  * The modern virtio-pci transport (virtio 1.2, section 4.1): one PCI function with one 64-bit
  * memory BAR that holds common configuration, device configuration, notifications, the MSI-X
- * table and its pending bits. No INTx, no legacy interface, no I/O BAR.
+ * table and its pending bits; and a second one for the shared memory of devices that have it. No INTx, no
+ * legacy interface, no I/O BAR.
  *
  * Runs on vCPU threads, under the PCI bus lock of the monitor. Offsets, widths and values are the
  * guest's and hostile. It knows nothing of KVM: what must reach KVM goes through struct virtio_pci_ops.

@@ -21,7 +21,9 @@
 #define PCI_REVISION 0x08
 #define PCI_CLASS 0x09
 #define PCI_BAR0 0x10
+#define PCI_BAR2 0x18
 #define PCI_BAR_64BIT 0x4
+#define PCI_BAR_PREFETCHABLE 0x8
 #define PCI_SUBSYSTEM_VENDOR_ID 0x2c
 #define PCI_SUBSYSTEM_ID 0x2e
 #define PCI_CAPABILITIES 0x34
@@ -41,6 +43,7 @@
 #define CFG_ISR 3
 #define CFG_DEVICE 4
 #define CFG_PCI 5
+#define CFG_SHARED_MEMORY 8
 
 /* Where the capabilities lie. The MSI-X one comes first: its control word is written most. */
 #define CAP_MSIX 0x40
@@ -50,6 +53,7 @@
 #define CAP_DEVICE 0x80
 #define CAP_PCI 0x90
 #define CAP_PCI_DATA (CAP_PCI + 16)
+#define CAP_SHARED_MEMORY 0xa4
 
 static uint32_t get(const uint8_t *bytes, unsigned len) {
 	uint32_t value = 0;
@@ -140,6 +144,25 @@ static void add_capabilities(struct virtio_pci *pci) {
 	memset(pci->writable + CAP_PCI + 8, 0xff, 12);
 }
 
+/* A BAR of its own, wholly the shared-memory region (section 4.1.4.7). The memory stays where the device
+ * says; a guest that moves the BAR finds nothing there. */
+static void add_shared_memory(struct virtio_pci *pci) {
+	uint64_t size = pci->device->shared_memory_size, address = pci->device->shared_memory_address;
+	if (size == 0) {
+		return;
+	}
+	assert((size & (size - 1)) == 0 && address % size == 0);
+	const struct capability capability = {CAP_SHARED_MEMORY, 0, 24, CFG_SHARED_MEMORY, 0, (uint32_t)size};
+	add_capability(pci, &capability);
+	put(pci->config + CAP_PCI + 1, 1, CAP_SHARED_MEMORY);
+	put(pci->config + CAP_SHARED_MEMORY + 4, 1, 2); /* BAR; the id behind it is 0 */
+	put(pci->config + CAP_SHARED_MEMORY + 20, 4, (uint32_t)(size >> 32));
+	put(pci->config + PCI_BAR2, 4, (uint32_t)address | PCI_BAR_64BIT | PCI_BAR_PREFETCHABLE);
+	put(pci->config + PCI_BAR2 + 4, 4, (uint32_t)(address >> 32));
+	put(pci->writable + PCI_BAR2, 4, (uint32_t) ~(size - 1));
+	put(pci->writable + PCI_BAR2 + 4, 4, (uint32_t)(~(size - 1) >> 32));
+}
+
 void virtio_pci_init(struct virtio_pci *pci, struct virtio_device *device, struct virtio_host_client *host,
 	unsigned host_index, uint64_t bar_address, const struct virtio_pci_ops *ops, void *owner) {
 	assert(bar_address % VIRTIO_PCI_BAR_SIZE == 0 && device->queue_count <= VIRTIO_QUEUES_MAX &&
@@ -155,6 +178,7 @@ void virtio_pci_init(struct virtio_pci *pci, struct virtio_device *device, struc
 	add_header(pci, bar_address);
 	add_msix(pci);
 	add_capabilities(pci);
+	add_shared_memory(pci);
 }
 
 /* ---- BAR 0 ---- */

@@ -1,0 +1,265 @@
+/*
+ * Writing to streams without ever waiting for their receivers. Runs on the display's loop. What the guest
+ * sends is only passed on; how slowly it is taken is up to somebody else.
+ *
+ * A receiver that is slow gets a queue: first copies, of commands that were answered already, as far as the
+ * quotas reach; then commands that stay in the ring unanswered, their bytes in the guest's memory.
+ */
+#include "display/output.h"
+
+#include "display/device.h"
+
+#include "ph/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct wl_send {
+	struct wl_send *next;
+	int fds[VIRTIO_WL_FDS_MAX];
+	unsigned fd_count; /* 0 once the first byte went */
+	uint64_t offset;   /* of the next byte, in the chain or in data */
+	uint64_t left;     /* bytes */
+	size_t size;       /* of data */
+	bool answer;
+	struct virtqueue_chain *chain; /* of a held command, or NULL */
+	uint8_t data[];
+};
+
+/* ---- writing ---- */
+
+static ssize_t write_socket(
+	int fd, const struct iovec *iov, unsigned iov_count, const int *fds, unsigned fd_count) {
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(VIRTIO_WL_FDS_MAX * sizeof(int))];
+	} control;
+	struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = iov_count};
+	if (fd_count > 0) {
+		memset(&control, 0, sizeof(control));
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+		memcpy(CMSG_DATA(&control.header), fds, fd_count * sizeof(int));
+	}
+	return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Bytes written, or -errno. */
+static ssize_t write_some(const struct wl_vfd *vfd, const struct iovec *iov, unsigned iov_count,
+	const int *fds, unsigned fd_count) {
+	ssize_t n;
+	do {
+		n = vfd->is_socket ? write_socket(vfd->fd, iov, iov_count, fds, fd_count)
+				   : writev(vfd->fd, iov, (int)iov_count);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t write_chain(const struct wl_vfd *vfd, const struct virtqueue_chain *chain, uint64_t offset,
+	uint64_t left, const int *fds, unsigned fd_count) {
+	struct iovec iov[VIRTQUEUE_SIZE_MAX];
+	unsigned count = virtqueue_chain_slice(chain, false, offset, left, iov, VIRTQUEUE_SIZE_MAX);
+	return write_some(vfd, iov, count, fds, fd_count);
+}
+
+static ssize_t write_send(const struct wl_vfd *vfd, struct wl_send *send) {
+	if (send->chain != NULL) {
+		return write_chain(vfd, send->chain, send->offset, send->left, send->fds, send->fd_count);
+	}
+	const struct iovec iov = {.iov_base = send->data + send->offset, .iov_len = send->left};
+	return write_some(vfd, &iov, 1, send->fds, send->fd_count);
+}
+
+/* ---- the queue ---- */
+
+static void close_fds(struct wl_send *send) {
+	for (unsigned i = 0; i < send->fd_count; i++) {
+		fd_close(&send->fds[i]);
+	}
+	send->fd_count = 0;
+}
+
+/* The first one is done with; response 0 answers nothing. */
+static void remove_send(struct wl_vfd *vfd, struct wl_send **at, uint32_t response) {
+	struct wl_device *device = vfd->device;
+	struct wl_output *output = &vfd->output;
+	struct wl_send *send = *at;
+	*at = send->next;
+	if (send->chain != NULL) {
+		output->held--;
+		device->held--;
+		if (response != WL_HELD) {
+			wl_answer(device, send->chain, send->answer, response);
+		}
+		free(send->chain);
+	}
+	output->buffered -= send->size;
+	device->buffered -= send->size;
+	close_fds(send);
+	free(send);
+}
+
+static void find_last(struct wl_output *output) {
+	output->last = output->first;
+	while (output->last != NULL && output->last->next != NULL) {
+		output->last = output->last->next;
+	}
+}
+
+static void append(struct wl_vfd *vfd, struct wl_send *send) {
+	struct wl_output *output = &vfd->output;
+	if (output->first == NULL) {
+		output->first = send;
+	} else {
+		output->last->next = send;
+	}
+	output->last = send;
+	output->held += send->chain != NULL;
+	vfd->device->held += send->chain != NULL;
+	output->buffered += send->size;
+	vfd->device->buffered += send->size;
+}
+
+static bool has_room(const struct wl_vfd *vfd, uint64_t size) {
+	return size <= WL_BUFFERED_MAX - vfd->output.buffered &&
+	       size <= WL_BUFFERED_TOTAL_MAX - vfd->device->buffered;
+}
+
+static bool copy_fds(struct wl_send *send, const int *fds, unsigned count) {
+	for (unsigned i = 0; i < count; i++) {
+		send->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+		if (send->fds[i] < 0) {
+			close_fds(send);
+			return false;
+		}
+		send->fd_count++;
+	}
+	return true;
+}
+
+/* Keep what is left of a command, as a copy or in place. */
+static struct wl_send *create_send(
+	const struct wl_vfd *vfd, const struct virtqueue_chain *chain, uint64_t offset, uint64_t left) {
+	bool copy = has_room(vfd, left);
+	if (!copy && (vfd->output.held == WL_HELD_MAX || vfd->device->held == WL_HELD_TOTAL_MAX)) {
+		return NULL;
+	}
+	struct wl_send *send = calloc(1, sizeof(*send) + (copy ? left : 0));
+	if (send == NULL) {
+		return NULL;
+	}
+	send->left = left;
+	if (copy) {
+		send->size = left;
+		virtqueue_chain_read(chain, offset, send->data, left);
+		return send;
+	}
+	send->offset = offset;
+	send->chain = malloc(sizeof(*send->chain));
+	if (send->chain == NULL) {
+		free(send);
+		return NULL;
+	}
+	*send->chain = *chain;
+	return send;
+}
+
+static uint32_t keep(struct wl_vfd *vfd, const struct virtqueue_chain *chain, uint64_t offset, uint64_t left,
+	const int *fds, unsigned fd_count, bool answer) {
+	struct wl_send *send = create_send(vfd, chain, offset, left);
+	if (send == NULL || !copy_fds(send, fds, fd_count)) {
+		free(send != NULL ? send->chain : NULL);
+		free(send);
+		return VIRTIO_WL_RESP_OUT_OF_MEMORY;
+	}
+	send->answer = answer;
+	append(vfd, send);
+	wl_vfd_update(vfd);
+	return send->chain != NULL ? WL_HELD : VIRTIO_WL_RESP_OK;
+}
+
+uint32_t wl_output_send(struct wl_vfd *vfd, const struct virtqueue_chain *chain, uint64_t offset,
+	const int *fds, unsigned fd_count, bool answer) {
+	uint64_t left = chain->readable_size - offset;
+	if (vfd->output.first != NULL) {
+		return keep(vfd, chain, offset, left, fds, fd_count, answer);
+	}
+	ssize_t n = write_chain(vfd, chain, offset, left, fds, fd_count);
+	if (n == (ssize_t)left) {
+		return VIRTIO_WL_RESP_OK;
+	}
+	if (n < 0 && n != -EAGAIN) {
+		return VIRTIO_WL_RESP_ERR;
+	}
+	if (n <= 0) {
+		return keep(vfd, chain, offset, left, fds, fd_count, answer);
+	}
+	uint32_t response = keep(vfd, chain, offset + (uint64_t)n, left - (uint64_t)n, NULL, 0, answer);
+	if (response == VIRTIO_WL_RESP_OUT_OF_MEMORY) {
+		wl_vfd_break(vfd); /* the receiver has half of it */
+	}
+	return response;
+}
+
+/* False when no more can be written now, or at all (-errno in *error). */
+static bool flush_one(struct wl_vfd *vfd, int *error) {
+	struct wl_send *send = vfd->output.first;
+	ssize_t n = write_send(vfd, send);
+	if (n < 0) {
+		*error = n == -EAGAIN ? 0 : (int)n;
+		return false;
+	}
+	if (n > 0) {
+		close_fds(send);
+	}
+	send->offset += (uint64_t)n;
+	send->left -= (uint64_t)n;
+	if (send->left > 0) {
+		return false;
+	}
+	remove_send(vfd, &vfd->output.first, VIRTIO_WL_RESP_OK);
+	return true;
+}
+
+void wl_output_flush(struct wl_vfd *vfd) {
+	int error = 0;
+	while (vfd->output.first != NULL && flush_one(vfd, &error)) {
+	}
+	virtqueue_signal(wl_out_queue(vfd->device));
+	if (error < 0) {
+		wl_output_drop(vfd, VIRTIO_WL_RESP_ERR);
+	}
+	if (vfd->lingering && vfd->output.first == NULL) {
+		wl_vfd_destroy(vfd);
+		return;
+	}
+	wl_vfd_update(vfd);
+}
+
+void wl_output_drop(struct wl_vfd *vfd, uint32_t response) {
+	while (vfd->output.first != NULL) {
+		remove_send(vfd, &vfd->output.first, response);
+	}
+	if (response != WL_HELD) {
+		virtqueue_signal(wl_out_queue(vfd->device));
+	}
+}
+
+void wl_output_drop_held(struct wl_vfd *vfd, uint32_t response) {
+	struct wl_send **at = &vfd->output.first;
+	while (*at != NULL) {
+		if ((*at)->chain != NULL) {
+			remove_send(vfd, at, response);
+		} else {
+			at = &(*at)->next;
+		}
+	}
+	find_last(&vfd->output);
+}

@@ -1,0 +1,36 @@
+/* What waits until a stream's receiver takes more. */
+#ifndef DISPLAY_OUTPUT_H
+#define DISPLAY_OUTPUT_H
+
+#include "ph/virtqueue.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct wl_vfd;
+struct wl_send;
+
+struct wl_output {
+	struct wl_send *first, *last;
+	size_t buffered;
+	unsigned held;
+};
+
+/* Instead of a response: the command will be answered later. */
+#define WL_HELD 0
+
+/*
+ * Send the readable bytes of a command from offset on, with borrowed descriptors. What cannot be written now
+ * is copied, as far as quotas go; after that the command is held back. Returns the response.
+ */
+uint32_t wl_output_send(struct wl_vfd *vfd, const struct virtqueue_chain *chain, uint64_t offset,
+	const int *fds, unsigned fd_count, bool answer);
+/* Write what can be written. */
+void wl_output_flush(struct wl_vfd *vfd);
+/* Drop what waits, answering held commands with response, or (0) not at all. */
+void wl_output_drop(struct wl_vfd *vfd, uint32_t response);
+/* Answer the held commands with response; what the guest was told is sent stays. */
+void wl_output_drop_held(struct wl_vfd *vfd, uint32_t response);
+
+#endif
