@@ -35,8 +35,8 @@ CPPFLAGS = -Iinclude -Isrc -D_GNU_SOURCE
 CFLAGS = -std=gnu11 -O2 -g -pthread $(WARNINGS) $(HARDENING) -ffile-prefix-map=$(CURDIR)=.
 LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--build-id=sha1
 # What a host may lack is linked in: the binary needs nothing but the C library.
-LDLIBS = -Wl,-Bstatic -lelf -lz -luring -Wl,-Bdynamic
-SAN_LDLIBS = -lelf -luring
+LDLIBS = -Wl,-Bstatic -lelf -lz -luring -lseccomp -Wl,-Bdynamic
+SAN_LDLIBS = -lelf -luring -lseccomp
 
 SOURCES = $(filter-out src/main.c,$(wildcard src/*/*.c src/*/*/*.c))
 HOST_SOURCES = $(filter-out src/guest/%,$(SOURCES))
@@ -97,7 +97,7 @@ $(BUILD)/init: $(INIT_OBJECTS)
 	$(GUEST_CC) -static -no-pie -s -Wl,--gc-sections -o $@ $^
 
 # ---- the packages: what the parts list beside what is listed here ----
-BUILD_PACKAGES = gcc make libc6-dev musl-tools libelf-dev zlib1g-dev liburing-dev scdoc
+BUILD_PACKAGES = gcc make libc6-dev musl-tools libelf-dev zlib1g-dev liburing-dev libseccomp-dev scdoc
 TEST_PACKAGES = libcmocka-dev clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 shellcheck e2fsprogs tmux procps
 PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \
 	$(shell sed 's/#.*//' kernel-config/packages tests/host/packages 2>/dev/null))

@@ -22,6 +22,12 @@ enum plan_root {
 	PLAN_ROOT_IMAGE, /* disks[0] */
 };
 
+enum plan_sandbox {
+	PLAN_SANDBOX_DEFAULT, /* all that this host has */
+	PLAN_SANDBOX_STRICT,  /* the same, and none of it may be missing */
+	PLAN_SANDBOX_OFF,     /* all devices in one process, unconfined, to debug */
+};
+
 struct plan_disk {
 	char *path;
 	int fd; /* open and locked */
@@ -67,7 +73,7 @@ struct plan {
 	char *cwd;
 	bool tty; /* stdin and stdout are a terminal */
 	bool verbose, timings;
-	bool sandbox; /* workers are processes of their own (--sandbox=off: all in one) */
+	enum plan_sandbox sandbox;
 };
 
 /* ---- making one: src/plan; the monitor only reads the struct ---- */
@@ -81,7 +87,8 @@ struct plan_request {
 	const char *home;   /* shared as the guest user's home instead of the caller's own */
 	const char *rootfs; /* image to boot from instead of this system */
 	const char *kernel, *append;
-	bool private_home, as_root, verbose, timings, no_sandbox;
+	bool private_home, as_root, verbose, timings;
+	enum plan_sandbox sandbox;
 	enum block_mode rootfs_mode;
 	unsigned cpus;                       /* 0: all of the host's, at most 16 */
 	uint64_t memory;                     /* 0: half of the host's, at most 8 GiB */

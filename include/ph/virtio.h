@@ -92,6 +92,9 @@ struct virtio_device {
 	uint64_t driver_features;
 	bool started;
 	struct log_limit guest_errors;
+	/* set by whoever made the device; NULL: nothing. Threads of the device's own call it once they have
+	 * opened what they need. */
+	void (*confine_thread)(void);
 	/* private to the host */
 	int config_call_fd; /* interrupts for virtio_device_break(), -1: none */
 };

@@ -5,6 +5,7 @@
 #ifndef PH_WORKER_H
 #define PH_WORKER_H
 
+#include "ph/jail.h"
 #include "ph/virtio.h"
 
 struct worker {
@@ -14,12 +15,24 @@ struct worker {
 	struct virtio_host_client client; /* requests for its devices, by their index in the array given */
 };
 
+struct worker_options {
+	const char *name;
+	enum jail_kind kind;
+	enum jail_mode mode;
+	const struct jail_tree *trees; /* what of the host's files stays within reach */
+	size_t tree_count;
+	const struct guest_memory *memory;
+	struct virtio_device *const *devices;
+	unsigned device_count;
+};
+
 /*
  * Fork the worker; in it, only what the devices have (own_fds among it), guest RAM and stderr stay open. The
  * child never returns. Must be called while the process has one thread. 0 or -errno.
  */
-int worker_start(struct worker *worker, const char *name, const struct guest_memory *memory,
-	struct virtio_device *const *devices, unsigned count);
+int worker_start(struct worker *worker, const struct worker_options *options);
+/* Of a worker that has ended, how, as the end of a sentence: "was killed by signal 9". */
+void worker_describe_end(const struct worker *worker, char *text, size_t size);
 /* Close the socket, which ends the worker, and reap it; killed after a grace time. Accepts a zeroed worker.
  */
 void worker_stop(struct worker *worker);

@@ -209,6 +209,9 @@ static void *serve(void *arg) {
 		log_verbose("%s: no io_uring (%s), one operation at a time", queue->device->base.name,
 			strerror(-ret));
 	}
+	if (queue->device->base.confine_thread != NULL) {
+		queue->device->base.confine_thread();
+	}
 	if (queue->has_ring) {
 		serve_ring(queue);
 		io_uring_queue_exit(&queue->ring);

@@ -107,10 +107,16 @@ static int apply_env(struct cli_options *options, const char *value, struct erro
 }
 
 static int apply_sandbox(struct cli_options *options, const char *value, struct error *error) {
-	static const char *const modes[] = {"default", "off", NULL};
+	static const char *const modes[] = {[PLAN_SANDBOX_DEFAULT] = "default",
+		[PLAN_SANDBOX_STRICT] = "strict",
+		[PLAN_SANDBOX_OFF] = "off",
+		NULL};
 	int mode = value_choice(value, modes, error);
-	options->request.no_sandbox = mode == 1;
-	return mode < 0 ? mode : 0;
+	if (mode < 0) {
+		return mode;
+	}
+	options->request.sandbox = (enum plan_sandbox)mode;
+	return 0;
 }
 
 /* ---- the table; --help prints it in this order ---- */
@@ -134,7 +140,8 @@ static const struct option table[] = {
 	{"name", "NAME", "name of the VM and its host name (default: ph)", .apply = apply_name},
 	{"kernel", "FILE", "boot this kernel (vmlinux or bzImage), not ph's own", .apply = apply_kernel},
 	{"append", "STRING", "more words for the kernel command line", .apply = apply_append},
-	{"sandbox", "default|off", "off: keep all devices in one process, to debug", .apply = apply_sandbox},
+	{"sandbox", "strict|default|off", "strict: or not at all; off: one open process, to debug",
+		.apply = apply_sandbox},
 	{"timings", NULL, "show where the start-up time went", .apply = apply_timings},
 	{"verbose", NULL, "show kernel messages and what ph does", .letter = 'v', .environment = "PH_VERBOSE",
 		.apply = apply_verbose},

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -72,13 +73,16 @@ static int keep_devices(struct keep_list *list, const struct virtio_host *host) 
 	return ret;
 }
 
-static int keep_only(const struct virtio_host *host, int socket) {
+static int keep_only(const struct virtio_host *host, const struct worker_options *options, int socket) {
 	static struct keep_list list; /* too big for a stack; the child has one thread */
 	int ret = keep(&list, STDERR_FILENO);
 	ret = ret < 0 ? ret : keep(&list, STDIN_FILENO);
 	ret = ret < 0 ? ret : keep(&list, STDOUT_FILENO);
 	ret = ret < 0 ? ret : keep(&list, socket);
 	ret = ret < 0 ? ret : keep(&list, host->memory->fd);
+	for (size_t i = 0; i < options->tree_count && ret == 0; i++) {
+		ret = keep(&list, options->trees[i].fd);
+	}
 	if (ret == 0) {
 		ret = keep_devices(&list, host);
 	}
@@ -106,8 +110,7 @@ static int enclose(const char *name, pid_t parent) {
 	char title[16] = "ph-";
 	strncat(title, name, sizeof(title) - strlen(title) - 1);
 	prctl(PR_SET_NAME, title, 0, 0, 0);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) {
 		return -errno;
 	}
 	ignore_signals();
@@ -127,14 +130,27 @@ static void hung_up(struct virtio_host *host) {
 	loop_stop(host->loop, 0);
 }
 
-static int serve(struct virtio_host *host, const char *name, int socket, pid_t parent) {
+/* The devices have opened what they keep: the trees have served their purpose. */
+static int confine(const struct worker_options *options) {
+	int ret =
+		jail_enter(options->kind, options->mode, options->name, options->trees, options->tree_count);
+	for (size_t i = 0; i < options->tree_count; i++) {
+		close(options->trees[i].fd);
+	}
+	return ret;
+}
+
+static int serve(struct virtio_host *host, const struct worker_options *options, int socket, pid_t parent) {
 	struct loop loop;
-	int ret = enclose(name, parent);
+	int ret = enclose(options->name, parent);
 	if (ret == 0) {
-		ret = keep_only(host, socket);
+		ret = keep_only(host, options, socket);
 	}
 	if (ret == 0) {
 		ret = enter_devices(host);
+	}
+	if (ret == 0) {
+		ret = confine(options);
 	}
 	if (ret == 0) {
 		ret = loop_init(&loop);
@@ -143,24 +159,26 @@ static int serve(struct virtio_host *host, const char *name, int socket, pid_t p
 		ret = virtio_host_init(host, &loop, host->memory, socket);
 	}
 	if (ret == 0) {
+		ret = jail_filter(options->kind, options->mode, options->name);
+	}
+	if (ret == 0) {
 		ret = loop_run(&loop);
 	}
 	if (ret < 0) {
-		log_error("worker %s: %s", name, strerror(-ret));
+		log_error("worker %s: %s", options->name, strerror(-ret));
 	}
 	return ret;
 }
 
-static void fill_host(struct virtio_host *host, const struct guest_memory *memory,
-	struct virtio_device *const *devices, unsigned count) {
-	*host = (struct virtio_host){.memory = memory, .device_count = count, .closed = hung_up};
-	memcpy(host->devices, devices, count * sizeof(devices[0]));
+static void fill_host(struct virtio_host *host, const struct worker_options *options) {
+	*host = (struct virtio_host){
+		.memory = options->memory, .device_count = options->device_count, .closed = hung_up};
+	memcpy(host->devices, options->devices, options->device_count * sizeof(options->devices[0]));
 }
 
-int worker_start(struct worker *worker, const char *name, const struct guest_memory *memory,
-	struct virtio_device *const *devices, unsigned count) {
+int worker_start(struct worker *worker, const struct worker_options *options) {
 	int host_end, client_end;
-	if (count > VIRTIO_HOST_DEVICES_MAX) {
+	if (options->device_count > VIRTIO_HOST_DEVICES_MAX) {
 		return -E2BIG;
 	}
 	int ret = virtio_host_socketpair(&host_end, &client_end);
@@ -171,8 +189,8 @@ int worker_start(struct worker *worker, const char *name, const struct guest_mem
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct virtio_host host;
-		fill_host(&host, memory, devices, count);
-		_exit(serve(&host, name, host_end, parent) < 0 ? 1 : 0);
+		fill_host(&host, options);
+		_exit(serve(&host, options, host_end, parent) < 0 ? 1 : 0);
 	}
 	ret = -errno;
 	fd_close(&host_end);
@@ -180,7 +198,7 @@ int worker_start(struct worker *worker, const char *name, const struct guest_mem
 		fd_close(&client_end);
 		return ret;
 	}
-	*worker = (struct worker){.name = name, .pid = pid};
+	*worker = (struct worker){.name = options->name, .pid = pid};
 	worker->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	ret = worker->pid_fd < 0 ? -errno : virtio_host_client_init(&worker->client, client_end);
 	if (ret < 0) {
@@ -190,6 +208,28 @@ int worker_start(struct worker *worker, const char *name, const struct guest_mem
 	return ret;
 }
 
+void worker_describe_end(const struct worker *worker, char *text, size_t size) {
+	siginfo_t info = {0};
+	if (waitid(P_PID, (id_t)worker->pid, &info, WEXITED | WNOWAIT) < 0) {
+		snprintf(text, size, "ended");
+	} else if (info.si_code == CLD_EXITED) {
+		snprintf(text, size, "ended with status %d", info.si_status);
+	} else if (info.si_status == SIGSYS) {
+		snprintf(text, size, "was killed for a system call that it may not make");
+	} else {
+		snprintf(text, size, "was killed by signal %d", info.si_status);
+	}
+}
+
+/* By its descriptor, as that is all the monitor's filter allows. */
+static void kill_worker(const struct worker *worker) {
+	if (worker->pid_fd < 0) {
+		kill(worker->pid, SIGKILL);
+	} else {
+		syscall(SYS_pidfd_send_signal, worker->pid_fd, SIGKILL, NULL, 0);
+	}
+}
+
 void worker_stop(struct worker *worker) {
 	if (worker->pid <= 0) {
 		return;
@@ -197,7 +237,7 @@ void worker_stop(struct worker *worker) {
 	virtio_host_client_finish(&worker->client);
 	struct pollfd ended = {.fd = worker->pid_fd, .events = POLLIN};
 	if (worker->pid_fd < 0 || poll(&ended, 1, GRACE_MS) != 1) {
-		kill(worker->pid, SIGKILL);
+		kill_worker(worker);
 	}
 	while (waitpid(worker->pid, NULL, 0) < 0 && errno == EINTR) {
 	}

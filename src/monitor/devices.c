@@ -18,6 +18,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
+enum jail_mode devices_jail_mode(const struct plan *plan) {
+	static const enum jail_mode modes[] = {[PLAN_SANDBOX_DEFAULT] = JAIL_DEFAULT,
+		[PLAN_SANDBOX_STRICT] = JAIL_STRICT,
+		[PLAN_SANDBOX_OFF] = JAIL_OFF};
+	return modes[plan->sandbox];
+}
+
 static int create_shares(struct devices *devices, const struct plan *plan, struct error *error) {
 	for (size_t i = 0; i < plan->share_count; i++) {
 		int ret = files_create(&devices->shares[i], &plan->shares[i].files);
@@ -30,14 +37,36 @@ static int create_shares(struct devices *devices, const struct plan *plan, struc
 	return 0;
 }
 
+static int start_files(struct devices *devices, const struct plan *plan, const struct guest_memory *memory) {
+	struct jail_tree trees[PLAN_SHARES_MAX];
+	for (size_t i = 0; i < plan->share_count; i++) {
+		const struct files_share *share = &plan->shares[i].files;
+		trees[i] = (struct jail_tree){
+			.fd = share->root_fd, .writable = !share->read_only, .hidden = share->hide};
+	}
+	const struct worker_options options = {.name = "files",
+		.kind = JAIL_FILES,
+		.mode = devices_jail_mode(plan),
+		.trees = trees,
+		.tree_count = plan->share_count,
+		.memory = memory,
+		.devices = devices->shares,
+		.device_count = devices->share_count};
+	return worker_start(&devices->files, &options);
+}
+
 int devices_start_workers(struct devices *devices, const struct plan *plan, const struct guest_memory *memory,
 	struct error *error) {
 	int ret = create_shares(devices, plan, error);
-	if (ret < 0 || devices->share_count == 0 || !plan->sandbox) {
+	if (ret < 0 || devices->share_count == 0 || plan->sandbox == PLAN_SANDBOX_OFF) {
 		return ret;
 	}
-	ret = worker_start(&devices->files, "files", memory, devices->shares, devices->share_count);
+	ret = start_files(devices, plan, memory);
 	return ret < 0 ? error_set(error, ret, "cannot start the file server: %s", strerror(-ret)) : 0;
+}
+
+static void confine_disk_thread(void) {
+	jail_filter(JAIL_DISK, JAIL_DEFAULT, "disk");
 }
 
 static int create_disk(struct virtio_device **device, const struct plan *plan, unsigned index) {
@@ -52,8 +81,12 @@ static int create_disk(struct virtio_device **device, const struct plan *plan, u
 	int ret = block_create(device, &options);
 	if (ret < 0) {
 		fd_close(&options.fd);
+		return ret;
 	}
-	return ret;
+	if (plan->sandbox != PLAN_SANDBOX_OFF) {
+		(*device)->confine_thread = confine_disk_thread;
+	}
+	return 0;
 }
 
 static int create_local(struct devices *devices) {

@@ -17,6 +17,8 @@ struct devices {
 	struct virtio_host_client local_client;
 };
 
+/* What --sandbox asked for, as the jail has it. */
+enum jail_mode devices_jail_mode(const struct plan *plan);
 /*
  * Two steps, because workers are forked while the process has one thread and little else: first the
  * shares and their worker, then all that runs on the monitor's loop. -errno with *error set;

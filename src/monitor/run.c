@@ -204,9 +204,11 @@ static void deadline_passed(struct loop_source *source, uint32_t events) {
 static void worker_ended(struct loop_source *source, uint32_t events) {
 	(void)events;
 	struct vm *vm = vm_of(source, offsetof(struct vm, worker));
+	char end[80];
 	loop_remove(&vm->loop, source);
 	terminal_restore();
-	error_set(vm->error, -EIO, "the file server ended unexpectedly; the VM cannot go on without it");
+	worker_describe_end(&vm->devices.files, end, sizeof(end));
+	error_set(vm->error, -EIO, "the file server %s; the VM cannot go on without it", end);
 	finish(vm, -EIO);
 }
 

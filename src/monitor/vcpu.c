@@ -176,6 +176,9 @@ static void *vcpu_thread(void *data) {
 	struct vcpu *vcpu = data;
 	struct machine *machine = vcpu->machine;
 	int ret = cpu_setup(vcpu->fd, &machine->kvm.supported, vcpu->index, machine->count, machine->entry);
+	if (ret == 0) {
+		ret = jail_filter(JAIL_VCPU, machine->jail_mode, "vCPU");
+	}
 	if (ret < 0) {
 		end_machine(
 			machine, MACHINE_FAILED, "cannot set up vCPU %u: %s", vcpu->index, strerror(-ret));

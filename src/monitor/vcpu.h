@@ -5,6 +5,7 @@
 #include "monitor/kvm.h"
 #include "monitor/pci.h"
 #include "monitor/serial.h"
+#include "ph/jail.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -43,6 +44,7 @@ enum machine_end_reason {
 struct machine {
 	struct kvm kvm;
 	struct pci_bus pci;
+	enum jail_mode jail_mode;
 	bool has_serial;
 	struct serial serial;
 	pthread_mutex_t serial_lock;

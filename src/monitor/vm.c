@@ -9,6 +9,8 @@
 #include "monitor/run.h"
 #include "ph/console.h"
 #include "ph/fd.h"
+#include "ph/jail.h"
+#include "ph/log.h"
 #include "ph/terminal.h"
 
 #include <errno.h>
@@ -70,6 +72,7 @@ static int collect_writes(struct machine *machine) {
 static int create_machine(struct vm *vm, struct error *error) {
 	struct machine *machine = &vm->machine;
 	machine->has_serial = vm->plan->verbose;
+	machine->jail_mode = devices_jail_mode(vm->plan);
 	machine->serial = (struct serial){.transmit = serial_transmit, .owner = &vm->console_log};
 	int ret = kvm_init(&machine->kvm, &vm->memory, error);
 	if (ret < 0) {
@@ -95,8 +98,18 @@ static int check_memory(const struct plan *plan, struct error *error) {
 	return 0;
 }
 
+static int check_sandbox(const struct plan *plan, struct error *error) {
+	if (plan->sandbox == PLAN_SANDBOX_OFF) {
+		log_verbose("--sandbox=off: all devices run in one process that nothing confines");
+	}
+	return plan->sandbox == PLAN_SANDBOX_STRICT ? jail_check_strict(error) : 0;
+}
+
 static int build(struct vm *vm, struct error *error) {
 	int ret = check_memory(vm->plan, error);
+	if (ret == 0) {
+		ret = check_sandbox(vm->plan, error);
+	}
 	if (ret == 0) {
 		ret = memory_init(&vm->memory, vm->plan->memory, guest_boot_late_memory(vm->plan), error);
 	}
@@ -134,6 +147,13 @@ static int attach_stdio(struct vm *vm) {
 	return control_attach(vm->control, 1, &stdio);
 }
 
+/* All that follows, vCPU threads first of all, is done with what the jail leaves. */
+static int confine(struct vm *vm) {
+	enum jail_mode mode = devices_jail_mode(vm->plan);
+	int ret = jail_enter(JAIL_MONITOR, mode, "monitor", NULL, 0);
+	return ret < 0 ? ret : jail_filter(JAIL_MONITOR, mode, "monitor");
+}
+
 static int start(struct vm *vm, struct error *error) {
 	int ret = devices_attach(&vm->devices, &vm->machine.pci);
 	if (ret == 0) {
@@ -144,6 +164,10 @@ static int start(struct vm *vm, struct error *error) {
 	}
 	if (ret == 0) {
 		timings_mark(&vm->timings, "devices");
+		ret = confine(vm);
+	}
+	if (ret == 0) {
+		timings_mark(&vm->timings, "jail");
 		ret = vcpus_start(&vm->machine);
 	}
 	return ret < 0 ? error_set(error, ret, "cannot start the VM: %s", strerror(-ret)) : 0;

@@ -27,7 +27,7 @@ static int resolve_basics(struct plan *plan, const struct plan_request *request,
 	plan->as_root = request->as_root;
 	plan->verbose = request->verbose;
 	plan->timings = request->timings;
-	plan->sandbox = !request->no_sandbox;
+	plan->sandbox = request->sandbox;
 	plan->tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 	plan->name = strdup(request->name != NULL ? request->name : "ph");
 	plan->command = copy_command(request->command);

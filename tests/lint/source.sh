@@ -36,11 +36,11 @@ arrows() {
 		[virtio]="$device virtio_pci"
 		[block]="$device block" [console]="$device console" [rng]="$device rng" [balloon]="$device balloon"
 		[files]="$device files"
-		[jail]="$device worker"
+		[jail]="$device worker jail"
 		[control]="$device console control guest"
-		[monitor]="$device virtio_pci block console rng balloon files worker control guest plan vm"
+		[monitor]="$device virtio_pci block console rng balloon files worker jail control guest plan vm"
 		[plan]="$base block files plan"
-		[cli]="$base plan cli vm"
+		[cli]="$base plan cli vm jail"
 		[guest]="record guest"
 	)
 	local file folder name

@@ -59,7 +59,7 @@ static void nothing_is_a_shell_of_this_system(void **state) {
 	assert_null(options.request.command);
 	assert_int_equal(options.request.rootfs_mode, BLOCK_EPHEMERAL);
 	assert_false(options.request.verbose);
-	assert_false(options.request.no_sandbox);
+	assert_int_equal(options.request.sandbox, PLAN_SANDBOX_DEFAULT);
 }
 
 static void values_follow_or_are_joined(void **state) {
@@ -129,9 +129,9 @@ static void modes_and_actions(void **state) {
 	assert_int_equal(options.request.rootfs_mode, BLOCK_READ_WRITE);
 	assert_int_equal(options.action, CLI_DRY_RUN);
 	PARSE(&options, "--sandbox=off");
-	assert_true(options.request.no_sandbox);
+	assert_int_equal(options.request.sandbox, PLAN_SANDBOX_OFF);
 	PARSE(&options, "--sandbox", "default", "--check");
-	assert_false(options.request.no_sandbox);
+	assert_int_equal(options.request.sandbox, PLAN_SANDBOX_DEFAULT);
 	assert_int_equal(options.action, CLI_CHECK);
 	PARSE(&options, "-hv");
 	assert_int_equal(options.action, CLI_HELP);
@@ -202,7 +202,7 @@ static void numbers_are_strict(void **state) {
 static void words_are_strict(void **state) {
 	(void)state;
 	REFUSE("must be one of ro, rw, ephemeral", "--rootfs=x", "--rootfs-mode=r");
-	REFUSE("must be one of default, off", "--sandbox=on");
+	REFUSE("must be one of default, strict, off", "--sandbox=on");
 	REFUSE("a name is made of", "--name=a/b");
 	REFUSE("a name is made of", "--name=..");
 	REFUSE("a name is made of", "--name=-a");

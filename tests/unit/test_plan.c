@@ -97,7 +97,7 @@ static void self_host(void **state) {
 	assert_string_equal(plan.name, "ph");
 	assert_true(plan.cpus >= 1 && plan.cpus <= 16);
 	assert_true(plan.memory >= 64 << 20 && plan.memory <= 8ULL << 30 && plan.memory % (2 << 20) == 0);
-	assert_true(plan.sandbox);
+	assert_int_equal(plan.sandbox, PLAN_SANDBOX_DEFAULT);
 	assert_int_equal(plan.share_count, 2);
 	assert_null(plan.shares[0].guest_path);
 	assert_true(plan.shares[0].files.read_only);
@@ -344,12 +344,12 @@ static void the_machine(void **state) {
 	struct plan plan;
 	assert_plan(&plan, &(struct plan_request){.cpus = 3,
 				   .memory = (129ULL << 20) + 1,
-				   .no_sandbox = true,
+				   .sandbox = PLAN_SANDBOX_OFF,
 				   .kernel = "/proc/self/exe",
 				   .append = "quiet"});
 	assert_int_equal(plan.cpus, 3);
 	assert_int_equal(plan.memory, 130ULL << 20);
-	assert_false(plan.sandbox);
+	assert_int_equal(plan.sandbox, PLAN_SANDBOX_OFF);
 	assert_string_equal(plan.append, "quiet");
 	plan_finish(&plan);
 	assert_refused(&(struct plan_request){.memory = 63ULL << 20}, "at least 64M");

@@ -1,0 +1,35 @@
+/* What each kind of process or thread keeps. A table; the system calls have their own in calls.c. */
+#include "jail/parts.h"
+
+#include <linux/capability.h>
+
+#define CAPABILITY(name) (UINT64_C(1) << (name))
+
+/*
+ * Root's file server serves root's files: it reads and writes whatever their modes say, changes modes and
+ * times of other people's, and gives files away, as root does outside. Nothing else of root's power is left:
+ * no device nodes, no mounts, no other processes, no set-id bits that survive a write.
+ */
+#define SERVE_ANY_FILE \
+	(CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_DAC_READ_SEARCH) | CAPABILITY(CAP_FOWNER) | \
+		CAPABILITY(CAP_CHOWN))
+
+const struct jail_traits jail_traits[JAIL_KINDS] = {
+	[JAIL_MONITOR] = {.name = "monitor",
+		.what = "the machine, disks, console, control port",
+		.makes_threads = true,
+		.signals_others = true},
+	[JAIL_VCPU] = {.name = "vcpu", .what = "a thread of the monitor for each virtual CPU"},
+	[JAIL_DISK] = {.name = "disk", .what = "a thread of the monitor for each queue of a disk"},
+	[JAIL_FILES] = {.name = "files",
+		.what = "the file server",
+		.root_capabilities = SERVE_ANY_FILE,
+		.any_files = true,
+		.shows_owners = true,
+		.has_namespaces = true,
+		.makes_threads = true},
+	[JAIL_DEVICES] = {.name = "devices",
+		.what = "a server of devices that need no files",
+		.has_namespaces = true},
+	[JAIL_TERMINAL] = {.name = "terminal", .what = "puts the terminal back when the monitor was killed"},
+};
