@@ -41,7 +41,7 @@ arrows() {
 		[monitor]="$device virtio_pci block console rng balloon files worker jail control guest plan vm"
 		[plan]="$base block files plan"
 		[cli]="$base plan cli vm jail"
-		[guest]="record guest"
+		[guest]="record guest wl_wire wl_user"
 	)
 	local file folder name
 	for file in $(sources | grep '^src/.*/'); do
