@@ -7,6 +7,7 @@
 #define PH_PLAN_H
 
 #include "ph/block.h"
+#include "ph/display.h"
 #include "ph/error.h"
 #include "ph/files.h"
 
@@ -65,6 +66,9 @@ struct plan {
 	size_t share_count;
 	struct plan_disk disks[PLAN_DISKS_MAX];
 	size_t disk_count;
+	/* That the guest may connect to; none: there is no display device. */
+	struct display_socket sockets[DISPLAY_SOCKETS_MAX];
+	size_t socket_count;
 	struct plan_user user;
 	bool private_home;  /* tmpfs */
 	bool as_root;       /* the command runs as uid 0 */
@@ -98,6 +102,9 @@ struct plan_request {
 	size_t disk_count;
 	const char *hide[PLAN_PATHS_MAX], *show[PLAN_PATHS_MAX];
 	size_t hide_count, show_count;
+	bool no_wayland;
+	const char *wl_sockets[DISPLAY_SOCKETS_MAX - 1]; /* NAME=PATH */
+	size_t wl_socket_count;
 	const char *env[PLAN_ENV_MAX]; /* NAME=VALUE, or NAME: the caller's value */
 	size_t env_count;
 	char **command; /* NULL-terminated; NULL: the shell */
@@ -106,6 +113,8 @@ struct plan_request {
 /* Resolve a request. 0, or -errno with *error set; plan_finish() undoes either and accepts a zeroed plan. */
 int plan_init(struct plan *plan, const struct plan_request *request, struct error *error);
 void plan_finish(struct plan *plan);
+/* Where the caller's compositor listens, if it does; false: nowhere. */
+bool plan_wayland_path(char *path, size_t size);
 /* The plan for a person to read (--dry-run). */
 void plan_print(const struct plan *plan);
 

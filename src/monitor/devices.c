@@ -47,8 +47,7 @@ static int start_files(struct devices *devices, const struct plan *plan, const s
 	const struct worker_options options = {.name = "files",
 		.kind = JAIL_FILES,
 		.mode = devices_jail_mode(plan),
-		.trees = trees,
-		.tree_count = plan->share_count,
+		.reach = {.trees = trees, .tree_count = plan->share_count},
 		.memory = memory,
 		.devices = devices->shares,
 		.device_count = devices->share_count};
@@ -58,11 +57,14 @@ static int start_files(struct devices *devices, const struct plan *plan, const s
 int devices_start_workers(struct devices *devices, const struct plan *plan, const struct guest_memory *memory,
 	struct error *error) {
 	int ret = create_shares(devices, plan, error);
-	if (ret < 0 || devices->share_count == 0 || plan->sandbox == PLAN_SANDBOX_OFF) {
-		return ret;
+	if (ret == 0 && devices->share_count > 0 && plan->sandbox != PLAN_SANDBOX_OFF) {
+		ret = start_files(devices, plan, memory);
 	}
-	ret = start_files(devices, plan, memory);
-	return ret < 0 ? error_set(error, ret, "cannot start the file server: %s", strerror(-ret)) : 0;
+	if (ret < 0) {
+		return error_set(error, ret, "cannot start the file server: %s", strerror(-ret));
+	}
+	ret = screen_start(&devices->screen, plan, memory, devices_jail_mode(plan));
+	return ret < 0 ? error_set(error, ret, "cannot start the display server: %s", strerror(-ret)) : 0;
 }
 
 static void confine_disk_thread(void) {
@@ -131,6 +133,9 @@ int devices_serve(struct devices *devices, struct loop *loop, const struct guest
 	for (unsigned i = 0; i < devices->share_count && devices->files.pid == 0; i++) {
 		add_local(&devices->local, devices->shares[i]);
 	}
+	if (devices->screen.device != NULL && devices->screen.worker.pid == 0) {
+		add_local(&devices->local, devices->screen.device);
+	}
 	int ret = virtio_host_socketpair(&host_end, &client_end);
 	if (ret < 0) {
 		return ret;
@@ -152,7 +157,7 @@ int devices_attach(struct devices *devices, struct pci_bus *pci) {
 	for (unsigned i = 0; i < devices->share_count && devices->files.pid != 0 && ret == 0; i++) {
 		ret = pci_add(pci, devices->shares[i], &devices->files.client, i);
 	}
-	return ret;
+	return ret < 0 ? ret : screen_attach(&devices->screen, pci);
 }
 
 void devices_hang_up(struct devices *devices) {
@@ -160,11 +165,13 @@ void devices_hang_up(struct devices *devices) {
 	if (devices->files.pid != 0) {
 		shutdown(devices->files.client.fd, SHUT_RDWR);
 	}
+	screen_hang_up(&devices->screen);
 }
 
 void devices_destroy(struct devices *devices) {
 	devices_hang_up(devices);
 	worker_stop(&devices->files);
+	screen_finish(&devices->screen);
 	virtio_host_client_finish(&devices->local_client);
 	for (unsigned i = 0; i < PLAN_SHARES_MAX; i++) {
 		files_destroy(devices->shares[i]);

@@ -3,6 +3,7 @@
 #define MONITOR_DEVICES_H
 
 #include "monitor/pci.h"
+#include "monitor/screen.h"
 #include "ph/plan.h"
 #include "ph/virtio.h"
 #include "ph/worker.h"
@@ -13,6 +14,7 @@ struct devices {
 	struct virtio_device *shares[PLAN_SHARES_MAX];
 	unsigned disk_count, share_count;
 	struct worker files; /* serves the shares, unless all runs in the monitor */
+	struct screen screen;
 	struct virtio_host local;
 	struct virtio_host_client local_client;
 };

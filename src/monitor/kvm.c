@@ -80,7 +80,16 @@ static int add_slots(const struct kvm *kvm, const struct guest_memory *memory) {
 	return 0;
 }
 
-static int create(struct kvm *kvm, const struct guest_memory *memory) {
+static int add_window(const struct kvm *kvm, const struct window *window) {
+	const struct kvm_userspace_memory_region slot = {.slot = GUEST_REGIONS_MAX,
+		.guest_phys_addr = window->address,
+		.memory_size = window->size,
+		.userspace_addr = (uintptr_t)window->host};
+	bool none = window->size == 0;
+	return none || ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) == 0 ? 0 : -errno;
+}
+
+static int create(struct kvm *kvm, const struct guest_memory *memory, const struct window *window) {
 	do {
 		kvm->vm_fd = ioctl(kvm->dev_fd, KVM_CREATE_VM, 0);
 	} while (kvm->vm_fd < 0 && errno == EINTR);
@@ -88,6 +97,9 @@ static int create(struct kvm *kvm, const struct guest_memory *memory) {
 		return -errno;
 	}
 	int ret = add_slots(kvm, memory);
+	if (ret == 0) {
+		ret = add_window(kvm, window);
+	}
 	if (ret < 0) {
 		return ret;
 	}
@@ -110,7 +122,8 @@ static int create(struct kvm *kvm, const struct guest_memory *memory) {
 	return 0;
 }
 
-int kvm_init(struct kvm *kvm, const struct guest_memory *memory, struct error *error) {
+int kvm_init(struct kvm *kvm, const struct guest_memory *memory, const struct window *window,
+	struct error *error) {
 	kvm->vm_fd = -1;
 	kvm->dev_fd = kvm_open_device(error);
 	if (kvm->dev_fd < 0) {
@@ -118,7 +131,7 @@ int kvm_init(struct kvm *kvm, const struct guest_memory *memory, struct error *e
 	}
 	int ret = check_capabilities(kvm->dev_fd, error);
 	if (ret == 0) {
-		ret = create(kvm, memory);
+		ret = create(kvm, memory, window);
 	}
 	if (ret < 0) {
 		kvm_finish(kvm);

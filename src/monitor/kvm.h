@@ -2,6 +2,7 @@
 #ifndef MONITOR_KVM_H
 #define MONITOR_KVM_H
 
+#include "monitor/window.h"
 #include "monitor/x86/cpuid.h"
 #include "ph/error.h"
 #include "ph/guest_memory.h"
@@ -21,7 +22,8 @@ struct kvm {
 int kvm_open_device(struct error *error);
 /* Create the VM with its memory slots, then the interrupt controller; vCPUs and eventfds come after: KVM
  * takes milliseconds for a slot once those exist. -errno with *error set. */
-int kvm_init(struct kvm *kvm, const struct guest_memory *memory, struct error *error);
+int kvm_init(struct kvm *kvm, const struct guest_memory *memory, const struct window *window,
+	struct error *error);
 void kvm_finish(struct kvm *kvm);
 
 /* A usable KVM runs a short loop of kernel code in microseconds; one that emulates it takes 1000 times as

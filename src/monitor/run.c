@@ -212,6 +212,17 @@ static void worker_ended(struct loop_source *source, uint32_t events) {
 	finish(vm, -EIO);
 }
 
+/* Only windows are gone: what the command does without them may still matter. */
+static void display_ended(struct loop_source *source, uint32_t events) {
+	(void)events;
+	struct vm *vm = vm_of(source, offsetof(struct vm, display));
+	char end[80];
+	loop_remove(&vm->loop, source);
+	worker_describe_end(&vm->devices.screen.worker, end, sizeof(end));
+	log_error("the display server %s; programs have lost their windows", end);
+	screen_lost(&vm->devices.screen);
+}
+
 /* SIGINT is the command's business; SIGTERM and SIGHUP end the VM in order, the command first. */
 static void handle_signal(struct vm *vm, int signo) {
 	uint16_t rows, columns;
@@ -296,6 +307,9 @@ int run_watch(struct vm *vm) {
 	if (ret == 0 && vm->devices.files.pid != 0) {
 		ret = watch(vm, &vm->worker, vm->devices.files.pid_fd, worker_ended);
 	}
+	if (ret == 0 && vm->devices.screen.worker.pid != 0) {
+		ret = watch(vm, &vm->display, vm->devices.screen.worker.pid_fd, display_ended);
+	}
 	if (ret == 0) {
 		set_deadline(vm, START_CHECK_MS);
 	}
@@ -303,6 +317,7 @@ int run_watch(struct vm *vm) {
 }
 
 void run_unwatch(struct vm *vm) {
+	loop_remove(&vm->loop, &vm->display);
 	loop_remove(&vm->loop, &vm->worker);
 	loop_remove(&vm->loop, &vm->ended);
 	loop_remove(&vm->loop, &vm->deadline);

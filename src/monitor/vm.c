@@ -74,7 +74,12 @@ static int create_machine(struct vm *vm, struct error *error) {
 	machine->has_serial = vm->plan->verbose;
 	machine->jail_mode = devices_jail_mode(vm->plan);
 	machine->serial = (struct serial){.transmit = serial_transmit, .owner = &vm->console_log};
-	int ret = kvm_init(&machine->kvm, &vm->memory, error);
+	struct window *window = &vm->devices.screen.window;
+	int ret = window_reserve(window);
+	if (ret < 0) {
+		return error_set(error, ret, "cannot reserve the window for graphics: %s", strerror(-ret));
+	}
+	ret = kvm_init(&machine->kvm, &vm->memory, window, error);
 	if (ret < 0) {
 		return ret;
 	}
@@ -150,7 +155,7 @@ static int attach_stdio(struct vm *vm) {
 /* All that follows, vCPU threads first of all, is done with what the jail leaves. */
 static int confine(struct vm *vm) {
 	enum jail_mode mode = devices_jail_mode(vm->plan);
-	int ret = jail_enter(JAIL_MONITOR, mode, "monitor", NULL, 0);
+	int ret = jail_enter(JAIL_MONITOR, mode, "monitor", &(struct jail_reach){0});
 	return ret < 0 ? ret : jail_filter(JAIL_MONITOR, mode, "monitor");
 }
 
@@ -168,6 +173,9 @@ static int start(struct vm *vm, struct error *error) {
 	}
 	if (ret == 0) {
 		timings_mark(&vm->timings, "jail");
+		ret = screen_serve(&vm->devices.screen);
+	}
+	if (ret == 0) {
 		ret = vcpus_start(&vm->machine);
 	}
 	return ret < 0 ? error_set(error, ret, "cannot start the VM: %s", strerror(-ret)) : 0;

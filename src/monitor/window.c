@@ -161,7 +161,7 @@ static int map(struct window *window, const struct window_request *request, int 
 	if (index < window->count && window->mappings[index].offset < offset + size) {
 		return -EEXIST;
 	}
-	void *prepared;
+	void *prepared = NULL;
 	int ret = prepare(fd, size, request->flags, &prepared);
 	if (ret < 0) {
 		return ret;
@@ -278,6 +278,9 @@ int window_init(struct window *window, const struct guest_memory *memory) {
 }
 
 int window_reserve(struct window *window) {
+	if (window->size == 0) {
+		return 0;
+	}
 	window->scratch_fd = memfd_create("ph-window", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (window->scratch_fd < 0 || ftruncate(window->scratch_fd, SCRATCH_SIZE) < 0) {
 		return -errno;

@@ -16,7 +16,7 @@ struct window_mapping {
 
 struct window {
 	uint64_t address; /* guest-physical */
-	uint64_t size;    /* 0: there is no window */
+	uint64_t size;    /* 0: there is no window; nothing happens to it then */
 	uint8_t *host;    /* where it is mapped, NULL: not yet */
 	int scratch_fd;
 	int fd, client_fd;                                   /* the two ends of the calls' socket */

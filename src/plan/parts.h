@@ -15,6 +15,8 @@ int plan_resolve_machine(struct plan *plan, const struct plan_request *request, 
 int plan_resolve_disks(struct plan *plan, const struct plan_request *request, struct error *error);
 /* shares.c: this system's root, the home, the shares; parents before what lies in them. Needs the user. */
 int plan_resolve_shares(struct plan *plan, const struct plan_request *request, struct error *error);
+/* sockets.c: the compositor's and others. Needs nothing. */
+int plan_resolve_sockets(struct plan *plan, const struct plan_request *request, struct error *error);
 /* environment.c: variables and working directory. Needs all of the above. */
 int plan_resolve_environment(struct plan *plan, const struct plan_request *request, struct error *error);
 

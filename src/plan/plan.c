@@ -48,6 +48,7 @@ int plan_init(struct plan *plan, const struct plan_request *request, struct erro
 		plan_resolve_machine,
 		plan_resolve_disks,
 		plan_resolve_shares,
+		plan_resolve_sockets,
 		plan_resolve_environment,
 	};
 	*plan = (struct plan){0};
@@ -79,6 +80,9 @@ void plan_finish(struct plan *plan) {
 	for (size_t i = 0; i < plan->disk_count; i++) {
 		fd_close(&plan->disks[i].fd);
 		free(plan->disks[i].path);
+	}
+	for (size_t i = 0; i < plan->socket_count; i++) {
+		free(plan->sockets[i].path);
 	}
 	finish_user(&plan->user);
 	strings_free(plan->command);

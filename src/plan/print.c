@@ -46,6 +46,17 @@ static void print_user(const struct plan_user *user, bool as_root) {
 	putchar('\n');
 }
 
+static void print_sockets(const struct plan *plan) {
+	for (size_t i = 0; i < plan->socket_count; i++) {
+		const struct display_socket *socket = &plan->sockets[i];
+		if (socket->name[0] == '\0') {
+			printf("%-12s%s\n", "compositor", socket->path);
+		} else {
+			printf("%-12s%s, as %s\n", "socket", socket->path, socket->name);
+		}
+	}
+}
+
 void plan_print(const struct plan *plan) {
 	printf("%-12s%s\n", "name", plan->name);
 	printf("%-12s%u CPUs, %llu MiB of RAM\n", "machine", plan->cpus,
@@ -53,6 +64,7 @@ void plan_print(const struct plan *plan) {
 	printf("%-12s%s%s%s\n", "kernel", plan->kernel != NULL ? plan->kernel : "ph's own",
 		plan->append != NULL ? ", with: " : "", plan->append != NULL ? plan->append : "");
 	print_files(plan);
+	print_sockets(plan);
 	print_user(&plan->user, plan->as_root);
 	if (plan->command[0] != NULL) {
 		print_words("command", plan->command);

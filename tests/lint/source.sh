@@ -36,10 +36,11 @@ arrows() {
 		[virtio]="$device virtio_pci"
 		[block]="$device block" [console]="$device console" [rng]="$device rng" [balloon]="$device balloon"
 		[files]="$device files"
+		[display]="$device display wl_wire window"
 		[jail]="$device worker jail"
 		[control]="$device console control guest"
-		[monitor]="$device virtio_pci block console rng balloon files worker jail control guest plan vm"
-		[plan]="$base block files plan"
+		[monitor]="$device virtio_pci block console rng balloon files display window worker jail control guest plan vm"
+		[plan]="$base block files display plan"
 		[cli]="$base plan cli vm jail"
 		[guest]="record guest wl_wire wl_user"
 	)
