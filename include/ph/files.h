@@ -9,6 +9,8 @@
 #include "ph/virtio.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /*
  * How Linux should mount a share (beside trans=virtio,version=9p2000.L,msize=FILES_MSIZE):
@@ -30,12 +32,22 @@
 #define FILES_TAG_MAX 32
 #define FILES_MSIZE 512000
 
+/* The ids guest .. guest + count - 1 of the guest's users and groups are host .. of the host's. */
+#define FILES_IDS_MAX 16
+struct files_ids {
+	uint32_t guest, host, count;
+};
+
 struct files_share {
 	char tag[FILES_TAG_MAX]; /* the mount tag */
 	int root_fd;             /* O_PATH | O_DIRECTORY of the shared tree */
 	bool read_only;
 	char **hide; /* paths beneath the root, without a leading '/', that do not exist for the guest;
 			NULL-terminated or NULL */
+	/* What the owners are to the guest, for root's ph; with it the share is mounted with access=user, and
+	 * what a user of the guest makes is that user's. Nothing: see above. */
+	struct files_ids ids[FILES_IDS_MAX];
+	size_t id_count;
 };
 
 /* The share is copied (its root_fd duplicated). */

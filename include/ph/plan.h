@@ -102,6 +102,8 @@ struct plan_request {
 	size_t disk_count;
 	const char *hide[PLAN_PATHS_MAX], *show[PLAN_PATHS_MAX];
 	size_t hide_count, show_count;
+	const char *uid_map[FILES_IDS_MAX]; /* GUEST:HOST[:COUNT] */
+	size_t uid_map_count;
 	bool no_wayland;
 	const char *wl_sockets[DISPLAY_SOCKETS_MAX - 1]; /* NAME=PATH */
 	size_t wl_socket_count;

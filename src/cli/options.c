@@ -70,6 +70,7 @@ APPLY_LIST(shares, share_count, PLAN_SHARES_MAX)
 APPLY_LIST(disks, disk_count, PLAN_DISKS_MAX)
 APPLY_LIST(hide, hide_count, PLAN_PATHS_MAX)
 APPLY_LIST(show, show_count, PLAN_PATHS_MAX)
+APPLY_LIST(uid_map, uid_map_count, FILES_IDS_MAX)
 APPLY_FLAG(no_wayland)
 APPLY_LIST(wl_sockets, wl_socket_count, DISPLAY_SOCKETS_MAX - 1)
 APPLY_ACTION(apply_dry_run, CLI_DRY_RUN)
@@ -131,6 +132,7 @@ static const struct option table[] = {
 		.apply = apply_shares},
 	{"hide", "PATH", "leave PATH of this system out of the VM", .apply = apply_hide},
 	{"show", "PATH", "show PATH although it is hidden by default", .apply = apply_show},
+	{"uid-map", "GUEST:HOST[:COUNT]", "other owners in shares (root only)", .apply = apply_uid_map},
 	{"rootfs", "IMAGE", "boot from a raw ext4 image instead of this system", .apply = apply_rootfs},
 	{"rootfs-mode", "ro|rw|ephemeral", "what becomes of writes to it (default: ephemeral)",
 		.apply = apply_rootfs_mode},

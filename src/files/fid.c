@@ -78,7 +78,7 @@ static void grow(struct p9_fids *fids) {
 	free(old);
 }
 
-struct p9_fid *p9_fid_create(struct p9_server *server, struct p9_node *node) {
+struct p9_fid *p9_fid_create(struct p9_server *server, struct p9_node *node, uint32_t uid) {
 	struct p9_fid *fid = calloc(1, sizeof(*fid));
 	if (fid == NULL) {
 		p9_node_unref(&server->tree, node);
@@ -86,6 +86,7 @@ struct p9_fid *p9_fid_create(struct p9_server *server, struct p9_node *node) {
 	}
 	fid->refs = 1;
 	fid->node = node;
+	fid->uid = uid;
 	atomic_init(&fid->fd, -1);
 	pthread_mutex_init(&fid->reading, NULL);
 	return fid;

@@ -28,6 +28,7 @@ struct p9_fid {
 	unsigned refs;       /* under the table's lock */
 	struct p9_fid *next; /* in its bucket */
 	struct p9_node *node;
+	uint32_t uid;            /* the guest's, of the attach it comes from */
 	atomic_int fd;           /* -1: not opened */
 	int flags;               /* access mode it was opened with */
 	pthread_mutex_t reading; /* the position of an opened directory */
@@ -45,8 +46,9 @@ int p9_fids_init(struct p9_fids *fids);
 void p9_fids_clear(struct p9_server *server);
 void p9_fids_finish(struct p9_fids *fids);
 
-/* A fid for a node, whose reference it takes in any case; not yet in the table. NULL: out of memory. */
-struct p9_fid *p9_fid_create(struct p9_server *server, struct p9_node *node);
+/* A fid of a user of the guest for a node, whose reference it takes in any case; not yet in the table. NULL:
+ * out of memory. */
+struct p9_fid *p9_fid_create(struct p9_server *server, struct p9_node *node, uint32_t uid);
 /* Give it a number nobody uses: 0 or -errno. The table takes a reference of its own. */
 int p9_fid_insert(struct p9_server *server, uint32_t number, struct p9_fid *fid);
 /* Put it in the place of another: 0, or -EBADF when old no longer has the number. */

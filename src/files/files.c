@@ -56,11 +56,15 @@ static int add_thread(struct files_device *device) {
 	return -ret;
 }
 
-/* The next chain, and somebody to take the one after it. False: none, the queue is to be waited for. */
-static bool take(struct files_device *device, struct virtqueue_chain *chain) {
+/*
+ * The next chain, and somebody to take the one after it. False: none, and the thread counts as idle until it
+ * asks again, having waited for the queue.
+ */
+static bool take(struct files_device *device, struct virtqueue_chain *chain, bool was_idle) {
 	struct virtqueue *queue = &device->base.queues[0];
 	bool taken = false;
 	pthread_mutex_lock(&device->lock);
+	device->idle -= was_idle;
 	while (!device->stopping && !taken) {
 		int ret = virtqueue_pop(queue, chain);
 		if (ret < 0 && queue->rule != NULL) {
@@ -81,6 +85,7 @@ static bool take(struct files_device *device, struct virtqueue_chain *chain) {
 			break;
 		}
 	}
+	device->idle += !taken;
 	pthread_mutex_unlock(&device->lock);
 	return taken;
 }
@@ -115,21 +120,13 @@ static void serve_chain(
 	}
 }
 
-static void set_idle(struct files_device *device, int change) {
-	pthread_mutex_lock(&device->lock);
-	device->idle += (unsigned)change;
-	pthread_mutex_unlock(&device->lock);
-}
-
 /* False when the device stops. */
 static bool wait_for_kick(struct files_device *device) {
 	struct epoll_event event;
-	set_idle(device, 1);
 	int n;
 	do {
 		n = epoll_wait(device->epoll_fd, &event, 1, -1);
 	} while (n < 0 && errno == EINTR);
-	set_idle(device, -1);
 	return n == 1 && event.data.fd != device->stop_fd;
 }
 
@@ -140,8 +137,9 @@ static void *serve_queue(void *data) {
 	if (scratch == NULL) {
 		return NULL;
 	}
-	while (wait_for_kick(device)) {
-		while (take(device, &chain)) {
+	for (bool was_idle = false; !was_idle || wait_for_kick(device);) {
+		was_idle = !take(device, &chain, was_idle);
+		if (!was_idle) {
 			serve_chain(device, scratch, &chain);
 		}
 	}
@@ -239,6 +237,8 @@ int files_create(struct virtio_device **out, const struct files_share *share) {
 		.complete = completed,
 		.owner = device,
 	};
+	config.ids.count = share->id_count;
+	memcpy(config.ids.ranges, share->ids, sizeof(share->ids));
 	int ret = p9_server_init(&device->server, &config);
 	if (ret < 0) {
 		goto error_free;

@@ -56,8 +56,8 @@ int p9_op_getattr(struct p9_request *request) {
 	p9_put_u64(out, GETATTR_BASIC | ((stat.stx_mask & STATX_BTIME) != 0 ? GETATTR_BTIME : 0));
 	p9_put_qid(out, &qid);
 	p9_put_u32(out, stat.stx_mode);
-	p9_put_u32(out, stat.stx_uid);
-	p9_put_u32(out, stat.stx_gid);
+	p9_put_u32(out, p9_ids_to_guest(&server->config.ids, stat.stx_uid));
+	p9_put_u32(out, p9_ids_to_guest(&server->config.ids, stat.stx_gid));
 	p9_put_u64(out, stat.stx_nlink);
 	p9_put_u64(out, device_number(&stat));
 	p9_put_u64(out, stat.stx_size);
@@ -78,9 +78,19 @@ struct changes {
 	struct timespec times[2];
 };
 
-static int change_owner(int fd, const struct changes *changes) {
-	uid_t uid = (changes->valid & SETATTR_UID) != 0 ? changes->uid : (uid_t)-1;
-	gid_t gid = (changes->valid & SETATTR_GID) != 0 ? changes->gid : (gid_t)-1;
+static int change_owner(struct p9_server *server, int fd, const struct changes *changes) {
+	uid_t uid = (uid_t)-1;
+	gid_t gid = (gid_t)-1;
+	int ret = 0;
+	if ((changes->valid & SETATTR_UID) != 0) {
+		ret = p9_ids_to_host(&server->config.ids, changes->uid, &uid);
+	}
+	if (ret == 0 && (changes->valid & SETATTR_GID) != 0) {
+		ret = p9_ids_to_host(&server->config.ids, changes->gid, &gid);
+	}
+	if (ret < 0) {
+		return ret;
+	}
 	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
@@ -134,7 +144,7 @@ static int change_times(struct p9_server *server, int fd, struct changes *change
 static int change(struct p9_server *server, struct p9_fid *fid, int fd, struct changes *changes) {
 	int ret = 0;
 	if ((changes->valid & (SETATTR_UID | SETATTR_GID)) != 0) {
-		ret = change_owner(fd, changes);
+		ret = change_owner(server, fd, changes);
 	}
 	if (ret == 0 && (changes->valid & SETATTR_MODE) != 0) {
 		ret = change_mode(server, fd, changes->mode);

@@ -109,18 +109,43 @@ int p9_op_lopen(struct p9_request *request) {
 
 /* ---- Tlcreate ---- */
 
+struct creation {
+	const char *name;
+	uint32_t flags, mode, uid, gid;
+};
+
 /* A new file is made by an exclusive open, which cannot meet a file of another kind. */
-static int create_new(struct p9_server *server, struct p9_node *parent, int directory, const char *name,
-	int flags, mode_t mode, struct p9_node **node) {
-	int fd = openat(directory, name, flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode);
+static int open_new(struct p9_server *server, int directory, const struct creation *creation) {
+	int flags = (open_flags(creation->flags) & ~O_TRUNC) | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC |
+		    O_NOCTTY;
+	struct p9_owner owner;
+	int ret = p9_ids_owner(&server->config.ids, creation->uid, creation->gid, &owner);
+	if (ret < 0) {
+		return ret;
+	}
+	int fd = openat(directory, creation->name, flags, creation->mode & 01777);
 	if (fd < 0) {
 		return errno == EMFILE ? -ENFILE : -errno;
+	}
+	ret = p9_ids_give(&server->config.ids, fd, &owner);
+	if (ret < 0) {
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+static int create_new(struct p9_server *server, struct p9_node *parent, int directory,
+	const struct creation *creation, struct p9_node **node) {
+	int fd = open_new(server, directory, creation);
+	if (fd < 0) {
+		return fd;
 	}
 	struct statx stat;
 	int ret = p9_host_stat(fd, "", &stat);
 	int path_fd = ret == 0 ? p9_host_reopen(server->proc_fd, fd, O_PATH) : ret;
 	if (path_fd >= 0) {
-		*node = p9_tree_add(&server->tree, parent, name, &stat, path_fd);
+		*node = p9_tree_add(&server->tree, parent, creation->name, &stat, path_fd);
 		ret = *node != NULL ? 0 : -ENOMEM;
 	} else {
 		ret = path_fd;
@@ -133,19 +158,18 @@ static int create_new(struct p9_server *server, struct p9_node *parent, int dire
 }
 
 /* Somebody else's file of that name is opened as a walk and an open would. */
-static int create_or_open(struct p9_server *server, struct p9_node *parent, int directory, const char *name,
-	uint32_t flags, mode_t mode, struct p9_node **node) {
-	int host_flags = open_flags(flags);
-	int fd = create_new(server, parent, directory, name, host_flags & ~O_TRUNC, mode, node);
-	if (fd != -EEXIST || (flags & P9_EXCL) != 0) {
+static int create_or_open(struct p9_server *server, struct p9_node *parent, int directory,
+	const struct creation *creation, struct p9_node **node) {
+	int fd = create_new(server, parent, directory, creation, node);
+	if (fd != -EEXIST || (creation->flags & P9_EXCL) != 0) {
 		return fd;
 	}
 	struct statx stat;
-	int ret = p9_walk_child(server, parent, name, node, &stat);
+	int ret = p9_walk_child(server, parent, creation->name, node, &stat);
 	if (ret < 0) {
 		return ret;
 	}
-	fd = (*node)->type == S_IFDIR ? -EISDIR : open_node(server, *node, host_flags);
+	fd = (*node)->type == S_IFDIR ? -EISDIR : open_node(server, *node, open_flags(creation->flags));
 	if (fd < 0) {
 		p9_node_unref(&server->tree, *node);
 	}
@@ -155,7 +179,7 @@ static int create_or_open(struct p9_server *server, struct p9_node *parent, int 
 /* The fid of the directory becomes the file's. */
 static int become(struct p9_request *request, struct p9_fid *from, struct p9_node *node, int fd, int flags) {
 	struct p9_server *server = request->server;
-	struct p9_fid *fid = p9_fid_create(server, node);
+	struct p9_fid *fid = p9_fid_create(server, node, from->uid);
 	if (fid == NULL) {
 		close(fd);
 		return -ENOMEM;
@@ -169,33 +193,39 @@ static int become(struct p9_request *request, struct p9_fid *from, struct p9_nod
 	return ret;
 }
 
-int p9_op_lcreate(struct p9_request *request) {
+static int create(struct p9_request *request, struct p9_fid *from, const struct creation *creation) {
 	struct p9_server *server = request->server;
+	if (atomic_load(&from->fd) >= 0 || from->xattr != NULL) {
+		return -EBUSY;
+	}
+	int directory = p9_pin_directory(server, from, creation->name);
+	if (directory < 0) {
+		return directory;
+	}
+	struct p9_node *node;
+	int fd = create_or_open(server, from->node, directory, creation, &node);
+	int ret = fd < 0 ? fd : become(request, from, node, fd, open_flags(creation->flags));
+	p9_node_unpin(&server->tree, from->node);
+	return ret;
+}
+
+int p9_op_lcreate(struct p9_request *request) {
+	struct creation creation;
 	uint32_t number = p9_get_u32(&request->in);
-	const char *name = p9_get_name(&request->in);
-	uint32_t flags = p9_get_u32(&request->in), mode = p9_get_u32(&request->in);
-	p9_get_u32(&request->in); /* gid: the caller's, or the directory's */
+	creation.name = p9_get_name(&request->in);
+	creation.flags = p9_get_u32(&request->in);
+	creation.mode = p9_get_u32(&request->in);
+	creation.gid = p9_get_u32(&request->in);
 	int ret = p9_get_end(&request->in);
-	if (ret == 0 && (flags & P9_ACCMODE) == P9_ACCMODE) {
+	if (ret == 0 && (creation.flags & P9_ACCMODE) == P9_ACCMODE) {
 		ret = -EINVAL;
 	}
 	struct p9_fid *from = ret == 0 ? p9_request_fid(request, number, &ret) : NULL;
-	if (from == NULL) {
-		return ret;
+	if (from != NULL) {
+		creation.uid = from->uid;
+		ret = create(request, from, &creation);
+		p9_fid_put(request->server, from);
 	}
-	if (atomic_load(&from->fd) >= 0 || from->xattr != NULL) {
-		p9_fid_put(server, from);
-		return -EBUSY;
-	}
-	int directory = p9_pin_directory(server, from, name);
-	ret = directory;
-	if (directory >= 0) {
-		struct p9_node *node;
-		int fd = create_or_open(server, from->node, directory, name, flags, mode & 01777, &node);
-		ret = fd < 0 ? fd : become(request, from, node, fd, open_flags(flags));
-		p9_node_unpin(&server->tree, from->node);
-	}
-	p9_fid_put(server, from);
 	return ret;
 }
 

@@ -15,15 +15,29 @@
 #define P9_REMOVEDIR 0x200
 #define TARGET_MAX 4095
 
-/* Find what was just made under name and answer with its qid. */
-static int put_made(struct p9_request *request, struct p9_fid *parent, const char *name) {
+static int give_node(struct p9_server *server, struct p9_node *node, const struct p9_owner *owner) {
+	int fd = p9_node_pin(&server->tree, node);
+	if (fd < 0) {
+		return fd;
+	}
+	int ret = p9_ids_give(&server->config.ids, fd, owner);
+	p9_node_unpin(&server->tree, node);
+	return ret;
+}
+
+/* Find what was just made under name, give it to its owner and answer with its qid. */
+static int put_made(
+	struct p9_request *request, struct p9_fid *parent, const char *name, const struct p9_owner *owner) {
 	struct p9_server *server = request->server;
 	struct p9_node *node;
 	struct statx stat;
 	struct p9_qid qid;
 	int ret = p9_walk_child(server, parent->node, name, &node, &stat);
 	if (ret == 0) {
+		ret = give_node(server, node, owner);
 		p9_node_unref(&server->tree, node);
+	}
+	if (ret == 0) {
 		ret = p9_qids_make(&server->qids, &stat, &qid);
 	}
 	if (ret == 0) {
@@ -35,6 +49,7 @@ static int put_made(struct p9_request *request, struct p9_fid *parent, const cha
 struct making {
 	const char *name, *target;
 	mode_t mode;
+	uint32_t gid;
 	int (*make)(int directory, const struct making *making); /* 0, or -1 and errno */
 };
 
@@ -45,9 +60,16 @@ static int make(struct p9_request *request, uint32_t number, const struct making
 	if (fid == NULL) {
 		return ret;
 	}
-	ret = p9_pin_directory(server, fid, making->name);
-	if (ret >= 0) {
-		ret = making->make(ret, making) < 0 ? -errno : put_made(request, fid, making->name);
+	int directory = p9_pin_directory(server, fid, making->name);
+	ret = directory;
+	if (directory >= 0) {
+		struct p9_owner owner;
+		ret = p9_ids_owner(&server->config.ids, fid->uid, making->gid, &owner);
+		if (ret == 0) {
+			ret = making->make(directory, making) < 0
+				      ? -errno
+				      : put_made(request, fid, making->name, &owner);
+		}
 		p9_node_unpin(&server->tree, fid->node);
 	}
 	p9_fid_put(server, fid);
@@ -62,7 +84,7 @@ int p9_op_symlink(struct p9_request *request) {
 	uint32_t number = p9_get_u32(&request->in);
 	struct making making = {.name = p9_get_name(&request->in), .make = make_symlink};
 	making.target = p9_get_string(&request->in, TARGET_MAX);
-	p9_get_u32(&request->in); /* gid */
+	making.gid = p9_get_u32(&request->in);
 	int ret = p9_get_end(&request->in);
 	return ret < 0 ? ret : make(request, number, &making);
 }
@@ -75,9 +97,9 @@ int p9_op_mknod(struct p9_request *request) {
 	uint32_t number = p9_get_u32(&request->in);
 	struct making making = {.name = p9_get_name(&request->in), .make = make_node};
 	uint32_t mode = p9_get_u32(&request->in);
-	p9_get_u32(&request->in); /* major, minor, gid */
+	p9_get_u32(&request->in); /* major and minor */
 	p9_get_u32(&request->in);
-	p9_get_u32(&request->in);
+	making.gid = p9_get_u32(&request->in);
 	int ret = p9_get_end(&request->in);
 	if (ret < 0) {
 		return ret;
@@ -97,7 +119,7 @@ int p9_op_mkdir(struct p9_request *request) {
 	uint32_t number = p9_get_u32(&request->in);
 	struct making making = {.name = p9_get_name(&request->in), .make = make_directory};
 	making.mode = p9_get_u32(&request->in) & 01777;
-	p9_get_u32(&request->in); /* gid */
+	making.gid = p9_get_u32(&request->in);
 	int ret = p9_get_end(&request->in);
 	return ret < 0 ? ret : make(request, number, &making);
 }
@@ -200,13 +222,15 @@ static int rename_entry(struct p9_server *server, struct p9_node *old_parent, co
 	int from = p9_node_pin(&server->tree, old_parent);
 	int ret = from;
 	if (from >= 0) {
+		p9_tree_begin_rename(&server->tree);
 		ret = renameat(from, old_name, to, new_name) < 0 ? -errno : 0;
+		if (ret == 0) {
+			p9_tree_renamed(&server->tree, old_parent, old_name, new_parent->node, new_name);
+		}
+		p9_tree_end_rename(&server->tree);
 		p9_node_unpin(&server->tree, old_parent);
 	}
 	p9_node_unpin(&server->tree, new_parent->node);
-	if (ret == 0) {
-		p9_tree_renamed(&server->tree, old_parent, old_name, new_parent->node, new_name);
-	}
 	return ret;
 }
 

@@ -8,6 +8,7 @@
 #include "files/exchange.h"
 #include "files/fid.h"
 #include "files/hide.h"
+#include "files/ids.h"
 #include "files/lock.h"
 #include "files/qid.h"
 #include "files/tree.h"
@@ -28,6 +29,7 @@ struct p9_server_config {
 	int root_fd;
 	bool read_only;
 	char *const *hide;
+	struct p9_ids ids;
 	uint32_t msize;
 	/* A request is answered, its reply of so many bytes being in place. Called on any serving thread. */
 	void (*complete)(void *owner, uint64_t cookie, uint32_t written);

@@ -169,6 +169,7 @@ int p9_tree_init(struct p9_tree *tree, int root_fd) {
 	*tree = (struct p9_tree){0};
 	tree->cold.colder = tree->cold.warmer = &tree->cold;
 	pthread_mutex_init(&tree->lock, NULL);
+	pthread_cond_init(&tree->moved, NULL);
 	tree->bucket_count = 256;
 	tree->buckets = calloc(tree->bucket_count, sizeof(struct p9_node *));
 	struct p9_node *root = calloc(1, sizeof(*root));
@@ -197,6 +198,7 @@ void p9_tree_finish(struct p9_tree *tree) {
 		free(tree->root);
 	}
 	free(tree->buckets);
+	pthread_cond_destroy(&tree->moved);
 	pthread_mutex_destroy(&tree->lock);
 	*tree = (struct p9_tree){0};
 }
@@ -224,12 +226,34 @@ static int open_same(int directory, const char *name, const struct p9_node *node
 	return ret == 0 ? -ESTALE : ret;
 }
 
+/* Until one has ended since there had been so many. Under the lock. */
+static void wait_for_rename(struct p9_tree *tree, uint64_t moves) {
+	while (tree->moves == moves) {
+		pthread_cond_wait(&tree->moved, &tree->lock);
+	}
+}
+
+void p9_tree_begin_rename(struct p9_tree *tree) {
+	pthread_mutex_lock(&tree->lock);
+	tree->moving++;
+	pthread_mutex_unlock(&tree->lock);
+}
+
+void p9_tree_end_rename(struct p9_tree *tree) {
+	pthread_mutex_lock(&tree->lock);
+	tree->moving--;
+	tree->moves++;
+	pthread_cond_broadcast(&tree->moved);
+	pthread_mutex_unlock(&tree->lock);
+}
+
 /* Give the descriptor back to a parked node whose parent has one. Called with the lock, which it drops. */
 static int unpark(struct p9_tree *tree, struct p9_node *node) {
 	struct p9_node *parent = node->parent;
 	char name[P9_NAME_MAX + 1];
 	strcpy(name, node->name);
 	int directory = parent->fd;
+	uint64_t moves = tree->moves;
 	node->refs++;
 	parent->refs++;
 	parent->pins++;
@@ -243,6 +267,10 @@ static int unpark(struct p9_tree *tree, struct p9_node *node) {
 		cool_touch(tree, node);
 		p9_host_count(1);
 		fd = -1;
+	}
+	if (ret == -ESTALE && (tree->moving > 0 || tree->moves != moves)) {
+		wait_for_rename(tree, moves);
+		ret = 0; /* it may have another name by now: once more */
 	}
 	pthread_mutex_unlock(&tree->lock);
 	if (fd >= 0) {

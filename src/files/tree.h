@@ -37,6 +37,11 @@ struct p9_tree {
 	struct p9_node **buckets;
 	size_t bucket_count, node_count;
 	struct p9_node cold; /* head of the ring of nodes that may be parked, coldest first */
+	/* Renames under way, and how many have ended, which is signalled: for those who look for a node
+	 * meanwhile. */
+	unsigned moving;
+	uint64_t moves;
+	pthread_cond_t moved;
 };
 
 /* The root node takes a duplicate of root_fd. 0 or -errno. */
@@ -70,6 +75,9 @@ struct p9_node *p9_tree_add(
 
 /* What requests did to names, so that nodes beneath keep their places. */
 void p9_tree_removed(struct p9_tree *tree, struct p9_node *parent, const char *name);
+/* Around every rename, whatever becomes of it. */
+void p9_tree_begin_rename(struct p9_tree *tree);
+void p9_tree_end_rename(struct p9_tree *tree);
 void p9_tree_renamed(struct p9_tree *tree, struct p9_node *old_parent, const char *old_name,
 	struct p9_node *new_parent, const char *new_name);
 

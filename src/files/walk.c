@@ -117,9 +117,9 @@ int p9_op_auth(struct p9_request *request) {
 int p9_op_attach(struct p9_request *request) {
 	struct p9_server *server = request->server;
 	uint32_t number = p9_get_u32(&request->in), auth = p9_get_u32(&request->in);
-	p9_get_string(&request->in, UINT16_MAX); /* uname, and below n_uname: all act as the caller */
+	p9_get_string(&request->in, UINT16_MAX); /* uname: the number below counts */
 	const char *tree = p9_get_string(&request->in, UINT16_MAX);
-	p9_get_u32(&request->in);
+	uint32_t uid = p9_get_u32(&request->in);
 	int ret = p9_get_end(&request->in);
 	if (ret < 0) {
 		return ret;
@@ -139,7 +139,7 @@ int p9_op_attach(struct p9_request *request) {
 	if (ret < 0) {
 		return ret;
 	}
-	struct p9_fid *fid = p9_fid_create(server, p9_node_ref(&server->tree, server->tree.root));
+	struct p9_fid *fid = p9_fid_create(server, p9_node_ref(&server->tree, server->tree.root), uid);
 	if (fid == NULL) {
 		return -ENOMEM;
 	}
@@ -197,7 +197,7 @@ static bool is_name(const char *name) {
 
 /* The fid reached: in the place of the one walked from, or under a number of its own. Takes the node. */
 static int arrive(struct p9_server *server, struct p9_fid *from, uint32_t number, struct p9_node *node) {
-	struct p9_fid *fid = p9_fid_create(server, node);
+	struct p9_fid *fid = p9_fid_create(server, node, from->uid);
 	if (fid == NULL) {
 		return -ENOMEM;
 	}

@@ -18,9 +18,11 @@
 #define FLAG_CREATE 1u
 #define FLAG_REPLACE 2u
 
-static bool is_allowed(const char *name) {
-	return strncmp(name, "user.", 5) == 0 || strcmp(name, "system.posix_acl_access") == 0 ||
-	       strcmp(name, "system.posix_acl_default") == 0;
+/* An access list has the host's ids inside: where the guest has others, it has no lists. */
+static bool is_allowed(const struct p9_server *server, const char *name) {
+	return strncmp(name, "user.", 5) == 0 ||
+	       (server->config.ids.count == 0 && (strcmp(name, "system.posix_acl_access") == 0 ||
+							 strcmp(name, "system.posix_acl_default") == 0));
 }
 
 void p9_xattr_destroy(struct p9_server *server, struct p9_xattr *xattr) {
@@ -74,11 +76,11 @@ static int open_for_xattr(struct p9_server *server, struct p9_fid *fid) {
 }
 
 /* Keep the names the guest may know of; returns their size. */
-static uint32_t filter_names(char *names, uint32_t size) {
+static uint32_t filter_names(const struct p9_server *server, char *names, uint32_t size) {
 	uint32_t kept = 0;
 	for (uint32_t at = 0; at < size;) {
 		uint32_t len = (uint32_t)strlen(names + at) + 1;
-		if (is_allowed(names + at)) {
+		if (is_allowed(server, names + at)) {
 			memmove(names + kept, names + at, len);
 			kept += len;
 		}
@@ -109,7 +111,7 @@ static int snapshot(struct p9_server *server, struct p9_fid *fid, const char *na
 		return size;
 	}
 	if (name[0] == '\0') {
-		size = (int)filter_names(value, (uint32_t)size);
+		size = (int)filter_names(server, value, (uint32_t)size);
 	}
 	*xattr = xattr_create(server, (uint32_t)size);
 	if (*xattr == NULL) {
@@ -126,7 +128,7 @@ static int xattrwalk(struct p9_request *request, struct p9_fid *from, uint32_t n
 	if (ret < 0) {
 		return ret;
 	}
-	struct p9_fid *fid = p9_fid_create(server, p9_node_ref(&server->tree, from->node));
+	struct p9_fid *fid = p9_fid_create(server, p9_node_ref(&server->tree, from->node), from->uid);
 	if (fid == NULL) {
 		p9_xattr_destroy(server, xattr);
 		return -ENOMEM;
@@ -142,7 +144,7 @@ int p9_op_xattrwalk(struct p9_request *request) {
 	uint32_t number = p9_get_u32(&request->in), new_number = p9_get_u32(&request->in);
 	const char *name = p9_get_string(&request->in, P9_NAME_MAX);
 	int ret = p9_get_end(&request->in);
-	if (ret == 0 && name[0] != '\0' && !is_allowed(name)) {
+	if (ret == 0 && name[0] != '\0' && !is_allowed(request->server, name)) {
 		ret = -EOPNOTSUPP;
 	}
 	struct p9_fid *from = ret == 0 ? p9_request_fid(request, number, &ret) : NULL;
@@ -161,7 +163,7 @@ static int xattrcreate(
 	}
 	xattr->flags = flags;
 	xattr->name = strdup(name);
-	struct p9_fid *fid = p9_fid_create(server, p9_node_ref(&server->tree, from->node));
+	struct p9_fid *fid = p9_fid_create(server, p9_node_ref(&server->tree, from->node), from->uid);
 	if (xattr->name == NULL || fid == NULL) {
 		p9_xattr_destroy(server, xattr);
 		p9_fid_put(server, fid);
@@ -179,7 +181,7 @@ int p9_op_xattrcreate(struct p9_request *request) {
 	uint64_t size = p9_get_u64(&request->in);
 	uint32_t flags = p9_get_u32(&request->in);
 	int ret = p9_get_end(&request->in);
-	if (ret == 0 && !is_allowed(name)) {
+	if (ret == 0 && !is_allowed(request->server, name)) {
 		ret = -EOPNOTSUPP;
 	} else if (ret == 0 && size > VALUE_MAX) {
 		ret = -E2BIG;

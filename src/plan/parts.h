@@ -26,6 +26,9 @@ int plan_hide_list(
 /* Whether an absolute path lies in one of the hidden ones (which have no leading '/'). */
 bool plan_is_hidden(char *const *hide, const char *path);
 
+/* ids.c: --uid-map. */
+int plan_map_ids(struct files_share *files, const struct plan_request *request, struct error *error);
+
 /* paths.c: absolute paths as text. */
 
 /* The rest of path below top ("" for top itself, else it starts with '/'), or NULL when it is not inside. */

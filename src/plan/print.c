@@ -11,6 +11,14 @@ static void print_words(const char *label, char *const *words) {
 	putchar('\n');
 }
 
+static void print_ids(const struct files_share *files) {
+	for (size_t i = 0; i < files->id_count; i++) {
+		const struct files_ids *ids = &files->ids[i];
+		printf("%-12s%u to %u there are %u to %u here\n", "  owners", ids->guest,
+			ids->guest + ids->count - 1, ids->host, ids->host + ids->count - 1);
+	}
+}
+
 static void print_files(const struct plan *plan) {
 	static const char *const modes[] = {[BLOCK_READ_ONLY] = "read-only",
 		[BLOCK_READ_WRITE] = "read-write",
@@ -30,6 +38,7 @@ static void print_files(const struct plan *plan) {
 		}
 		printf("%-12s%s at %s, %s\n", "share", share->host_path, share->guest_path,
 			share->files.read_only ? "read-only" : "read-write");
+		print_ids(&share->files);
 	}
 	if (plan->private_home) {
 		printf("%-12san empty directory at %s\n", "home", plan->user.home);

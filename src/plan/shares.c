@@ -16,9 +16,11 @@
 #include <unistd.h>
 
 /* The root does not change under a running VM in practice: its guest caches. Shares are worked on from both
- * sides: only what is mapped is cached. One user serves it all, so one attach is enough. */
+ * sides: only what is mapped is cached. One user serves it all, so one attach is enough, unless --uid-map
+ * tells users apart. */
 static const char *const options_root = "cache=loose,access=any";
 static const char *const options_share = "cache=mmap,access=any";
+static const char *const options_mapped = "cache=mmap,access=user";
 
 static int open_directory(const char *path, const char *what, struct error *error) {
 	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -195,6 +197,18 @@ static void name_tags(struct plan *plan) {
 	}
 }
 
+/* The root shows the host's owners as they are. */
+static int map_ids(struct plan *plan, const struct plan_request *request, struct error *error) {
+	int ret = 0;
+	for (size_t i = 0; i < plan->share_count && request->uid_map_count > 0 && ret == 0; i++) {
+		if (plan->shares[i].guest_path != NULL) {
+			plan->shares[i].mount_options = options_mapped;
+			ret = plan_map_ids(&plan->shares[i].files, request, error);
+		}
+	}
+	return ret;
+}
+
 int plan_resolve_shares(struct plan *plan, const struct plan_request *request, struct error *error) {
 	int ret = plan->root == PLAN_ROOT_SELF ? add_root(plan, request, error) : 0;
 	if (ret == 0) {
@@ -202,6 +216,9 @@ int plan_resolve_shares(struct plan *plan, const struct plan_request *request, s
 	}
 	for (size_t i = 0; i < request->share_count && ret == 0; i++) {
 		ret = add_option_share(plan, request->shares[i], error);
+	}
+	if (ret == 0) {
+		ret = map_ids(plan, request, error);
 	}
 	if (ret == 0) {
 		ret = check_conflicts(plan, error);

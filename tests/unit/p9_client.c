@@ -136,16 +136,14 @@ static void *serve(void *data) {
 
 /* ---- the share ---- */
 
-static void start(struct p9_client *client, bool read_only, char *const *hide) {
+static void start(struct p9_client *client, struct p9_server_config config) {
 	int fds[2];
 	client->directory_fd = open(client->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	require(client->directory_fd >= 0, client->directory);
-	struct p9_server_config config = {.root_fd = client->directory_fd,
-		.read_only = read_only,
-		.hide = hide,
-		.msize = P9_CLIENT_MSIZE,
-		.complete = completed,
-		.owner = client};
+	config.root_fd = client->directory_fd;
+	config.msize = P9_CLIENT_MSIZE;
+	config.complete = completed;
+	config.owner = client;
 	require(p9_server_init(&client->server, &config) == 0, "server");
 	require(p9_server_enter(&client->server) == 0, "enter");
 	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0, "socketpair");
@@ -163,14 +161,23 @@ void p9_client_init_on(struct p9_client *client, const char *directory, bool rea
 	memset(client, 0, sizeof(*client));
 	require(strlen(directory) < sizeof(client->directory), "name too long");
 	strcpy(client->directory, directory);
-	start(client, read_only, hide);
+	start(client, (struct p9_server_config){.read_only = read_only, .hide = hide});
 }
 
-void p9_client_init(struct p9_client *client, bool read_only, char *const *hide) {
+static void make_directory(struct p9_client *client) {
 	memset(client, 0, sizeof(*client));
 	strcpy(client->directory, "/tmp/ph-p9-XXXXXX");
 	require(mkdtemp(client->directory) != NULL, "mkdtemp");
-	start(client, read_only, hide);
+}
+
+void p9_client_init(struct p9_client *client, bool read_only, char *const *hide) {
+	make_directory(client);
+	start(client, (struct p9_server_config){.read_only = read_only, .hide = hide});
+}
+
+void p9_client_init_mapped(struct p9_client *client, const struct p9_ids *ids) {
+	make_directory(client);
+	start(client, (struct p9_server_config){.ids = *ids});
 }
 
 static void remove_tree(const char *path) {

@@ -43,6 +43,8 @@ struct p9_client_stat {
 void p9_client_init(struct p9_client *client, bool read_only, char *const *hide);
 /* The same on a given directory, which is left alone at the end. */
 void p9_client_init_on(struct p9_client *client, const char *directory, bool read_only, char *const *hide);
+/* A new share with a map of users and groups. */
+void p9_client_init_mapped(struct p9_client *client, const struct p9_ids *ids);
 void p9_client_finish(struct p9_client *client);
 /* Tversion and Tattach as fid 0. */
 void p9_client_attach(struct p9_client *client);

@@ -123,6 +123,25 @@ static void test_parked_stale(void **state) {
 	assert_int_equal(p9_stat(c, fid_of(2, 0), &stat), ESTALE);
 }
 
+/* Looked for while it is being renamed, it is found under the one name or the other. */
+static void test_parked_while_renamed(void **state) {
+	struct p9_client *c = *state;
+	static const char *const names[] = {"f5", "other"};
+	for (unsigned i = 0; i < 1000; i++) {
+		while (p9_tree_park(&c->server.tree, UINT32_MAX) > 0) {
+		}
+		uint8_t type;
+		int error;
+		p9_send(c, P9_TRENAMEAT, "wsws", 4, names[i % 2], 4, names[(i + 1) % 2]);
+		p9_send(c, P9_TGETATTR, "wq", fid_of(3, 5), UINT64_C(0));
+		p9_send(c, P9_TGETATTR, "wq", fid_of(3, 5), UINT64_C(0));
+		for (int answer = 0; answer < 3; answer++) {
+			p9_receive(c, &type, &error);
+			assert_int_equal(error, 0);
+		}
+	}
+}
+
 /* Open files cannot be parked: their end is an error, and the server lives on. */
 static void test_open_files(void **state) {
 	struct p9_client *c = *state;
@@ -151,6 +170,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_parked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parked_renamed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parked_stale, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_parked_while_renamed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_open_files, setup, teardown),
 	};
 	struct rlimit limit = {.rlim_cur = DESCRIPTORS / 2, .rlim_max = DESCRIPTORS};

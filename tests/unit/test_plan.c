@@ -204,6 +204,39 @@ static void wrong_shares(void **state) {
 	}
 }
 
+static void owners_by_a_map(void **state) {
+	(void)state;
+	struct plan plan;
+	struct plan_request request = {.uid_map = {"0:100000:65536", "70000:0"}, .uid_map_count = 2};
+	if (geteuid() != 0) {
+		assert_refused(&request, "--uid-map: only root");
+		return;
+	}
+	assert_plan(&plan, &request);
+	assert_int_equal(plan.shares[0].files.id_count, 0);
+	const struct files_share *home = &plan.shares[1].files;
+	assert_int_equal(home->id_count, 2);
+	assert_int_equal(home->ids[0].guest, 0);
+	assert_int_equal(home->ids[0].host, 100000);
+	assert_int_equal(home->ids[0].count, 65536);
+	assert_int_equal(home->ids[1].guest, 70000);
+	assert_int_equal(home->ids[1].host, 0);
+	assert_int_equal(home->ids[1].count, 1);
+	assert_non_null(strstr(plan.shares[1].mount_options, "access=user"));
+	plan_finish(&plan);
+	static const char *const wrong[] = {"", "1", "1:", ":1", "a:1", "1:2:", "1:2:0", "1:2:3:4", "-1:2",
+		"1: 2", "4294967295:0", "0:4294967294:2", "99999999999999999999:1"};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		request = (struct plan_request){.uid_map = {wrong[i]}, .uid_map_count = 1};
+		assert_refused(&request, "must be GUEST:HOST[:COUNT]");
+	}
+	static const char *const overlapping[] = {"5:1000", "0:4:2", "9:7:1", "100:2:2"};
+	for (size_t i = 0; i < sizeof(overlapping) / sizeof(overlapping[0]); i++) {
+		request = (struct plan_request){.uid_map = {"5:3:5", overlapping[i]}, .uid_map_count = 2};
+		assert_refused(&request, "another place");
+	}
+}
+
 static void hiding_and_showing(void **state) {
 	(void)state;
 	struct plan plan;
@@ -389,6 +422,7 @@ int main(void) {
 		cmocka_unit_test(another_home_keeps_its_place),
 		cmocka_unit_test(shares_are_sorted_and_tagged),
 		cmocka_unit_test(wrong_shares),
+		cmocka_unit_test(owners_by_a_map),
 		cmocka_unit_test(hiding_and_showing),
 		cmocka_unit_test(a_linked_home_is_hidden_twice),
 		cmocka_unit_test(working_directories),
