@@ -129,7 +129,8 @@ $(BUILD)/san/libph.a: $(SAN_OBJECTS)
 	ar rcsD $@ $^
 
 INIT_TESTS = $(filter $(BUILD)/unit/test_init_%,$(UNIT_TESTS))
-$(filter-out $(INIT_TESTS),$(UNIT_TESTS)): $(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/san/libph.a
+JAIL_TESTS = $(filter $(BUILD)/unit/test_jail%,$(UNIT_TESTS))
+$(filter-out $(INIT_TESTS) $(JAIL_TESTS),$(UNIT_TESTS)): $(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/san/libph.a
 	$(call say,LINK)
 	mkdir -p $(@D)
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(SAN_LDLIBS) -lcmocka
@@ -140,6 +141,12 @@ $(INIT_TESTS): $(BUILD)/unit/test_init_%: $(BUILD)/san/tests/unit/test_init_%.o 
 	$(call say,LINK)
 	mkdir -p $(@D)
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(SAN_LDLIBS) -lcmocka
+
+# Processes in a jail cannot make the system calls of sanitizers.
+$(JAIL_TESTS): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(HOST_SOURCES:%.c=$(BUILD)/%.o)
+	$(call say,LINK)
+	mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 .PHONY: unit
 unit: $(UNIT_TESTS)

@@ -17,8 +17,9 @@ enum jail_kind {
 	JAIL_VCPU,     /* on top of that, a thread that runs a vCPU */
 	JAIL_DISK,     /* on top of that, a thread that serves a disk's queue */
 	JAIL_FILES,    /* the file server */
+	JAIL_DISPLAY,  /* the display server */
 	JAIL_DEVICES,  /* a worker whose devices need nothing but their descriptors and guest RAM */
-	JAIL_TERMINAL, /* the process that puts the terminal back when the monitor cannot */
+	JAIL_TERMINAL, /* the process that puts the terminal back when the monitor was killed */
 	JAIL_KINDS,
 };
 
@@ -36,12 +37,19 @@ struct jail_tree {
 				of reach, too. NULL: none */
 };
 
+/* What of the host's files stays within reach: zeroed, nothing. */
+struct jail_reach {
+	const struct jail_tree *trees;
+	size_t tree_count;
+	const char *const *sockets; /* to connect to, absolute paths; only JAIL_DISPLAY connects */
+	size_t socket_count;
+};
+
 /*
  * Confine the calling process, which has one thread: everything but the system calls. name is for messages.
  * 0, or -errno when mode is JAIL_STRICT and something is missing (a message was logged).
  */
-int jail_enter(enum jail_kind kind, enum jail_mode mode, const char *name, const struct jail_tree *trees,
-	size_t tree_count);
+int jail_enter(enum jail_kind kind, enum jail_mode mode, const char *name, const struct jail_reach *reach);
 /* From here on the calling thread, and those it creates, make only the system calls of its kind; any other
  * kills the process. Likewise. */
 int jail_filter(enum jail_kind kind, enum jail_mode mode, const char *name);

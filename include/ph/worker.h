@@ -19,8 +19,7 @@ struct worker_options {
 	const char *name;
 	enum jail_kind kind;
 	enum jail_mode mode;
-	const struct jail_tree *trees; /* what of the host's files stays within reach */
-	size_t tree_count;
+	struct jail_reach reach;
 	const struct guest_memory *memory;
 	struct virtio_device *const *devices;
 	unsigned device_count;

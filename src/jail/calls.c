@@ -12,11 +12,14 @@
 #include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/dma-buf.h>
 #include <linux/kvm.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
+#include <linux/sync_file.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -24,10 +27,11 @@
 #define VCPU (1u << JAIL_VCPU)
 #define DISK (1u << JAIL_DISK)
 #define FILES (1u << JAIL_FILES)
+#define DISPLAY (1u << JAIL_DISPLAY)
 #define DEVICES (1u << JAIL_DEVICES)
 #define TERMINAL (1u << JAIL_TERMINAL)
 #define ALL ((1u << JAIL_KINDS) - 1)
-#define WORKERS (FILES | DEVICES)
+#define WORKERS (FILES | DISPLAY | DEVICES)
 /* Threads that may have to tell, on their way down, what went wrong, and put the terminal back. */
 #define IN_MONITOR (MONITOR | VCPU | DISK)
 /* Kinds that create threads, or are what threads are created from. */
@@ -81,7 +85,7 @@ const struct jail_call jail_calls[] = {
 	{CALL(timerfd_settime), .kinds = MONITOR | WORKERS},
 	{CALL(signalfd4), .kinds = MONITOR},
 	/* Where a thread's filter is put together; nothing can be executed. */
-	{CALL(memfd_create), .kinds = MONITOR},
+	{CALL(memfd_create), .kinds = MONITOR | DISPLAY},
 	{CALL(dup), .kinds = MONITOR | WORKERS},
 	{FCNTL(F_DUPFD_CLOEXEC), .kinds = MONITOR | WORKERS},
 	{FCNTL(F_GETFL), .kinds = ALL},
@@ -93,14 +97,26 @@ const struct jail_call jail_calls[] = {
 	{CALL(fallocate), .kinds = MONITOR | DISK | DEVICES},
 	{CALL(fsync), .kinds = MONITOR | DISK | FILES},
 	{CALL(fdatasync), .kinds = MONITOR | DISK | FILES},
-	{CALL(ftruncate), .kinds = MONITOR | FILES},
+	{CALL(ftruncate), .kinds = MONITOR | FILES | DISPLAY},
 	/* Messages on what is connected, to nowhere else. */
 	{CALL(sendto), .kinds = MONITOR | VCPU | WORKERS,
 		.conditions = {BITS(4, UINT64_MAX, 0, "no address")}},
 	{CALL(recvfrom), .kinds = MONITOR | VCPU | WORKERS},
 	/* The window's thread is sent memory. */
 	{CALL(recvmsg), .kinds = MONITOR},
-	{CALL(shutdown), .kinds = MONITOR},
+	{CALL(sendmsg), .kinds = MONITOR | DISPLAY},
+	{CALL(recvmsg), .kinds = MONITOR | DISPLAY},
+	{CALL(getsockopt), .kinds = MONITOR | DISPLAY},
+	{CALL(shutdown), .kinds = MONITOR | DISPLAY},
+	{FCNTL(F_GET_SEALS), .kinds = MONITOR | DISPLAY},
+	{FCNTL(F_ADD_SEALS), .kinds = MONITOR | DISPLAY},
+
+	/* ---- the compositor, which is all there is to connect to where namespaces are to be had ---- */
+	{CALL(socket), .kinds = DISPLAY, .conditions = {INT(0, AF_UNIX, "AF_UNIX")}},
+	{CALL(connect), .kinds = DISPLAY},
+	{CALL(pipe2), .kinds = DISPLAY},
+	{IOCTL(SYNC_IOC_FILE_INFO), .kinds = DISPLAY},
+	{IOCTL(DMA_BUF_IOCTL_SYNC), .kinds = DISPLAY},
 
 	/* ---- files, which the file server alone reaches; where Landlock and the modes of files let it ----
 	 */
@@ -156,10 +172,10 @@ const struct jail_call jail_calls[] = {
 	{IOCTL(KVM_SET_USER_MEMORY_REGION), .kinds = MONITOR},
 
 	/* ---- the terminal: its modes, its size, who is in front; never input on somebody's behalf ---- */
-	{IOCTL(TCGETS), .kinds = IN_MONITOR | TERMINAL},
+	{IOCTL(TCGETS), .kinds = ALL},
 	{IOCTL(TCSETS), .kinds = IN_MONITOR | TERMINAL},
 	{IOCTL(TCSETSW), .kinds = IN_MONITOR | TERMINAL},
-	{IOCTL(TCGETS2), .kinds = IN_MONITOR | TERMINAL},
+	{IOCTL(TCGETS2), .kinds = ALL},
 	{IOCTL(TCSETS2), .kinds = IN_MONITOR | TERMINAL},
 	{IOCTL(TCSETSW2), .kinds = IN_MONITOR | TERMINAL},
 	{IOCTL(TIOCGWINSZ), .kinds = MONITOR},

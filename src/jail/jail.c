@@ -33,14 +33,13 @@ static const char *describe_namespaces(const struct jail_traits *traits, int res
 						      : "the caller's namespaces, as others are forbidden";
 }
 
-int jail_enter(enum jail_kind kind, enum jail_mode mode, const char *name, const struct jail_tree *trees,
-	size_t tree_count) {
+int jail_enter(enum jail_kind kind, enum jail_mode mode, const char *name, const struct jail_reach *reach) {
 	const struct jail_traits *traits = &jail_traits[kind];
 	if (mode == JAIL_OFF) {
 		return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 	}
 	/* In this order: namespaces take privileges, and Landlock forbids to mount. */
-	int namespaces = traits->has_namespaces ? jail_enter_namespaces(traits->shows_owners) : 0;
+	int namespaces = traits->has_namespaces ? jail_enter_namespaces(traits, reach) : 0;
 	int ret = 0;
 	if (namespaces < 0 && (!traits->shows_owners || geteuid() == 0)) {
 		ret = missing(mode, name, "namespaces", namespaces);
@@ -48,7 +47,7 @@ int jail_enter(enum jail_kind kind, enum jail_mode mode, const char *name, const
 	if (ret == 0) {
 		ret = jail_drop_privileges(traits);
 	}
-	int landlock = ret < 0 ? ret : jail_enter_landlock(traits, trees, tree_count);
+	int landlock = ret < 0 ? ret : jail_enter_landlock(traits, reach);
 	if (ret == 0 && landlock < 0) {
 		ret = missing(mode, name, "Landlock", landlock);
 	}

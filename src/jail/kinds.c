@@ -28,6 +28,10 @@ const struct jail_traits jail_traits[JAIL_KINDS] = {
 		.shows_owners = true,
 		.has_namespaces = true,
 		.makes_threads = true},
+	[JAIL_DISPLAY] = {.name = "display",
+		.what = "the display server",
+		.root_capabilities = CAPABILITY(CAP_DAC_OVERRIDE), /* the compositor may be a user's */
+		.has_namespaces = true},
 	[JAIL_DEVICES] = {.name = "devices",
 		.what = "a server of devices that need no files",
 		.has_namespaces = true},

@@ -142,7 +142,7 @@ static int allow_tree(int ruleset, const struct jail_tree *tree, int version) {
 	return ret < 0 ? ret : allow_entries(ruleset, tree, rights);
 }
 
-int jail_enter_landlock(const struct jail_traits *traits, const struct jail_tree *trees, size_t count) {
+int jail_enter_landlock(const struct jail_traits *traits, const struct jail_reach *reach) {
 	int version = jail_landlock_version();
 	if (version < jail_landlock_needed(traits)) {
 		return -EOPNOTSUPP;
@@ -152,8 +152,8 @@ int jail_enter_landlock(const struct jail_traits *traits, const struct jail_tree
 		return ruleset;
 	}
 	int ret = 0;
-	for (size_t i = 0; i < count && ret == 0; i++) {
-		ret = allow_tree(ruleset, &trees[i], version);
+	for (size_t i = 0; i < reach->tree_count && ret == 0; i++) {
+		ret = allow_tree(ruleset, &reach->trees[i], version);
 	}
 	if (ret == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0) {
 		ret = -errno;

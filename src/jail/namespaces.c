@@ -1,6 +1,7 @@
 /*
  * Namespaces of a worker: no network but an unconfigured loopback, no IPC objects, a root directory with
- * nothing in it. In the worker, before it meets the guest, while it has one thread. Nothing hostile comes in.
+ * nothing in it but the sockets to connect to. In the worker, before it meets the guest, while it has one
+ * thread. Nothing hostile comes in.
  *
  * Who is not root can have these only together with a user namespace, and in one that maps the caller alone
  * every other owner of a file shows as 65534. Whoever must show owners does without, unless root runs it.
@@ -15,10 +16,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define SOCKETS_MAX 16
 #define NAMESPACES (CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
 static int write_file(const char *path, const char *text) {
@@ -41,27 +46,81 @@ static int enter_user_namespace(void) {
 	return ret < 0 ? ret : write_file("/proc/self/uid_map", users);
 }
 
-/* An empty file system over any directory, and everything else gone from under it. What is open stays. */
-static int enter_empty_root(void) {
+/* ---- the root directory ---- */
+
+#define NEW_ROOT "/tmp" /* any directory: it is covered */
+
+/* The directories above a path of the new root, and an empty file for something to be mounted on. */
+static int make_place(char *path) {
+	for (char *slash = strchr(path + sizeof(NEW_ROOT), '/'); slash != NULL;
+		slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		int ret = mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+		*slash = '/';
+		if (ret < 0) {
+			return ret;
+		}
+	}
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	int ret = fd < 0 ? -errno : 0;
+	fd_close(&fd);
+	return ret;
+}
+
+/* Show a socket, held open as fd, under its own path. */
+static int show_socket(const char *path, int fd) {
+	char source[32], target[sizeof(NEW_ROOT) + sizeof(((struct sockaddr_un *)0)->sun_path)];
+	snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
+	if ((size_t)snprintf(target, sizeof(target), NEW_ROOT "%s", path) >= sizeof(target)) {
+		return -ENAMETOOLONG;
+	}
+	int ret = make_place(target);
+	return ret == 0 && mount(source, target, NULL, MS_BIND, NULL) < 0 ? -errno : ret;
+}
+
+/* The sockets are taken hold of before the new root, which may cover them. */
+static int mount_new_root(const struct jail_reach *reach, int *sockets) {
 	const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	for (size_t i = 0; i < reach->socket_count; i++) {
+		sockets[i] = open(reach->sockets[i], O_PATH | O_CLOEXEC);
+	}
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-		mount("none", "/tmp", "tmpfs", flags, "mode=0555,nr_inodes=1") < 0 || chdir("/tmp") < 0 ||
-		syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
-		mount("none", "/", NULL, flags | MS_REMOUNT | MS_RDONLY, NULL) < 0 || chdir("/") < 0) {
+		mount("none", NEW_ROOT, "tmpfs", flags, "mode=0755,nr_inodes=200,size=64k") < 0) {
+		return -errno;
+	}
+	int ret = 0;
+	for (size_t i = 0; i < reach->socket_count && ret == 0; i++) {
+		ret = sockets[i] < 0 ? 0 : show_socket(reach->sockets[i], sockets[i]);
+		fd_close(&sockets[i]);
+	}
+	return ret;
+}
+
+/* Everything else goes away from under the new root. What is open stays. */
+static int enter_new_root(void) {
+	const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY;
+	if (chdir(NEW_ROOT) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
+		mount("none", "/", NULL, flags | MS_REMOUNT, NULL) < 0 || chdir("/") < 0) {
 		return -errno;
 	}
 	return 0;
 }
 
-int jail_enter_namespaces(bool shows_owners) {
-	int ret = 0;
+int jail_enter_namespaces(const struct jail_traits *traits, const struct jail_reach *reach) {
+	int ret = 0, sockets[SOCKETS_MAX];
+	if (reach->socket_count > SOCKETS_MAX) {
+		return -E2BIG;
+	}
 	if (geteuid() != 0) {
-		ret = shows_owners ? -EPERM : enter_user_namespace();
+		ret = traits->shows_owners ? -EPERM : enter_user_namespace();
 	}
 	if (ret == 0 && unshare(NAMESPACES) < 0) {
 		ret = -errno;
 	}
-	return ret < 0 ? ret : enter_empty_root();
+	if (ret == 0) {
+		ret = mount_new_root(reach, sockets);
+	}
+	return ret < 0 ? ret : enter_new_root();
 }
 
 /* In a child: the namespace must not stay. */

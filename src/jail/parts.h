@@ -24,11 +24,12 @@ extern const struct jail_traits jail_traits[JAIL_KINDS];
 /* privileges.c: 0 or -errno. */
 int jail_drop_privileges(const struct jail_traits *traits);
 
-/* namespaces.c: empty network, IPC and mount namespaces. 0; -EPERM or -ENOSPC when the host allows none. */
-int jail_enter_namespaces(bool shows_owners);
+/* namespaces.c: empty network and IPC namespaces, and a root directory with the sockets in it and nothing
+ * else. 0; -EPERM or -ENOSPC when the host allows none. */
+int jail_enter_namespaces(const struct jail_traits *traits, const struct jail_reach *reach);
 
 /* landlock.c: only the trees stay within reach of open(2). 0; -EOPNOTSUPP when the kernel cannot. */
-int jail_enter_landlock(const struct jail_traits *traits, const struct jail_tree *trees, size_t count);
+int jail_enter_landlock(const struct jail_traits *traits, const struct jail_reach *reach);
 /* The least version that does not get in the way of a kind. */
 int jail_landlock_needed(const struct jail_traits *traits);
 

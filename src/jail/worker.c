@@ -80,8 +80,8 @@ static int keep_only(const struct virtio_host *host, const struct worker_options
 	ret = ret < 0 ? ret : keep(&list, STDOUT_FILENO);
 	ret = ret < 0 ? ret : keep(&list, socket);
 	ret = ret < 0 ? ret : keep(&list, host->memory->fd);
-	for (size_t i = 0; i < options->tree_count && ret == 0; i++) {
-		ret = keep(&list, options->trees[i].fd);
+	for (size_t i = 0; i < options->reach.tree_count && ret == 0; i++) {
+		ret = keep(&list, options->reach.trees[i].fd);
 	}
 	if (ret == 0) {
 		ret = keep_devices(&list, host);
@@ -132,10 +132,9 @@ static void hung_up(struct virtio_host *host) {
 
 /* The devices have opened what they keep: the trees have served their purpose. */
 static int confine(const struct worker_options *options) {
-	int ret =
-		jail_enter(options->kind, options->mode, options->name, options->trees, options->tree_count);
-	for (size_t i = 0; i < options->tree_count; i++) {
-		close(options->trees[i].fd);
+	int ret = jail_enter(options->kind, options->mode, options->name, &options->reach);
+	for (size_t i = 0; i < options->reach.tree_count; i++) {
+		close(options->reach.trees[i].fd);
 	}
 	return ret;
 }
