@@ -5,19 +5,17 @@
  * ph's one thread; the input is the host.
  */
 #include "ph/cli.h"
+#include "ph/jail.h"
+#include "ph/log.h"
 #include "ph/vm.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/landlock.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 struct finding {
@@ -53,31 +51,34 @@ static void check_memory(struct finding *finding) {
 		finding->ok ? "" : "; close something, or start small: --mem 256M");
 }
 
-/* In a child: the namespace must not stay. */
-static void check_user_namespaces(struct finding *finding) {
-	pid_t pid = fork();
-	if (pid == 0) {
-		_exit(unshare(CLONE_NEWUSER) < 0);
-	}
-	int status = -1;
-	if (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0) {
-		has(finding, "worker processes get empty namespaces");
+static void check_filters(struct finding *finding) {
+	if (jail_has_filters()) {
+		has(finding, "every process makes only the system calls it needs");
 	} else {
-		lacks(finding, "forbidden, so workers go without namespaces; sysctl "
+		lacks(finding,
+			"off, so system calls are not filtered; the kernel needs CONFIG_SECCOMP_FILTER");
+	}
+}
+
+static void check_user_namespaces(struct finding *finding) {
+	if (jail_has_user_namespaces()) {
+		has(finding, "the display server gets an empty root and network");
+	} else {
+		lacks(finding, "forbidden, so the display server goes without; sysctl "
 			       "kernel.unprivileged_userns_clone=1 "
 			       "or user.max_user_namespaces=10000 allows them");
 	}
 }
 
 static void check_landlock(struct finding *finding) {
-	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	if (version > 0) {
-		finding->ok = true;
-		snprintf(finding->text, sizeof(finding->text), "version %ld confines worker processes",
+	int version = jail_landlock_version();
+	finding->ok = version >= 2;
+	if (finding->ok) {
+		snprintf(finding->text, sizeof(finding->text), "version %d keeps processes from other files",
 			version);
 	} else {
-		lacks(finding,
-			"off, so workers go without it; boot with lsm=landlock,... (Linux 5.13 or later)");
+		lacks(finding, "off or too old, so the file server could reach all your files; boot with "
+			       "lsm=landlock,... (Linux 5.19 or later)");
 	}
 }
 
@@ -133,6 +134,7 @@ int cli_check_host(void) {
 	} checks[] = {
 		{"KVM", true, check_kvm},
 		{"memory", true, check_memory},
+		{"seccomp", false, check_filters},
 		{"user namespaces", false, check_user_namespaces},
 		{"Landlock", false, check_landlock},
 		{"udmabuf", false, check_udmabuf},
@@ -148,6 +150,9 @@ int cli_check_host(void) {
 		if (!finding.ok && checks[i].needed) {
 			ret = -ENODEV;
 		}
+	}
+	if (log_verbose_enabled) {
+		jail_print();
 	}
 	return ret;
 }

@@ -128,7 +128,7 @@ const struct jail_call jail_calls[] = {
 	{CALL(openat), .kinds = ALL & ~FILES, .error = EACCES},
 	{CALL(statx), .kinds = FILES},
 	{CALL(newfstatat), .kinds = FILES},
-	{CALL(fstatfs), .kinds = MONITOR | FILES},
+	{CALL(fstatfs), .kinds = MONITOR | FILES | DISPLAY},
 	{CALL(getdents64), .kinds = FILES},
 	{CALL(readlinkat), .kinds = FILES, .conditions = {IN_DIRECTORY(0)}},
 	{CALL(fchmod), .kinds = FILES, .conditions = {NO_SET_ID(1)}},

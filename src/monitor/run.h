@@ -7,6 +7,7 @@
 #include "monitor/timings.h"
 #include "monitor/vcpu.h"
 #include "ph/control.h"
+#include "ph/keeper.h"
 
 enum run_phase {
 	RUN_STARTING,   /* init has not spoken yet */
@@ -22,6 +23,7 @@ struct vm {
 	struct loop loop;
 	struct machine machine;
 	struct devices devices;
+	struct keeper keeper; /* of the terminal, when there is one */
 	struct control *control;
 	struct console_log console_log;
 	struct log_limit init_messages; /* what the guest says through init is hostile */

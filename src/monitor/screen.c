@@ -30,9 +30,14 @@ int screen_start(struct screen *screen, const struct plan *plan, const struct gu
 	if (ret < 0 || plan->sandbox == PLAN_SANDBOX_OFF) {
 		return ret;
 	}
+	const char *sockets[DISPLAY_SOCKETS_MAX];
+	for (size_t i = 0; i < plan->socket_count; i++) {
+		sockets[i] = plan->sockets[i].path;
+	}
 	const struct worker_options options = {.name = "display",
-		.kind = JAIL_DEVICES,
-		.mode = mode == JAIL_STRICT ? mode : JAIL_OFF,
+		.kind = JAIL_DISPLAY,
+		.mode = mode,
+		.reach = {.sockets = sockets, .socket_count = plan->socket_count},
 		.memory = memory,
 		.devices = &screen->device,
 		.device_count = 1};

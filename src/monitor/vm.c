@@ -110,6 +110,14 @@ static int check_sandbox(const struct plan *plan, struct error *error) {
 	return plan->sandbox == PLAN_SANDBOX_STRICT ? jail_check_strict(error) : 0;
 }
 
+/* ph does without one, but then the terminal stays raw when somebody kills ph. */
+static void start_keeper(struct vm *vm) {
+	int ret = vm->plan->tty ? keeper_start(&vm->keeper, STDIN_FILENO, devices_jail_mode(vm->plan)) : 0;
+	if (ret < 0) {
+		log_verbose("the terminal has no keeper: %s", strerror(-ret));
+	}
+}
+
 static int build(struct vm *vm, struct error *error) {
 	int ret = check_memory(vm->plan, error);
 	if (ret == 0) {
@@ -123,6 +131,7 @@ static int build(struct vm *vm, struct error *error) {
 		ret = devices_start_workers(&vm->devices, vm->plan, &vm->memory, error);
 	}
 	if (ret == 0) {
+		start_keeper(vm);
 		timings_mark(&vm->timings, "workers");
 		ret = create_machine(vm, error);
 	}
@@ -242,6 +251,7 @@ int vm_run(const struct plan *plan, struct error *error) {
 	run_block_signals();
 	int ret = run(vm, error);
 	terminal_restore();
+	keeper_stop(&vm->keeper);
 	if (plan->timings) {
 		timings_print(&vm->timings);
 		print_exits(vm);

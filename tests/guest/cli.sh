@@ -18,8 +18,15 @@ run --dry-run --mem 512M --cpus 2 --share /usr/share:/mnt:ro -- echo x
 [ $status_of_ph -eq 0 ] && grep -q '2 CPUs, 512 MiB' "$work/out" && grep -q '/usr/share at /mnt, read-only' "$work/out"
 result "--dry-run prints the plan"
 run --check
-[ $status_of_ph -eq 0 ] && grep -q '^ok  *KVM' "$work/out" && [ "$(wc -l <"$work/out")" -eq 7 ]
+[ $status_of_ph -eq 0 ] && grep -q '^ok  *KVM' "$work/out" && [ "$(wc -l <"$work/out")" -eq 8 ]
 result "--check finds this host able"
+run --check --verbose
+grep -qx '    ioctl: KVM_RUN' "$work/out" && grep -qx '    openat; fails with EACCES' "$work/out"
+result "with --verbose it lists the system calls that each process may make"
+run --sandbox=strict --verbose -- true
+[ $status_of_ph -eq 0 ] && grep -q '^ph: files: no privileges, .*, Landlock$' "$work/err" &&
+	grep -q '^ph: monitor: no privileges, .*, Landlock$' "$work/err" && ! grep -q 'not filtered' "$work/err"
+result "--sandbox=strict finds all of it in force"
 "$ph" --help >/dev/full 2>"$work/err"
 [ $? -eq 125 ]
 result "a full output is told"

@@ -59,6 +59,15 @@ keys "clear; stty -g >$work/after" Enter
 sleep 1
 cmp "$work/before" "$work/after"
 result "after SIGTERM too"
+# Killed outright, in a shell that does not look after its terminal itself.
+keys "clear; PS1='guest> ' dash -c '$ph --env PS1 -- bash --norc --noprofile; stty -g >$work/after; echo end'" Enter
+await '^guest>'
+pkill -KILL -o -x ph
+await '^end'
+sleep 1
+keys 'clear' Enter
+cmp "$work/before" "$work/after"
+result "after SIGKILL too"
 keys "clear; $ph --append rdinit=/nonexistent -- true; stty -g >$work/after; echo end" Enter
 await '^end'
 cmp "$work/before" "$work/after"

@@ -1,0 +1,96 @@
+/*
+ * The terminal's keeper, both ends: the monitor's main thread starts and ends it; the process itself waits
+ * for the monitor's end, in one way or another. Nothing hostile comes in: it reads one byte from the monitor.
+ */
+#include "ph/keeper.h"
+
+#include "ph/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define KEPT_TERMINAL 3
+#define KEPT_PIPE 4
+
+/* What is left raw is put back; what the shell or anybody else has made of it since is theirs. */
+static void put_back(int fd, const struct termios *saved) {
+	struct termios now, raw = *saved;
+	cfmakeraw(&raw);
+	if (tcgetattr(fd, &now) == 0 && now.c_lflag == raw.c_lflag && now.c_iflag == raw.c_iflag &&
+		now.c_oflag == raw.c_oflag) {
+		tcsetattr(fd, TCSANOW, saved);
+	}
+}
+
+/* Leave only standard error, the terminal and the pipe open. */
+static int keep_only(int terminal, int pipe) {
+	/* Out of each other's way first. */
+	int high_terminal = fcntl(terminal, F_DUPFD_CLOEXEC, KEPT_PIPE + 1);
+	int high_pipe = fcntl(pipe, F_DUPFD_CLOEXEC, KEPT_PIPE + 1);
+	if (high_terminal < 0 || high_pipe < 0 || dup2(high_terminal, KEPT_TERMINAL) < 0 ||
+		dup2(high_pipe, KEPT_PIPE) < 0 || syscall(SYS_close_range, KEPT_PIPE + 1, ~0u, 0) < 0) {
+		return -errno;
+	}
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	return 0;
+}
+
+static int keep(int terminal, int pipe, const struct termios *saved, enum jail_mode mode) {
+	static const int signals[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGTTOU, SIGPIPE};
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		signal(signals[i], SIG_IGN);
+	}
+	prctl(PR_SET_NAME, "ph-terminal", 0, 0, 0);
+	setsid();
+	int ret = keep_only(terminal, pipe);
+	if (ret == 0) {
+		ret = jail_enter(JAIL_TERMINAL, mode, "terminal", &(struct jail_reach){0});
+	}
+	if (ret == 0) {
+		ret = jail_filter(JAIL_TERMINAL, mode, "terminal");
+	}
+	char byte;
+	if (ret == 0 && fd_read_all(KEPT_PIPE, &byte, 1) == -ENODATA) {
+		put_back(KEPT_TERMINAL, saved);
+	}
+	return ret;
+}
+
+int keeper_start(struct keeper *keeper, int fd, enum jail_mode mode) {
+	struct termios saved;
+	int ends[2];
+	if (tcgetattr(fd, &saved) < 0 || pipe2(ends, O_CLOEXEC) < 0) {
+		return -errno;
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		_exit(keep(fd, ends[0], &saved, mode) < 0 ? 1 : 0);
+	}
+	int ret = pid < 0 ? -errno : 0;
+	close(ends[0]);
+	if (ret < 0) {
+		close(ends[1]);
+		return ret;
+	}
+	*keeper = (struct keeper){.pid = pid, .fd = ends[1]};
+	return 0;
+}
+
+void keeper_stop(struct keeper *keeper) {
+	if (keeper->pid <= 0) {
+		return;
+	}
+	fd_write_all(keeper->fd, "", 1);
+	fd_close(&keeper->fd);
+	while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR) {
+	}
+	keeper->pid = 0;
+}

@@ -1,0 +1,145 @@
+/* The terminal's keeper, in its jail: what it does when the process it looks after ends in each of its ways.
+ */
+#include "ph/keeper.h"
+
+#include <poll.h>
+#include <pty.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct fixture {
+	int master, slave;
+	struct termios before;
+};
+
+static int set_up(void **state) {
+	struct fixture *f = calloc(1, sizeof(*f));
+	*state = f;
+	/* Orphaned keepers become ours, so that their end can be waited for. */
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ||
+		openpty(&f->master, &f->slave, NULL, NULL, NULL) < 0) {
+		return -1;
+	}
+	return tcgetattr(f->slave, &f->before);
+}
+
+static int tear_down(void **state) {
+	struct fixture *f = *state;
+	close(f->master);
+	close(f->slave);
+	free(f);
+	return 0;
+}
+
+static void make_raw(int fd) {
+	struct termios raw;
+	tcgetattr(fd, &raw);
+	cfmakeraw(&raw);
+	tcsetattr(fd, TCSANOW, &raw);
+}
+
+static bool is_raw(struct fixture *f) {
+	struct termios now;
+	assert_int_equal(tcgetattr(f->slave, &now), 0);
+	return (now.c_lflag & ICANON) == 0;
+}
+
+/* A process that has a keeper and makes the terminal raw; it tells when it is done. */
+static pid_t start_owner(struct fixture *f, bool stops) {
+	int ends[2];
+	char byte = 0;
+	assert_int_equal(pipe(ends), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct keeper keeper = {0};
+		int ret = keeper_start(&keeper, f->slave, JAIL_DEFAULT);
+		make_raw(f->slave);
+		if (ret == 0 && stops) {
+			keeper_stop(&keeper);
+		}
+		if (write(ends[1], ret == 0 ? "y" : "n", 1) == 1) {
+			pause();
+		}
+		_exit(1);
+	}
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	assert_int_equal(byte, 'y');
+	close(ends[0]);
+	close(ends[1]);
+	return pid;
+}
+
+/* All children, adopted ones included, end well but for the owner. */
+static void reap(pid_t owner) {
+	int status;
+	for (pid_t pid = wait(&status); pid > 0; pid = wait(&status)) {
+		assert_true(pid == owner || status == 0);
+	}
+}
+
+static void test_restores_after_a_kill(void **state) {
+	struct fixture *f = *state;
+	pid_t owner = start_owner(f, false);
+	assert_true(is_raw(f));
+	kill(owner, SIGKILL);
+	reap(owner);
+	struct termios after;
+	assert_int_equal(tcgetattr(f->slave, &after), 0);
+	assert_int_equal(after.c_lflag, f->before.c_lflag);
+	assert_int_equal(after.c_iflag, f->before.c_iflag);
+	assert_int_equal(after.c_oflag, f->before.c_oflag);
+}
+
+/* Whoever says that it is done is believed. */
+static void test_ends_when_told(void **state) {
+	struct fixture *f = *state;
+	pid_t owner = start_owner(f, true);
+	kill(owner, SIGKILL);
+	reap(owner);
+	assert_true(is_raw(f));
+}
+
+/* The shell may have its own modes by then. */
+static void test_leaves_what_others_set(void **state) {
+	struct fixture *f = *state;
+	pid_t owner = start_owner(f, false);
+	struct termios mine = f->before;
+	mine.c_lflag &= (tcflag_t) ~(ECHO | ICANON);
+	assert_int_equal(tcsetattr(f->slave, TCSANOW, &mine), 0);
+	kill(owner, SIGKILL);
+	reap(owner);
+	assert_true(is_raw(f));
+}
+
+static void test_needs_a_terminal(void **state) {
+	(void)state;
+	struct keeper keeper = {0};
+	int ends[2];
+	assert_int_equal(pipe(ends), 0);
+	assert_true(keeper_start(&keeper, ends[0], JAIL_DEFAULT) < 0);
+	keeper_stop(&keeper);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_restores_after_a_kill, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ends_when_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_leaves_what_others_set, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_needs_a_terminal, set_up, tear_down),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
