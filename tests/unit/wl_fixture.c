@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -60,7 +61,7 @@ struct wl_fixture *wl_set_up(uint64_t features) {
 	create_device(f);
 	assert(window_serve(&f->window) == 0);
 	f->buffers = driver_alloc(&f->driver, QUEUE_SIZE * VIRTIO_WL_IN_BUFFER_SIZE);
-	f->command = driver_alloc(&f->driver, 4 * WL_COMMAND_MAX);
+	f->command = driver_alloc(&f->driver, 5 * WL_COMMAND_MAX);
 	assert(driver_start(&f->driver, f->device, features) == 0);
 	wl_post_buffers(f, QUEUE_SIZE);
 	return f;
@@ -103,8 +104,8 @@ void wl_post_buffers(struct wl_fixture *f, unsigned count) {
 
 /* ---- commands ---- */
 
-gpa_t wl_submit(struct wl_fixture *f, const void *command, size_t len, size_t room) {
-	gpa_t at = {f->command.value + f->commands++ % 4 * WL_COMMAND_MAX};
+static gpa_t submit(struct wl_fixture *f, unsigned slot, const void *command, size_t len, size_t room) {
+	gpa_t at = {f->command.value + slot * WL_COMMAND_MAX};
 	assert(len <= WL_COMMAND_MAX);
 	memcpy(driver_at(&f->driver, at), command, len);
 	const struct driver_buffer buffers[] = {{at, (uint32_t)len, false}, {at, (uint32_t)room, true}};
@@ -113,8 +114,12 @@ gpa_t wl_submit(struct wl_fixture *f, const void *command, size_t len, size_t ro
 	return at;
 }
 
+gpa_t wl_submit(struct wl_fixture *f, const void *command, size_t len, size_t room) {
+	return submit(f, 1 + f->commands++ % 4, command, len, room);
+}
+
 uint32_t wl_execute(struct wl_fixture *f, const void *command, size_t len, size_t room) {
-	gpa_t at = wl_submit(f, command, len, room);
+	gpa_t at = submit(f, 0, command, len, room);
 	memset(&f->reply, 0, sizeof(f->reply));
 	if (!driver_wait_used(&f->driver, VIRTIO_WL_QUEUE_OUT, PATIENCE_MS, NULL, &f->reply_len)) {
 		return 0;
@@ -184,9 +189,24 @@ bool wl_receive(struct wl_fixture *f, struct wl_message *message) {
 	return receive(f, message, PATIENCE_MS);
 }
 
+void wl_settle(struct wl_fixture *f) {
+	struct epoll_event event;
+	for (unsigned i = 0; epoll_wait(f->driver.loop.epoll_fd, &event, 1, 0) == 1; i++) {
+		struct loop_source *source = event.data.ptr;
+		assert(i < 100000); /* it does not run in circles */
+		source->ready(source, event.events);
+	}
+}
+
 bool wl_silent(struct wl_fixture *f) {
 	struct wl_message message;
-	return !receive(f, &message, 30);
+	wl_settle(f);
+	return !receive(f, &message, 0);
+}
+
+bool wl_answered(struct wl_fixture *f, uint32_t *len) {
+	wl_settle(f);
+	return driver_wait_used(&f->driver, VIRTIO_WL_QUEUE_OUT, 0, NULL, len);
 }
 
 /* ---- the server ---- */

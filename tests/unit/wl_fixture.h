@@ -49,7 +49,7 @@ void wl_restart(struct wl_fixture *f, uint64_t features, unsigned count);
 void wl_post_buffers(struct wl_fixture *f, unsigned count);
 
 /* Put a command into the out queue, with room bytes for its answer in the same memory, and notify; where it
- * lies. */
+ * lies, until the fourth one after it. */
 gpa_t wl_submit(struct wl_fixture *f, const void *command, size_t len, size_t room);
 /* The same, and wait for the answer, which is in f->reply then: its type. 0: none came. */
 uint32_t wl_execute(struct wl_fixture *f, const void *command, size_t len, size_t room);
@@ -65,8 +65,12 @@ size_t wl_build_send(
 
 /* The next message to the guest, its buffer posted again. False: none came. */
 bool wl_receive(struct wl_fixture *f, struct wl_message *message);
-/* Whether none comes for a moment. */
+/* Let the device do all that it can without anything happening: it and its window have no clock. */
+void wl_settle(struct wl_fixture *f);
+/* Whether nothing comes unless something happens. */
 bool wl_silent(struct wl_fixture *f);
+/* The answer to any one command, if it is there. */
+bool wl_answered(struct wl_fixture *f, uint32_t *len);
 
 /* A new context of the default socket with this id; the server's end of it. */
 int wl_connect(struct wl_fixture *f, uint32_t id);
