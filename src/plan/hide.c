@@ -26,6 +26,9 @@ static const char *const hidden_always[] = {
 	/* people's files */
 	"home",
 	"root",
+	"var/mail",
+	"var/spool/mail",
+	"var/spool/cron",
 	/* secrets of the host, readable when root runs ph */
 	"etc/shadow",
 	"etc/shadow-",
@@ -33,8 +36,11 @@ static const char *const hidden_always[] = {
 	"etc/gshadow-",
 	"etc/ssl/private",
 	"etc/krb5.keytab",
+	"etc/letsencrypt",
+	"etc/ppp",
 	"etc/wireguard",
 	"etc/NetworkManager/system-connections",
+	"var/lib/bluetooth",
 	"var/lib/systemd/coredump",
 };
 

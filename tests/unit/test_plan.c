@@ -107,6 +107,7 @@ static void self_host(void **state) {
 	assert_true(hides(&plan, "proc"));
 	assert_true(hides(&plan, "home"));
 	assert_true(hides(&plan, "etc/shadow"));
+	assert_true(hides(&plan, "var/mail"));
 	assert_int_equal(plan.user.uid, getuid());
 	assert_string_equal(plan.user.home, top);
 	assert_true(plan.user.group_count >= 1);
