@@ -3,6 +3,7 @@
  * exit status is ph's.
  */
 #include "ph/cli.h"
+#include "ph/jail.h"
 #include "ph/log.h"
 #include "ph/vm.h"
 
@@ -20,8 +21,12 @@ static void open_standard_streams(void) {
 }
 
 static int run(const struct cli_options *options, struct error *error) {
-	struct plan plan;
-	int status = plan_init(&plan, &options->request, error);
+	struct plan plan = {0};
+	/* Only root can map owners. */
+	int status = options->request.uid_map_count == 0 ? jail_become_caller(error) : 0;
+	if (status == 0) {
+		status = plan_init(&plan, &options->request, error);
+	}
 	if (status == 0 && options->action == CLI_DRY_RUN) {
 		plan_print(&plan);
 	} else if (status == 0) {

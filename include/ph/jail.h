@@ -54,6 +54,9 @@ int jail_enter(enum jail_kind kind, enum jail_mode mode, const char *name, const
  * kills the process. Likewise. */
 int jail_filter(enum jail_kind kind, enum jail_mode mode, const char *name);
 
+/* When root runs ph by sudo: become the user who ran that, for good. 0 or -errno with *error set. */
+int jail_become_caller(struct error *error);
+
 /* Whether this host has what JAIL_STRICT asks for: 0, or -errno with *error set. */
 int jail_check_strict(struct error *error);
 /* For --check: Landlock's version, 0 for none; whether system calls can be filtered; user namespaces made. */

@@ -525,6 +525,58 @@ static void test_nobody_keeps_privileges(void **state) {
 	}
 }
 
+/* Root by sudo is the user who ran that, with the one group more that may be what sudo was for. */
+static void test_root_becomes_the_caller(void **state) {
+	(void)state;
+	if (geteuid() != 0) {
+		skip();
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		uid_t uids[3];
+		gid_t gids[3], groups[8];
+		struct stat kvm = {0};
+		struct error error = {0};
+		bool has_kvm = stat("/dev/kvm", &kvm) == 0 && kvm.st_gid != 0;
+		setenv("SUDO_UID", "54321", 1);
+		setenv("SUDO_GID", "54322", 1);
+		bool ok = jail_become_caller(&error) == 0 && getresuid(&uids[0], &uids[1], &uids[2]) == 0 &&
+			  getresgid(&gids[0], &gids[1], &gids[2]) == 0;
+		for (size_t i = 0; i < 3; i++) {
+			ok = ok && uids[i] == 54321 && gids[i] == 54322;
+		}
+		int count = getgroups(8, groups);
+		ok = ok && count == 1 + has_kvm &&
+		     groups[0] == (has_kvm && kvm.st_gid < 54322 ? kvm.st_gid : 54322);
+		ok = ok && getenv("HOME") == NULL && setuid(0) < 0 && prctl(PR_GET_DUMPABLE) == 1;
+		_exit(ok ? 0 : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* Without sudo, or with nonsense for a user, root stays root. */
+static void test_root_stays_root(void **state) {
+	(void)state;
+	static const char *const users[] = {"0", "", "1000x", "-1", "4294967295", "99999999999999999999"};
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct error error = {0};
+		uid_t uid = getuid();
+		bool ok = unsetenv("SUDO_UID") == 0 && jail_become_caller(&error) == 0 && getuid() == uid;
+		setenv("SUDO_GID", "1000", 1);
+		for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+			setenv("SUDO_UID", users[i], 1);
+			ok = ok && jail_become_caller(&error) == 0 && getuid() == uid;
+		}
+		_exit(ok ? 0 : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 /* Off confines nothing, so that debuggers work. */
 static void test_off(void **state) {
 	(void)state;
@@ -556,6 +608,8 @@ int main(void) {
 		cmocka_unit_test(test_display_connects_to_its_sockets),
 		cmocka_unit_test(test_ordinary_life_goes_on),
 		cmocka_unit_test(test_nobody_keeps_privileges),
+		cmocka_unit_test(test_root_becomes_the_caller),
+		cmocka_unit_test(test_root_stays_root),
 		cmocka_unit_test(test_off),
 		cmocka_unit_test(test_strict_needs_all),
 	};
