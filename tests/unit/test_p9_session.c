@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,6 +223,39 @@ static void test_flush(void **state) {
 	close(fd);
 }
 
+/* Opening what another process has a lease on hangs until that gives way: like a file system that does not
+ * answer. */
+static void test_stall(void **state) {
+	struct p9_client *c = *state;
+	struct p9_client_stat stat;
+	uint8_t type;
+	int error;
+	p9_host_make(c, "leased", "x");
+	p9_host_make(c, "other", "y");
+	int fd = openat(c->directory_fd, "leased", O_RDONLY | O_CLOEXEC);
+	signal(SIGIO, SIG_IGN); /* what the lease's holder is told by */
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0) {
+		close(fd);
+		skip(); /* the file system of /tmp has none */
+	}
+	assert_int_equal(p9_walk(c, 0, 1, "leased"), 0);
+	uint16_t opening = p9_send(c, P9_TLOPEN, "ww", 1, 2);
+	assert_false(p9_ready(c, 50));
+	/* All others are served, and what hangs can be flushed. */
+	for (uint32_t i = 0; i < 100; i++) {
+		assert_int_equal(p9_walk_open(c, 10 + i, "other", 0), 0);
+		assert_int_equal(p9_stat(c, 1, &stat), 0);
+	}
+	uint16_t flush = p9_send(c, P9_TFLUSH, "h", opening);
+	assert_int_equal(p9_stat(c, 0, &stat), 0);
+	assert_false(p9_ready(c, 50)); /* the flush waits for what it flushes */
+	assert_int_equal(fcntl(fd, F_SETLEASE, F_UNLCK), 0);
+	assert_int_equal(p9_receive(c, &type, &error), opening);
+	assert_int_equal(p9_receive(c, &type, &error), flush);
+	assert_int_equal(type, P9_TFLUSH + 1);
+	close(fd);
+}
+
 static void send_random(struct p9_client *c, unsigned random) {
 	static const char *const names[] = {"a", "b", "c", "d"};
 	const char *name = names[random >> 8 & 3], *other = names[random >> 10 & 3];
@@ -297,6 +331,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_small_reply, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flush, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stall, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_side_by_side, setup, teardown),
 	};
 	p9_drop_root();
