@@ -97,7 +97,7 @@ $(BUILD)/init: $(INIT_OBJECTS)
 	$(GUEST_CC) -static -no-pie -s -Wl,--gc-sections -o $@ $^
 
 # ---- the packages: what the parts list beside what is listed here ----
-BUILD_PACKAGES = gcc make libc6-dev musl-tools libelf-dev zlib1g-dev liburing-dev libseccomp-dev scdoc
+BUILD_PACKAGES = gcc make libc6-dev musl-tools libelf-dev zlib1g-dev liburing-dev libdrm-dev libseccomp-dev scdoc
 TEST_PACKAGES = libcmocka-dev clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 shellcheck e2fsprogs tmux procps
 PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \
 	$(shell sed 's/#.*//' kernel-config/packages tests/host/packages 2>/dev/null))

@@ -5,7 +5,9 @@
 #include "display/commands.h"
 
 #include "display/device.h"
+#include "display/dmabuf.h"
 #include "display/memory.h"
+#include "display/pages.h"
 
 #include "ph/fd.h"
 
@@ -29,17 +31,16 @@ uint32_t wl_response(int error) {
 	}
 }
 
-/* Only VFDs the guest chose an id for come this way; 0 is none. */
-static struct wl_vfd *create(struct wl_command *command, enum wl_kind kind, uint32_t *response) {
+struct wl_vfd *wl_command_create_vfd(struct wl_command *command, enum wl_kind kind, uint32_t *response) {
 	uint32_t id = command->body.vfd_new.vfd_id;
-	if (id == 0) {
+	if (id == 0) { /* which would mean that the host is to choose one */
 		*response = VIRTIO_WL_RESP_INVALID_ID;
 		return NULL;
 	}
 	return wl_vfd_create(command->device, id, kind, response);
 }
 
-static uint32_t created(struct wl_command *command, struct wl_vfd *vfd, int result) {
+uint32_t wl_command_created(struct wl_command *command, struct wl_vfd *vfd, int result) {
 	if (result < 0) {
 		wl_vfd_destroy(vfd);
 		return wl_response(result);
@@ -57,11 +58,11 @@ static uint32_t new_memory(struct wl_command *command) {
 	if (size == 0) {
 		return VIRTIO_WL_RESP_ERR;
 	}
-	struct wl_vfd *vfd = create(command, WL_MEMORY, &response);
+	struct wl_vfd *vfd = wl_command_create_vfd(command, WL_MEMORY, &response);
 	if (vfd == NULL) {
 		return response;
 	}
-	return created(command, vfd, wl_memory_allocate(vfd, size));
+	return wl_command_created(command, vfd, wl_memory_allocate(vfd, size));
 }
 
 /* ---- connections ---- */
@@ -92,11 +93,11 @@ static uint32_t new_context(struct wl_command *command, const char *name) {
 	if (path == NULL) {
 		return VIRTIO_WL_RESP_ERR;
 	}
-	struct wl_vfd *vfd = create(command, WL_CONTEXT, &response);
+	struct wl_vfd *vfd = wl_command_create_vfd(command, WL_CONTEXT, &response);
 	if (vfd == NULL) {
 		return response;
 	}
-	return created(command, vfd, connect_to(vfd, path));
+	return wl_command_created(command, vfd, connect_to(vfd, path));
 }
 
 static uint32_t new_default_context(struct wl_command *command) {
@@ -128,13 +129,13 @@ static uint32_t new_pipe(struct wl_command *command) {
 	if (flags != VIRTIO_WL_VFD_READ && flags != VIRTIO_WL_VFD_WRITE) {
 		return VIRTIO_WL_RESP_INVALID_FLAGS;
 	}
-	struct wl_vfd *vfd = create(command, WL_PIPE, &response);
+	struct wl_vfd *vfd = wl_command_create_vfd(command, WL_PIPE, &response);
 	if (vfd == NULL) {
 		return response;
 	}
 	vfd->readable = flags == VIRTIO_WL_VFD_READ;
 	vfd->writable = !vfd->readable;
-	return created(command, vfd, open_pipe(vfd));
+	return wl_command_created(command, vfd, open_pipe(vfd));
 }
 
 /* ---- the rest ---- */
@@ -177,9 +178,14 @@ static const struct {
 	{VIRTIO_WL_CMD_VFD_SEND, sizeof(struct virtio_wl_transfer), wl_command_send},
 	{VIRTIO_WL_CMD_VFD_NEW_CTX, sizeof(struct virtio_wl_vfd), new_default_context},
 	{VIRTIO_WL_CMD_VFD_NEW_PIPE, offsetof(struct virtio_wl_vfd_new, pfn), new_pipe},
+	{VIRTIO_WL_CMD_VFD_NEW_DMABUF, offsetof(struct virtio_wl_vfd_new, dmabuf.stride),
+		wl_command_new_dmabuf},
+	{VIRTIO_WL_CMD_VFD_DMABUF_SYNC, sizeof(struct virtio_wl_dmabuf_sync), wl_command_sync},
 	{VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID, sizeof(struct virtio_wl_transfer), wl_command_send_foreign},
 	{VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED, offsetof(struct virtio_wl_vfd_new, name) + VIRTIO_WL_NAME_SIZE,
 		new_named_context},
+	{VIRTIO_WL_CMD_VFD_NEW_GUEST_PAGES, sizeof(struct virtio_wl_vfd_new_guest_pages),
+		wl_command_new_guest_pages},
 	{VIRTIO_WL_CMD_VFD_CREDIT, sizeof(struct virtio_wl_credit), add_credit},
 };
 

@@ -23,6 +23,10 @@ struct wl_command {
 
 /* Execute the command: the type of its answer, or WL_HELD: it is answered later. */
 uint32_t wl_command_execute(struct wl_command *command);
+/* The new vfd that a command is for; NULL: *response tells why there is none. */
+struct wl_vfd *wl_command_create_vfd(struct wl_command *command, enum wl_kind kind, uint32_t *response);
+/* The answer when it was filled with this result: RESP_VFD_NEW, or that of the error, and the vfd is gone. */
+uint32_t wl_command_created(struct wl_command *command, struct wl_vfd *vfd, int result);
 /* The answer that tells of an error. */
 uint32_t wl_response(int error);
 

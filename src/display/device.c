@@ -5,6 +5,8 @@
 #include "display/device.h"
 
 #include "display/commands.h"
+#include "display/dmabuf.h"
+#include "display/pages.h"
 
 #include "ph/fd.h"
 
@@ -149,6 +151,24 @@ static void fill_base(struct virtio_device *base) {
 	}
 }
 
+/* All that comes from paths, but the sockets. */
+static int open_fds(struct wl_device *device, const struct display_options *options) {
+	struct virtio_device *base = &device->base;
+	int window_fd = fcntl(options->window_fd, F_DUPFD_CLOEXEC, 0);
+	device->card_fd = wl_dmabuf_open();
+	device->udmabuf_fd = wl_pages_open();
+	wl_window_init(&device->window, window_fd, options->window_address, options->window_size);
+	const int fds[] = {window_fd, device->card_fd, device->udmabuf_fd};
+	for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		base->own_fds[base->own_fd_count] = fds[i];
+		base->own_fd_count += fds[i] >= 0;
+	}
+	if (device->udmabuf_fd >= 0) {
+		base->features |= 1ULL << VIRTIO_WL_F_GUEST_PAGES;
+	}
+	return window_fd < 0 ? -EBADF : 0;
+}
+
 int display_create(struct virtio_device **created, const struct display_options *options) {
 	struct wl_device *device = calloc(1, sizeof(*device));
 	if (device == NULL) {
@@ -158,9 +178,10 @@ int display_create(struct virtio_device **created, const struct display_options 
 	fill_base(base);
 	base->shared_memory_address = options->window_address;
 	base->shared_memory_size = options->window_size;
-	int window_fd = fcntl(options->window_fd, F_DUPFD_CLOEXEC, 0);
-	wl_window_init(&device->window, window_fd, options->window_address, options->window_size);
-	int ret = window_fd < 0 ? -errno : copy_sockets(device, options);
+	int ret = open_fds(device, options);
+	if (ret == 0) {
+		ret = copy_sockets(device, options);
+	}
 	if (ret == 0) {
 		ret = virtio_device_init(base);
 	}
@@ -168,7 +189,6 @@ int display_create(struct virtio_device **created, const struct display_options 
 		display_destroy(base);
 		return ret;
 	}
-	base->own_fds[base->own_fd_count++] = window_fd;
 	*created = base;
 	return 0;
 }
@@ -179,6 +199,8 @@ void display_destroy(struct virtio_device *base) {
 	}
 	struct wl_device *device = from_base(base);
 	virtio_device_finish(base);
+	fd_close(&device->udmabuf_fd);
+	fd_close(&device->card_fd);
 	fd_close(&device->window.fd);
 	for (unsigned i = 0; i < device->socket_count; i++) {
 		free(device->sockets[i].path);

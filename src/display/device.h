@@ -24,14 +24,16 @@ struct wl_device {
 	struct display_socket sockets[DISPLAY_SOCKETS_MAX];
 	unsigned socket_count;
 	struct wl_window window;
+	int card_fd, udmabuf_fd; /* or -1 */
 
 	struct wl_vfd *buckets[WL_BUCKETS]; /* by id */
 	struct wl_vfd *lingering;           /* closed by the guest, with bytes still to be written */
 	struct wl_vfd *paused;              /* have something for the guest, but the inbox is taken */
 	unsigned vfd_count, pipe_count;
 	uint32_t next_host_id;
-	unsigned held;   /* commands, by all vfds */
-	size_t buffered; /* bytes, by all vfds */
+	unsigned held;       /* commands, by all vfds */
+	size_t buffered;     /* bytes, by all vfds */
+	uint64_t page_bytes; /* of guest RAM, in dma-bufs of all vfds */
 	struct wl_inbox inbox;
 	struct log_limit host_errors;
 };

@@ -114,6 +114,7 @@ void wl_vfd_destroy(struct wl_vfd *vfd) {
 	fd_close(&vfd->remote_fd);
 	fd_close(&vfd->fd);
 	device->vfd_count--;
+	device->page_bytes -= vfd->page_bytes;
 	device->pipe_count -= vfd->kind == WL_PIPE;
 	free(vfd);
 }

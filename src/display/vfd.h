@@ -42,6 +42,7 @@ struct wl_vfd {
 	uint64_t size; /* of the memory, 0: none */
 	bool mapped, read_only;
 	uint64_t offset, mapped_size; /* in the window */
+	uint64_t page_bytes;          /* of guest RAM that this is made of */
 };
 
 /*

@@ -13,10 +13,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/dma-buf.h>
+#include <libdrm/drm.h>
 #include <linux/kvm.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <linux/sync_file.h>
+#include <linux/udmabuf.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -102,8 +104,7 @@ const struct jail_call jail_calls[] = {
 	{CALL(sendto), .kinds = MONITOR | VCPU | WORKERS,
 		.conditions = {BITS(4, UINT64_MAX, 0, "no address")}},
 	{CALL(recvfrom), .kinds = MONITOR | VCPU | WORKERS},
-	/* The window's thread is sent memory. */
-	{CALL(recvmsg), .kinds = MONITOR},
+	/* And what comes with them: the window's thread is sent memory. */
 	{CALL(sendmsg), .kinds = MONITOR | DISPLAY},
 	{CALL(recvmsg), .kinds = MONITOR | DISPLAY},
 	{CALL(getsockopt), .kinds = MONITOR | DISPLAY},
@@ -117,6 +118,11 @@ const struct jail_call jail_calls[] = {
 	{CALL(pipe2), .kinds = DISPLAY},
 	{IOCTL(SYNC_IOC_FILE_INFO), .kinds = DISPLAY},
 	{IOCTL(DMA_BUF_IOCTL_SYNC), .kinds = DISPLAY},
+	/* Buffers of a card, and guest pages made one: what NEW_DMABUF and NEW_GUEST_PAGES take. */
+	{IOCTL(DRM_IOCTL_MODE_CREATE_DUMB), .kinds = DISPLAY},
+	{IOCTL(DRM_IOCTL_MODE_DESTROY_DUMB), .kinds = DISPLAY},
+	{IOCTL(DRM_IOCTL_PRIME_HANDLE_TO_FD), .kinds = DISPLAY},
+	{IOCTL(UDMABUF_CREATE_LIST), .kinds = DISPLAY},
 
 	/* ---- files, which the file server alone reaches; where Landlock and the modes of files let it ----
 	 */

@@ -1,0 +1,318 @@
+/*
+ * Fuzz virtio-wl over sequences of commands: each step of the input is a command with any fields, bytes or
+ * descriptors from the host's side, an empty buffer, or a reset, against the device, its window and a socket
+ * that is read now and then. Beside memory errors it looks for answers of impossible lengths, for a device
+ * that breaks on any command, and for what is left behind after a reset.
+ *
+ * Input: a byte of feature bits, then steps: see step().
+ */
+#include "ph/display.h"
+#include "ph/wl_wire.h"
+
+#include "monitor/window.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define RAM_SIZE (2u << 20)
+#define QUEUE_SIZE 64u
+#define QUEUE_AREA 0x4000u
+#define BUFFERS 0x10000u  /* of the in queue, a page for each descriptor */
+#define COMMANDS 0x80000u /* of the out queue, likewise */
+#define SERVERS 8u
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct input {
+	const uint8_t *next;
+	size_t left;
+};
+
+static _Alignas(4096) uint8_t ram[RAM_SIZE];
+static struct guest_memory memory = {
+	.region_count = 1, .regions = {{.base = 0, .size = RAM_SIZE, .host = ram}}};
+static struct virtio_device *device;
+static struct window window;
+static struct loop loop;
+static int listener;
+static int servers[SERVERS];
+static unsigned server_count;
+static uint16_t offered[2], seen[2], length[QUEUE_SIZE];
+
+static void require(bool condition) {
+	if (!condition) {
+		abort();
+	}
+}
+
+static uint32_t take(struct input *input, unsigned len) {
+	uint32_t value = 0;
+	for (unsigned i = 0; i < len && input->left > 0; i++) {
+		value |= (uint32_t)*input->next++ << (8 * i);
+		input->left--;
+	}
+	return value;
+}
+
+static void initialise(void) {
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	signal(SIGPIPE, SIG_IGN);
+	snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/ph-fuzz-wl-%d", getpid());
+	unlink(address.sun_path);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	require(bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+		listen(listener, SERVERS) == 0);
+	require(window_init(&window, &memory) == 0 && window_reserve(&window) == 0);
+	const struct display_socket socket = {.path = address.sun_path};
+	const struct display_options options = {.sockets = &socket,
+		.socket_count = 1,
+		.window_fd = window.client_fd,
+		.window_address = window.address,
+		.window_size = window.size};
+	require(display_create(&device, &options) == 0);
+	require(window_serve(&window) == 0 && loop_init(&loop) == 0);
+}
+
+/* ---- the rings ---- */
+
+static uint8_t *ring(unsigned queue, unsigned part) {
+	return ram + queue * QUEUE_AREA + part * 0x1000;
+}
+
+static void describe(unsigned queue, unsigned index, uint64_t address, uint32_t len, uint16_t flags) {
+	uint8_t *descriptor = ring(queue, 0) + 16 * index;
+	const uint16_t next = (uint16_t)((index + 1) % QUEUE_SIZE);
+	memcpy(descriptor, &address, 8);
+	memcpy(descriptor + 8, &len, 4);
+	memcpy(descriptor + 12, &flags, 2);
+	memcpy(descriptor + 14, &next, 2);
+}
+
+static void offer(unsigned queue, unsigned head) {
+	uint16_t index = (uint16_t)head;
+	memcpy(ring(queue, 1) + 4 + 2 * (offered[queue] % QUEUE_SIZE), &index, 2);
+	offered[queue]++;
+	__atomic_store_n((uint16_t *)(void *)(ring(queue, 1) + 2), offered[queue], __ATOMIC_RELEASE);
+}
+
+static void run(void) {
+	struct epoll_event event;
+	for (unsigned i = 0; epoll_wait(loop.epoll_fd, &event, 1, 0) == 1; i++) {
+		struct loop_source *source = event.data.ptr;
+		require(i < 10000);
+		source->ready(source, event.events);
+	}
+}
+
+/* How many came back; each no longer than its writable part. */
+static unsigned collect(unsigned queue, uint32_t most) {
+	unsigned count = 0;
+	uint16_t used;
+	memcpy(&used, ring(queue, 2) + 2, 2);
+	for (; seen[queue] != used; seen[queue]++, count++) {
+		uint32_t element[2];
+		memcpy(element, ring(queue, 2) + 4 + 8 * (seen[queue] % QUEUE_SIZE), 8);
+		require(element[0] < QUEUE_SIZE);
+		require(element[1] <= (queue == 1 ? length[element[0]] : most));
+	}
+	return count;
+}
+
+static void start(uint64_t features) {
+	memset(ram, 0, COMMANDS);
+	memset(offered, 0, sizeof(offered));
+	memset(seen, 0, sizeof(seen));
+	for (unsigned i = 0; i < 2; i++) {
+		const struct virtqueue_config config = {.descriptor_area = {i * QUEUE_AREA},
+			.driver_area = {i * QUEUE_AREA + 0x1000},
+			.device_area = {i * QUEUE_AREA + 0x2000},
+			.size = QUEUE_SIZE};
+		require(virtqueue_start(&device->queues[i], &memory, &config, features, -1) == 0);
+	}
+	device->memory = &memory;
+	device->loop = &loop;
+	device->driver_features = features;
+	atomic_store(&device->shared->needs_reset, false);
+	device->config_call_fd = -1;
+	device->started = true;
+	require(device->ops->start(device) == 0);
+}
+
+static void stop(void) {
+	device->ops->stop(device);
+	device->started = false;
+	for (unsigned i = 0; i < 2; i++) {
+		virtqueue_stop(&device->queues[i]);
+	}
+	while (server_count > 0) {
+		close(servers[--server_count]);
+	}
+	for (int fd; (fd = accept(listener, NULL, NULL)) >= 0;) {
+		close(fd);
+	}
+	require(window.count == 0);
+}
+
+/* ---- steps ---- */
+
+static const uint32_t types[] = {VIRTIO_WL_CMD_VFD_NEW, VIRTIO_WL_CMD_VFD_CLOSE, VIRTIO_WL_CMD_VFD_SEND,
+	VIRTIO_WL_CMD_VFD_NEW_CTX, VIRTIO_WL_CMD_VFD_NEW_PIPE, VIRTIO_WL_CMD_VFD_SEND_FOREIGN_ID,
+	VIRTIO_WL_CMD_VFD_NEW_CTX_NAMED, VIRTIO_WL_CMD_VFD_CREDIT, VIRTIO_WL_CMD_VFD_NEW_DMABUF,
+	VIRTIO_WL_CMD_VFD_DMABUF_SYNC, VIRTIO_WL_CMD_VFD_NEW_GUEST_PAGES, VIRTIO_WL_CMD_VFD_RECV};
+
+/* A small id, mostly; those of the host with the highest bit of the byte. */
+static uint32_t take_id(struct input *input) {
+	uint32_t byte = take(input, 1);
+	return byte == 0xff ? take(input, 4) : (byte & 0x80 ? VIRTIO_WL_FIRST_HOST_ID : 0) | (byte & 0x1f);
+}
+
+/* Words of the command that are written as ids, bytes as they come. */
+static void command(struct input *input) {
+	unsigned what = take(input, 1), words = take(input, 1) % 16, bytes = take(input, 1);
+	unsigned slot = offered[1] % (QUEUE_SIZE / 2) * 2;
+	uint8_t *at = ram + COMMANDS + slot * 0x1000;
+	uint32_t head[3] = {types[what % 12], what >> 7, take_id(input)};
+	memset(at, 0, 0x1000);
+	memcpy(at, head, sizeof(head));
+	size_t len = sizeof(head);
+	for (unsigned i = 0; i < words; i++, len += 4) {
+		uint32_t word = take_id(input);
+		memcpy(at + len, &word, 4);
+	}
+	for (unsigned i = 0; i < bytes; i++, len++) {
+		at[len] = (uint8_t)take(input, 1);
+	}
+	uint16_t room = what & 0x40 ? 0 : what & 0x20 ? 8 : 64;
+	length[slot] = room;
+	describe(1, slot, COMMANDS + slot * 0x1000, (uint32_t)len, room > 0 ? 1 : 0);
+	describe(1, slot + 1, COMMANDS + slot * 0x1000, room, 2);
+	offer(1, slot);
+	device->ops->notify(device, &device->queues[1]);
+}
+
+static int create_fd(unsigned kind) {
+	int ends[2], fd = -1;
+	switch (kind % 6) {
+	case 0:
+	case 1:
+		require(pipe2(ends, O_CLOEXEC) == 0);
+		close(ends[kind % 2]);
+		return ends[1 - kind % 2];
+	case 2:
+	case 3:
+	case 4:
+		fd = memfd_create("fuzz", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		require(fd >= 0 && ftruncate(fd, kind * 100) == 0);
+		require(fcntl(fd, F_ADD_SEALS, kind % 6 == 2 ? F_SEAL_SHRINK : 0) == 0);
+		return fd;
+	default:
+		return open("/dev/null", O_RDONLY | O_CLOEXEC);
+	}
+}
+
+static void send_to_guest(int server, struct input *input) {
+	static uint8_t data[5000];
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(32 * sizeof(int))];
+	} control = {0};
+	unsigned count = take(input, 1) % 32;
+	struct iovec iov = {.iov_base = data, .iov_len = 1 + take(input, 2) % sizeof(data)};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	int fds[32];
+	for (unsigned i = 0; i < count; i++) {
+		fds[i] = create_fd(take(input, 1));
+	}
+	if (count > 0) {
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
+	}
+	sendmsg(server, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	for (unsigned i = 0; i < count; i++) {
+		close(fds[i]);
+	}
+}
+
+static void serve(struct input *input) {
+	static uint8_t data[65536];
+	unsigned what = take(input, 1);
+	if (server_count < SERVERS) {
+		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		server_count += fd >= 0;
+		servers[fd >= 0 ? server_count - 1 : 0] = fd >= 0 ? fd : servers[0];
+	}
+	if (server_count == 0) {
+		return;
+	}
+	int server = servers[what % server_count];
+	switch (what >> 5) {
+	case 0:
+		shutdown(server, SHUT_RDWR);
+		break;
+	case 1:
+	case 2:
+		(void)!recv(server, data, sizeof(data), MSG_DONTWAIT);
+		break;
+	default:
+		send_to_guest(server, input);
+	}
+}
+
+static void post_buffers(unsigned count) {
+	for (unsigned i = 0; i < count && (uint16_t)(offered[0] - seen[0]) < QUEUE_SIZE; i++) {
+		unsigned slot = offered[0] % QUEUE_SIZE;
+		describe(0, slot, BUFFERS + slot * 0x1000, 0x1000, 2);
+		offer(0, slot);
+	}
+	device->ops->notify(device, &device->queues[0]);
+}
+
+static void step(struct input *input, uint64_t features) {
+	unsigned what = take(input, 1);
+	if (what < 160) {
+		/* Two descriptors a command, and they are used again in turn. */
+		if ((uint16_t)(offered[1] - seen[1]) < QUEUE_SIZE / 2) {
+			command(input);
+		}
+	} else if (what < 220) {
+		serve(input);
+	} else if (what < 250) {
+		post_buffers(1 + what % 32);
+	} else {
+		stop();
+		start(features);
+	}
+	run();
+	collect(0, VIRTIO_WL_IN_BUFFER_SIZE);
+	collect(1, 0);
+	require(!device->shared->needs_reset);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+	struct input input = {.next = data, .left = size};
+	if (device == NULL) {
+		initialise();
+	}
+	unsigned setup = take(&input, 1);
+	uint64_t features = (uint64_t)(setup & 7) << 1 | (uint64_t)(setup >> 3 & 15) << 16 |
+			    1ULL << VIRTIO_RING_F_VERSION_1;
+	start(features);
+	post_buffers(setup >> 7 ? QUEUE_SIZE : 0);
+	while (input.left > 0) {
+		step(&input, features);
+	}
+	stop();
+	return 0;
+}
