@@ -337,6 +337,13 @@ int p9_node_place(
 	return ret;
 }
 
+bool p9_tree_has(struct p9_tree *tree, struct p9_node *parent, const char *name) {
+	pthread_mutex_lock(&tree->lock);
+	bool has = table_find(tree, parent, name) != NULL;
+	pthread_mutex_unlock(&tree->lock);
+	return has;
+}
+
 struct p9_node *p9_tree_find(
 	struct p9_tree *tree, struct p9_node *parent, const char *name, const struct statx *stat) {
 	pthread_mutex_lock(&tree->lock);

@@ -63,6 +63,8 @@ struct p9_node *p9_node_parent(struct p9_tree *tree, struct p9_node *node);
 int p9_node_place(
 	struct p9_tree *tree, struct p9_node *node, struct p9_node **parent, char name[P9_NAME_MAX + 1]);
 
+/* Whether a node is known under parent and name, whatever the host has there by now. */
+bool p9_tree_has(struct p9_tree *tree, struct p9_node *parent, const char *name);
 /* The node known under parent and name if it is this file and has a descriptor; counted. NULL otherwise. */
 struct p9_node *p9_tree_find(
 	struct p9_tree *tree, struct p9_node *parent, const char *name, const struct statx *stat);

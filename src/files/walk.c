@@ -63,12 +63,14 @@ int p9_walk_child(struct p9_server *server, struct p9_node *parent, const char *
 	if (directory < 0) {
 		return directory;
 	}
-	int ret = p9_host_stat(directory, name, stat);
-	if (ret == 0) {
-		*node = p9_tree_find(&server->tree, parent, name, stat);
-		if (*node == NULL) {
-			ret = open_child(server, parent, directory, name, node, stat);
-		}
+	int ret = 0;
+	*node = NULL;
+	if (p9_tree_has(&server->tree, parent, name)) {
+		ret = p9_host_stat(directory, name, stat);
+		*node = ret == 0 ? p9_tree_find(&server->tree, parent, name, stat) : NULL;
+	}
+	if (ret == 0 && *node == NULL) {
+		ret = open_child(server, parent, directory, name, node, stat);
 	}
 	p9_node_unpin(&server->tree, parent);
 	return ret;
