@@ -73,7 +73,8 @@ struct virtio_device {
 	uint64_t features;  /* offered device-specific feature bits */
 	uint8_t config[64]; /* the device configuration space, constant while the VM runs */
 	unsigned config_size;
-	/* A shared-memory region, with id 0; size 0: none. Guest-physical and fixed: where its memory slot is. */
+	/* A shared-memory region, with id 0; size 0: none. Guest-physical and fixed: where its memory slot
+	 * is. */
 	uint64_t shared_memory_address, shared_memory_size;
 	unsigned queue_count;
 	uint16_t queue_size[VIRTIO_QUEUES_MAX]; /* maximum the device offers */

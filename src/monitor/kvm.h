@@ -22,8 +22,8 @@ struct kvm {
 int kvm_open_device(struct error *error);
 /* Create the VM with its memory slots, then the interrupt controller; vCPUs and eventfds come after: KVM
  * takes milliseconds for a slot once those exist. -errno with *error set. */
-int kvm_init(struct kvm *kvm, const struct guest_memory *memory, const struct window *window,
-	struct error *error);
+int kvm_init(
+	struct kvm *kvm, const struct guest_memory *memory, const struct window *window, struct error *error);
 void kvm_finish(struct kvm *kvm);
 
 /* A usable KVM runs a short loop of kernel code in microseconds; one that emulates it takes 1000 times as
