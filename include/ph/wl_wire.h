@@ -21,9 +21,7 @@
 #define VIRTIO_WL_QUEUE_IN 0
 #define VIRTIO_WL_QUEUE_OUT 1
 #define VIRTIO_WL_QUEUE_COUNT 2
-#define VIRTIO_WL_SHM_REGION \
-	0 /* id of the shared memory region: the window that vfds' memory is mapped in \
-	   */
+#define VIRTIO_WL_SHM_REGION 0 /* id of the shared memory region: the window of vfds' memory */
 
 /* ---- feature bits ---- */
 

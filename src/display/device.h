@@ -11,6 +11,7 @@
 
 /* Quotas. Whoever exceeds one is told RESP_OUT_OF_MEMORY; window bytes are bounded by the window. */
 #define WL_VFDS_MAX 1024
+#define WL_CONTEXTS_MAX 128
 #define WL_PIPES_MAX 256
 #define WL_BUFFERED_MAX (1u << 20)        /* bytes waiting for one receiver */
 #define WL_BUFFERED_TOTAL_MAX (16u << 20) /* and for all of them */
@@ -29,7 +30,7 @@ struct wl_device {
 	struct wl_vfd *buckets[WL_BUCKETS]; /* by id */
 	struct wl_vfd *lingering;           /* closed by the guest, with bytes still to be written */
 	struct wl_vfd *paused;              /* have something for the guest, but the inbox is taken */
-	unsigned vfd_count, pipe_count;
+	unsigned vfd_count, kind_count[WL_KINDS];
 	uint32_t next_host_id;
 	unsigned held;       /* commands, by all vfds */
 	size_t buffered;     /* bytes, by all vfds */

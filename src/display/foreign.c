@@ -123,8 +123,7 @@ struct wl_vfd *wl_foreign_create(struct wl_device *device, int fd) {
 	if (open_file(vfd, &file) < 0) {
 		vfd->fd = fd;
 		vfd->readable = vfd->writable = false;
-		device->pipe_count -= vfd->kind == WL_PIPE;
-		vfd->kind = WL_OPAQUE;
+		wl_vfd_set_kind(vfd, WL_OPAQUE);
 	}
 	return vfd;
 }

@@ -64,6 +64,15 @@ static uint32_t next_host_id(struct wl_device *device) {
 	return id;
 }
 
+static const unsigned kind_quota[WL_KINDS] = {
+	[WL_CONTEXT] = WL_CONTEXTS_MAX,
+	[WL_PIPE] = WL_PIPES_MAX,
+	[WL_MEMORY] = WL_VFDS_MAX,
+	[WL_DMABUF] = WL_VFDS_MAX,
+	[WL_FENCE] = WL_VFDS_MAX,
+	[WL_OPAQUE] = WL_VFDS_MAX,
+};
+
 struct wl_vfd *wl_vfd_create(struct wl_device *device, uint32_t id, enum wl_kind kind, uint32_t *response) {
 	bool from_guest = id != 0;
 	if (from_guest && (id >= VIRTIO_WL_FIRST_HOST_ID || find(device, id) != NULL)) {
@@ -71,7 +80,7 @@ struct wl_vfd *wl_vfd_create(struct wl_device *device, uint32_t id, enum wl_kind
 		return NULL;
 	}
 	*response = VIRTIO_WL_RESP_OUT_OF_MEMORY;
-	if (device->vfd_count == WL_VFDS_MAX || (kind == WL_PIPE && device->pipe_count == WL_PIPES_MAX)) {
+	if (device->vfd_count == WL_VFDS_MAX || device->kind_count[kind] == kind_quota[kind]) {
 		return NULL;
 	}
 	struct wl_vfd *vfd = calloc(1, sizeof(*vfd));
@@ -86,8 +95,14 @@ struct wl_vfd *wl_vfd_create(struct wl_device *device, uint32_t id, enum wl_kind
 	vfd->credit = VIRTIO_WL_RECV_CREDIT;
 	insert(bucket(device, vfd->id), vfd);
 	device->vfd_count++;
-	device->pipe_count += kind == WL_PIPE;
+	device->kind_count[kind]++;
 	return vfd;
+}
+
+void wl_vfd_set_kind(struct wl_vfd *vfd, enum wl_kind kind) {
+	vfd->device->kind_count[vfd->kind]--;
+	vfd->device->kind_count[kind]++;
+	vfd->kind = kind;
 }
 
 static void unpause(struct wl_vfd *vfd) {
@@ -115,7 +130,7 @@ void wl_vfd_destroy(struct wl_vfd *vfd) {
 	fd_close(&vfd->fd);
 	device->vfd_count--;
 	device->page_bytes -= vfd->page_bytes;
-	device->pipe_count -= vfd->kind == WL_PIPE;
+	device->kind_count[vfd->kind]--;
 	free(vfd);
 }
 
@@ -252,7 +267,7 @@ static uint32_t flags_of(const struct wl_vfd *vfd) {
 		return memory_flags(vfd);
 	case WL_FENCE:
 		return VIRTIO_WL_VFD_FENCE;
-	case WL_OPAQUE:
+	default:
 		break;
 	}
 	return 0;

@@ -16,6 +16,7 @@ enum wl_kind {
 	WL_DMABUF,
 	WL_FENCE,  /* a sync file */
 	WL_OPAQUE, /* good for nothing but being sent on */
+	WL_KINDS,
 };
 
 struct wl_vfd {
@@ -50,6 +51,8 @@ struct wl_vfd {
  * when there is none. The descriptors are the caller's to set.
  */
 struct wl_vfd *wl_vfd_create(struct wl_device *device, uint32_t id, enum wl_kind kind, uint32_t *response);
+/* It is of another kind, after all. */
+void wl_vfd_set_kind(struct wl_vfd *vfd, enum wl_kind kind);
 /* Without further ado: what waits in its output is dropped. */
 void wl_vfd_destroy(struct wl_vfd *vfd);
 /* The guest closes it. What it was told is sent will still be. */

@@ -417,6 +417,21 @@ static void test_pipe_quota(void **state) {
 	assert_int_equal(wl_new(f, C(VFD_NEW), id, 0, 4096), R(VFD_NEW));
 }
 
+static void test_context_quota(void **state) {
+	struct wl_fixture *f = *state;
+	uint32_t id = 1;
+	int server;
+	while ((server = wl_connect(f, id)) >= 0) {
+		close(server);
+		id++;
+	}
+	assert_int_equal(f->reply.header.type, R(OUT_OF_MEMORY));
+	assert_int_equal(id, 129);
+	assert_int_equal(wl_close(f, 1), R(OK));
+	close(wl_connect(f, id));
+	assert_int_equal(f->reply.header.type, R(VFD_NEW));
+}
+
 /* Descriptors from the host need room, too: without it the connection is of no use any more. */
 static void test_no_room_for_received(void **state) {
 	struct wl_fixture *f = *state;
@@ -484,6 +499,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_buffer_in_pieces, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vfd_quota, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pipe_quota, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_context_quota, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room_for_received, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_contexts, setup_without_credit, teardown),
 	};
