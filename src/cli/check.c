@@ -98,19 +98,9 @@ static void check_render_node(struct finding *finding) {
 		"no graphics buffers; join its group (render)");
 }
 
-static bool wayland_path(char *path, size_t size) {
-	const char *display = getenv("WAYLAND_DISPLAY");
-	const char *folder = getenv("XDG_RUNTIME_DIR");
-	display = display != NULL && display[0] != '\0' ? display : "wayland-0";
-	if (display[0] == '/') {
-		return (size_t)snprintf(path, size, "%s", display) < size;
-	}
-	return folder != NULL && (size_t)snprintf(path, size, "%s/%s", folder, display) < size;
-}
-
 static void check_compositor(struct finding *finding) {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	if (!wayland_path(address.sun_path, sizeof(address.sun_path))) {
+	if (!plan_wayland_path(address.sun_path, sizeof(address.sun_path))) {
 		lacks(finding, "no Wayland session (XDG_RUNTIME_DIR is not set): programs have no windows");
 		return;
 	}
