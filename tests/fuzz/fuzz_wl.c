@@ -62,11 +62,17 @@ static uint32_t take(struct input *input, unsigned len) {
 	return value;
 }
 
+static struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+static void clean_up(void) {
+	unlink(address.sun_path);
+}
+
 static void initialise(void) {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	signal(SIGPIPE, SIG_IGN);
 	snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/ph-fuzz-wl-%d", getpid());
 	unlink(address.sun_path);
+	atexit(clean_up);
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	require(bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0 &&
 		listen(listener, SERVERS) == 0);
