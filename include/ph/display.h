@@ -28,5 +28,7 @@ struct display_options {
 /* -errno, or 0 and a device for display_destroy(), which accepts NULL. */
 int display_create(struct virtio_device **device, const struct display_options *options);
 void display_destroy(struct virtio_device *device);
+/* In the process that forked the device's server: let go of what only the server needs. */
+void display_leave(struct virtio_device *device);
 
 #endif

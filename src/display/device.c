@@ -193,15 +193,21 @@ int display_create(struct virtio_device **created, const struct display_options 
 	return 0;
 }
 
+void display_leave(struct virtio_device *base) {
+	struct wl_device *device = from_base(base);
+	fd_close(&device->udmabuf_fd);
+	fd_close(&device->card_fd);
+	fd_close(&device->window.fd);
+	base->own_fd_count = 0;
+}
+
 void display_destroy(struct virtio_device *base) {
 	if (base == NULL) {
 		return;
 	}
 	struct wl_device *device = from_base(base);
 	virtio_device_finish(base);
-	fd_close(&device->udmabuf_fd);
-	fd_close(&device->card_fd);
-	fd_close(&device->window.fd);
+	display_leave(base);
 	for (unsigned i = 0; i < device->socket_count; i++) {
 		free(device->sockets[i].path);
 	}

@@ -41,7 +41,9 @@ int screen_start(struct screen *screen, const struct plan *plan, const struct gu
 		.memory = memory,
 		.devices = &screen->device,
 		.device_count = 1};
-	return worker_start(&screen->worker, &options);
+	ret = worker_start(&screen->worker, &options);
+	display_leave(screen->device);
+	return ret;
 }
 
 int screen_attach(struct screen *screen, struct pci_bus *pci) {
