@@ -78,7 +78,7 @@ static void refuse(const char *message, const char *const *arguments) {
 	plan_finish(&plan);
 }
 
-#define REFUSE(message, ...) refuse(message, (const char *const[]){__VA_ARGS__, NULL})
+#define REFUSE(message, ...) refuse(message, (const char *const[]){"--private-home", __VA_ARGS__, NULL})
 
 static void test_compositor(void **state) {
 	(void)state;
