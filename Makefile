@@ -36,7 +36,7 @@ CFLAGS = -std=gnu11 -O2 -g -pthread $(WARNINGS) $(HARDENING) -ffile-prefix-map=$
 LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--build-id=sha1
 # What a host may lack is linked in: the binary needs nothing but the C library.
 LDLIBS = -Wl,-Bstatic -lelf -lz -luring -lseccomp -Wl,-Bdynamic
-SAN_LDLIBS = -lelf -luring -lseccomp
+SAN_LDLIBS = -lelf -l:liburing.a -lseccomp
 
 SOURCES = $(filter-out src/main.c,$(wildcard src/*/*.c src/*/*/*.c))
 HOST_SOURCES = $(filter-out src/guest/%,$(SOURCES))
@@ -54,9 +54,13 @@ $(BUILD)/%.o: %.c
 	mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -D_FORTIFY_SOURCE=3 -MMD -MP -c -o $@ $<
 
-# The kernel and the guest's init inside ph (the tests do without).
-EMBED = -DEMBED_KERNEL='"$(abspath $(KERNEL))"' -DEMBED_INIT='"$(abspath $(BUILD)/init)"'
-$(BUILD)/src/monitor/x86/embed.o: src/monitor/x86/embed.S $(KERNEL) $(BUILD)/init
+# The kernel and the guest's init inside ph (the tests do without). The bench measures a ph with an init of its own.
+$(BUILD)/src/monitor/x86/embed.o: INIT = $(BUILD)/init
+$(BUILD)/src/monitor/x86/embed.o: $(BUILD)/init
+$(BUILD)/bench/embed.o: INIT = $(BUILD)/bench/init
+$(BUILD)/bench/embed.o: $(BUILD)/bench/init
+EMBED = -DEMBED_KERNEL='"$(abspath $(KERNEL))"' -DEMBED_INIT='"$(abspath $(INIT))"'
+$(BUILD)/src/monitor/x86/embed.o $(BUILD)/bench/embed.o: src/monitor/x86/embed.S $(KERNEL)
 	$(call say,EMBED)
 	mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(EMBED) -c -o $@ $<
@@ -195,8 +199,26 @@ check-long: deps
 	BUILD=$(BUILD) tests/run --long
 
 bench: deps
-	$(MAKE) --no-print-directory -j$(JOBS) all
+	$(MAKE) --no-print-directory -j$(JOBS) all bench-tools
 	BUILD=$(BUILD) KERNEL=$(KERNEL) tests/bench/run
+
+.PHONY: bench-tools
+bench-tools: $(BUILD)/bench/ph $(BUILD)/bench/measure
+
+$(BUILD)/bench/ph: $(filter-out %/embed.o,$(OBJECTS)) $(BUILD)/bench/embed.o
+	$(call say,LINK)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/bench/init: $(BUILD)/guest/tests/bench/guest.o $(BUILD)/guest/tests/bench/guest_files.o \
+		$(BUILD)/guest/tests/bench/guest_disk.o
+	$(call say,LINK)
+	mkdir -p $(@D)
+	$(GUEST_CC) -static -no-pie -s -Wl,--gc-sections -o $@ $^
+
+$(BUILD)/bench/measure: tests/bench/measure.c
+	$(call say,CC)
+	mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARNINGS) -static -o $@ $<
 
 lint:
 	BUILD=$(BUILD) tests/run lint

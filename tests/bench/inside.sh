@@ -1,78 +1,251 @@
 #!/bin/bash
 # The bench's measures, in the test host that counts instructions (1 ns is one). Prints NAME WHO VALUE lines for
-# tests/bench/run. ph and QEMU do the same work: same kernel but for tests/bench/peer.config, same memory, a 9p root, the same kinds of devices.
+# tests/bench/run. ph and QEMU do the same work: the same kernel, memory, CPUs and initramfs, the same kinds of
+# devices, the same shares with the same mount options.
+#
+# All that is measured lives in a root of its own in memory: a wait for a file of the machine outside lets the
+# clock of the test host jump to its next timer.
+# QEMU's options are full of commas:
+# shellcheck disable=SC2054
 set -u
-bench=$1 ph=$2 kernel=$3
+archive=$1 parts=${2:-boot exits guest console true memory disk files}
 cd / || exit 1
 ulimit -c 0
 
-quiet='quiet panic=-1 reboot=t noreplace-smp swiotlb=noforce'
-qemu() {
-	qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -enable-kvm -cpu host,-xsave,-avx \
-		-machine microvm,pit=off,pic=off,rtc=off,isa-serial=off,auto-kernel-cmdline=on -smp 1 -m 256 -kernel "$kernel" \
-		-fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap \
-		-device virtio-9p-device,fsdev=root,mount_tag=root -device virtio-serial-device -device virtconsole,chardev=null \
-		-chardev null,id=null -device virtio-rng-device -device virtio-balloon-device,free-page-reporting=on "$@"
-}
-# A script of its own, so that `measure` can spawn it without counting more than one shell's start.
-declare -f qemu >/tmp/qemu
-cat >/tmp/qemu.sh <<END
-kernel=$kernel
-$(declare -f qemu | sed 's/qemu-system-x86_64/exec &/')
-qemu "\$@"
-END
+work=/run/bench
+root=$work/root
+share=$root/share
+tracing=/sys/kernel/tracing
+mkdir -p $work
+mount -t tmpfs -o size=80% tmpfs $work
+mkdir $root
+tar -x -f "$archive" -C $root
+mount -t tracefs tracefs $tracing 2>/dev/null
+for folder in dev proc sys; do
+	mount --rbind /$folder $root/$folder
+done
+echo mono >$tracing/trace_clock
+echo 65536 >$tracing/buffer_size_kb
+truncate -s 64M $root/disk
+export HOME=/home PATH=/usr/sbin:/usr/bin
 
-measure() {
-	local name=$1 who=$2
-	shift 2
-	read -r value status < <("$bench/measure" 5 "$@")
-	echo "$name $who $value $status"
-}
-peer() {
-	measure "$1" peer bash /tmp/qemu.sh -append "$2" "${@:3}"
+# What is measured with the bench's init in both; and ph as it is.
+ph_bench=(/bench/ph --cpus 1 --mem 256M --private-home --share /share:/bench --disk /disk:ro)
+ph_small=(/bench/ph-itself --cpus 1 --mem 256M --private-home)
+words='console=hvc0 reboot=t panic=-1 swiotlb=noforce tsc=reliable noreplace-smp quiet'
+qemu=(/usr/bin/qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -enable-kvm -cpu host
+	-machine microvm,acpi=off,pit=off,pic=off,rtc=off,isa-serial=off,auto-kernel-cmdline=on -smp 1 -m 256
+	-kernel /bench/vmlinux -initrd /bench/initramfs.cpio
+	-fsdev "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap"
+	-device virtio-9p-device,fsdev=root,mount_tag=root
+	-device virtio-serial-device -device virtconsole,chardev=null -chardev null,id=null
+	-device virtio-rng-device -device virtio-balloon-device,free-page-reporting=on)
+qemu_bench=("${qemu[@]}"
+	-fsdev "local,id=share,path=/share,security_model=none,multidevs=remap"
+	-device virtio-9p-device,fsdev=share,mount_tag=share1
+	-object iothread,id=thread -device virtio-blk-device,drive=disk,iothread=thread
+	-drive "if=none,id=disk,format=raw,readonly=on,aio=io_uring,file=/disk")
+
+# inside COMMAND...
+inside() {
+	chroot $root "$@"
 }
 
-small=(--cpus 1 --mem 256M --private-home)
-# The kernel finds no init: the end comes exactly where init would begin, on both sides alike.
-measure boot ph "$ph" "${small[@]}" --append rdinit=/nonexistent -- true
-peer boot "$quiet rdinit=/nonexistent"
-measure true ph "$ph" "${small[@]}" -- true
-peer true "$quiet" -initrd "$bench/peer.cpio"
-measure default ph "$ph" --cpus 1 --private-home -- true
-
-# Exits of a boot by reason, from KVM's own trace point.
-mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
-exits() {
-	local trigger=/sys/kernel/tracing/events/kvm/kvm_exit/trigger
-	echo 'hist:keys=exit_reason.hex' >$trigger || return
-	"$@" >/dev/null 2>&1
-	awk -v who="$who" '
-		/hitcount:/ { gsub(/[{},]/, ""); reason = $2; for (i = 1; i <= NF; i++) if ($i == "hitcount:") n = $(i + 1); print "exit-" reason, who, n, 0; total += n }
-		END { print "exits", who, total, 0 }' /sys/kernel/tracing/events/kvm/kvm_exit/hist
-	echo '!hist:keys=exit_reason.hex' >$trigger
+# vm WHO WORK: the command that runs the bench's guest on that work, in command.
+vm() {
+	case $1 in
+	ph) command=("${ph_bench[@]}" --append "bench=$2") ;;
+	peer) command=("${qemu_bench[@]}" -append "$words bench=$2") ;;
+	esac
 }
-who=ph exits "$ph" "${small[@]}" --append rdinit=/nonexistent -- true
-who=peer exits bash /tmp/qemu.sh -append "$quiet rdinit=/nonexistent"
 
-# Private memory of all processes of a VM at rest, but for the guest's RAM.
+# timed COUNT NAME WHO COMMAND...
+timed() {
+	local name=$2 who=$3 whole reset idle status
+	read -r whole reset idle status < <(inside /bench/measure "$1" "${@:4}")
+	echo "$name $who $whole"
+	echo "$name-idle $who $idle"
+	echo "$name-status $who $status"
+	[ "$reset" = 0 ] || echo "$name-reset $who $reset"
+}
+
+# Which exits are traced; 'off' ends it.
+trace_exits() {
+	if [ "$1" = off ]; then
+		echo 0 >$tracing/events/kvm/kvm_exit/enable
+		return
+	fi
+	echo "$1" >$tracing/events/kvm/kvm_exit/filter
+	echo 1 >$tracing/events/kvm/kvm_exit/enable
+}
+
+measure_boot() {
+	local who
+	for who in ph peer; do
+		vm $who boot
+		timed 3 boot $who "${command[@]}"
+		# The reset is a triple fault, and init's first act.
+		trace_exits 'exit_reason == 0x7f'
+		timed 1 init $who "${command[@]}"
+		trace_exits off
+	done
+}
+
+measure_true() {
+	timed 3 true ph "${ph_small[@]}" -- true
+	timed 3 true peer "${qemu[@]}" -append "$words bench=true"
+	timed 3 default ph /bench/ph-itself --private-home -- true
+}
+
+# hist EVENT FIELD [FILTER]: have KVM count EVENT by FIELD. With ! before it, that ends.
+hist() {
+	local not=''
+	[ "$1" != '!' ] || { not='!' && shift; }
+	echo "${not}hist:keys=$2${3:+ if $3}" >"$tracing/events/kvm/$1/trigger"
+}
+
+# The counts of hist, a line "VALUE COUNT" each.
+hist_counts() {
+	sed -n 's/^{.*: *\(0x\)\?\([0-9a-f]*\) *} hitcount: *\([0-9]*\).*/\2 \3/p' "$tracing/events/kvm/$1/hist"
+}
+
+# Exits to init by reason. First touches of RAM below the 32-bit hole are apart: they exit for the same reason as
+# device registers.
+count_exits() {
+	local who faults below='fault_address < 0xc0000000'
+	for who in ph peer; do
+		vm $who boot
+		hist kvm_exit exit_reason.hex
+		hist kvm_page_fault error_code.hex "$below"
+		inside "${command[@]}" >/dev/null 2>&1 </dev/null
+		faults=$(hist_counts kvm_page_fault | awk '{ sum += $2 } END { print sum + 0 }')
+		hist_counts kvm_exit | awk -v who=$who -v faults="$faults" '
+			{ sum += $2; if ($1 == "400") $2 -= faults; print "exit-" $1, who, $2 }
+			END { print "exit-ram", who, faults; print "exits", who, sum - faults }'
+		hist ! kvm_exit exit_reason.hex
+		hist ! kvm_page_fault error_code.hex "$below"
+	done
+}
+
+# What is executed between each entry and the next exit, less what the shortest such way takes, which is KVM's own.
+count_guest() {
+	local who event
+	echo x86-tsc >$tracing/trace_clock
+	for who in ph peer; do
+		vm $who boot
+		echo 0 >$tracing/events/kvm/kvm_exit/filter
+		: >$tracing/trace
+		for event in kvm_entry kvm_exit; do
+			echo 1 >$tracing/events/kvm/$event/enable
+		done
+		inside "${command[@]}" >/dev/null 2>&1 </dev/null
+		for event in kvm_entry kvm_exit; do
+			echo 0 >$tracing/events/kvm/$event/enable
+		done
+		awk -v who=$who '
+			{ for (i = 1; i <= NF; i++) if ($i ~ /^kvm_(entry|exit):$/) { time = $(i - 1) + 0; kind = $i } }
+			kind == "kvm_entry:" { entered = time; inside = 1 }
+			kind == "kvm_exit:" && inside {
+				ran = time - entered
+				sum += ran
+				count++
+				if (!least || ran < least) least = ran
+				inside = 0
+			}
+			{ kind = "" }
+			END { printf "guest %s %.0f\n# %d times at least %d\n", who, sum - count * least, count, least }' $tracing/trace
+		: >$tracing/trace
+	done
+	echo mono >$tracing/trace_clock
+}
+
+# ph says what the kernel said before the reset that it did not expect.
+count_console() {
+	vm ph boot
+	inside "${command[@]}" 2>&1 >/dev/null </dev/null | tee $work/said | sed -n 's/^.*guest: //p' | wc -c | sed 's/^/console ph /'
+	sed 's/^/# /' $work/said
+}
+
+# Private memory of the processes, but for the guest's RAM.
 private() {
 	local total=0 pid
 	for pid in "$@"; do
-		total=$((total + $(awk '/^[0-9a-f]+-[0-9a-f]+ / { ram = /memfd:|\/dev\/zero/ } !ram && /^Private_Dirty:/ { sum += $2 } END { print sum + 0 }' "/proc/$pid/smaps")))
+		total=$((total + $(awk '
+			/^[0-9a-f]+-[0-9a-f]+ / { ram = /memfd:/ }
+			!ram && /^Private_Dirty:/ { sum += $2 }
+			END { print sum + 0 }' "/proc/$pid/smaps")))
 	done
 	echo $total
 }
-"$ph" "${small[@]}" -- sleep 1000 >/dev/null 2>&1 &
-sleep 5
-mapfile -t pids < <(pgrep -x "$(basename "$ph")")
-echo "memory ph $(private "${pids[@]}") 0"
-kill %1
-wait
-# QEMU's RAM as a memfd, to tell it apart; its init stops in a panic that waits.
-bash /tmp/qemu.sh -object memory-backend-memfd,id=ram,size=256M,share=on -machine memory-backend=ram \
-	-append "${quiet/panic=-1/} rdinit=/nonexistent" >/dev/null 2>&1 &
-pid=$!
-sleep 5
-echo "memory peer $(private $pid) 0"
-kill $pid
-wait
+
+children() {
+	cat /proc/"$1"/task/*/children
+}
+
+measure_memory() {
+	local pid
+	vm ph wait
+	chroot $root "${command[@]}" >/dev/null 2>&1 </dev/null &
+	pid=$!
+	sleep 5
+	# shellcheck disable=SC2046 # a word for each process
+	echo "memory ph $(private $pid $(children $pid))"
+	kill -9 $pid
+	wait
+	vm peer wait
+	chroot $root "${command[@]}" -object memory-backend-memfd,id=ram,size=256M,share=on -machine memory-backend=ram >/dev/null 2>&1 </dev/null &
+	pid=$!
+	sleep 5
+	echo "memory peer $(private $pid)"
+	kill -9 $pid
+	wait
+}
+
+make_files() {
+	local folder file
+	head -c 64M /dev/zero >$share/sequential
+	for folder in $(seq -w 0 19); do
+		mkdir -p "$share/tree/$folder"
+		for file in $(seq -w 0 49); do
+			echo "$folder $file, a small file" >"$share/tree/$folder/file$file"
+		done
+	done
+	mkdir $share/many
+	(cd $share/many && seq -f 'entry%05.0f' 10000 | xargs touch)
+	tar -c -f $share/tree.tar -C $share tree
+	git init -q $share/repository
+	cp -r $share/tree $share/repository/
+	git -C $share/repository add .
+	git -C $share/repository -c user.name=bench -c user.email=bench@example.org commit -q -m tree
+}
+
+# works NAME: the guest leaves NAME OPERATIONS NANOSECONDS lines in the share.
+measure_works() {
+	local who
+	for who in ph peer; do
+		rm -rf $share/result $share/unpacked $share/written
+		mkdir $share/unpacked
+		vm $who "$1"
+		chroot $root timeout 40 "${command[@]}" >$work/log 2>&1 </dev/null
+		awk -v who=$who '$1 == "failed" { print "#", who, $0; next } { printf "%s %s %.0f\n", $1, who, $3 / $2 }' $share/result ||
+			sed 's/^/# /' $work/log
+	done
+}
+
+for part in $parts; do
+	echo "# $part $(cut -d ' ' -f 1 /proc/uptime)"
+	case $part in
+	boot) measure_boot ;;
+	exits) count_exits ;;
+	guest) count_guest ;;
+	console) count_console ;;
+	true) measure_true ;;
+	memory) measure_memory ;;
+	disk) measure_works disk ;;
+	files)
+		make_files
+		measure_works files
+		;;
+	esac
+done
+echo "# end $(cut -d ' ' -f 1 /proc/uptime)"
