@@ -101,6 +101,9 @@ static int change_mode(struct p9_server *server, int fd, uint32_t mode) {
 	if (ret < 0) {
 		return ret;
 	}
+	if (S_ISLNK(stat.stx_mode)) {
+		return -EOPNOTSUPP; /* before Linux 6.6 some file systems do, and then say that they cannot */
+	}
 	uint32_t allowed = 01777 | (S_ISDIR(stat.stx_mode) ? stat.stx_mode & S_ISGID : 0);
 	char name[P9_PROC_NAME_SIZE];
 	p9_host_proc_name(fd, name);
