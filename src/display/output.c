@@ -86,7 +86,7 @@ static void close_fds(struct wl_send *send) {
 	send->fd_count = 0;
 }
 
-/* The first one is done with; response 0 answers nothing. */
+/* The one that *at points to is done with; response 0 answers nothing. */
 static void remove_send(struct wl_vfd *vfd, struct wl_send **at, uint32_t response) {
 	struct wl_device *device = vfd->device;
 	struct wl_output *output = &vfd->output;

@@ -136,6 +136,7 @@ void wl_vfd_destroy(struct wl_vfd *vfd) {
 
 void wl_vfd_close(struct wl_vfd *vfd) {
 	struct wl_device *device = vfd->device;
+	unpause(vfd); /* before the inbox is free for what it had to say */
 	wl_inbox_drop(device, vfd->id);
 	wl_output_drop_held(vfd, VIRTIO_WL_RESP_INVALID_ID);
 	if (vfd->output.first == NULL) {
@@ -145,7 +146,6 @@ void wl_vfd_close(struct wl_vfd *vfd) {
 	unlink_from(bucket(device, vfd->id), vfd);
 	vfd->lingering = true;
 	insert(&device->lingering, vfd);
-	unpause(vfd);
 	wl_vfd_update(vfd);
 }
 

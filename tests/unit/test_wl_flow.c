@@ -320,6 +320,22 @@ static void test_close_drops_waiting(void **state) {
 	close(other);
 }
 
+/* Neither does its hang-up come once it is closed. */
+static void test_close_drops_hang_up(void **state) {
+	struct wl_fixture *f = *state;
+	const struct virtio_wl_transfer wrong = {
+		.header = {C(VFD_SEND), VIRTIO_WL_FLAG_NO_ANSWER}, .vfd_id = 1, .vfd_count = 1};
+	wl_restart(f, WL_ALL_FEATURES, 0);
+	int server = wl_connect(f, 1);
+	wl_server_send(server, "x", 1, NULL, 0);
+	assert_true(wl_silent(f));
+	assert_int_equal(wl_execute(f, &wrong, sizeof(wrong), 0), 0);
+	assert_int_equal(wl_close(f, 1), R(OK));
+	wl_post_buffers(f, 8);
+	assert_true(wl_silent(f));
+	close(server);
+}
+
 /* One reader who takes nothing stalls only itself. */
 static void test_credit(void **state) {
 	struct wl_fixture *f = *state;
@@ -494,6 +510,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_guest_without_buffers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_or_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_close_drops_waiting, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_close_drops_hang_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_credit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_small_buffer_breaks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_buffer_in_pieces, setup, teardown),
