@@ -93,9 +93,17 @@ static void check_udmabuf(struct finding *finding) {
 		"windows are copied; modprobe udmabuf and give yourself access");
 }
 
-static void check_render_node(struct finding *finding) {
-	check_device(finding, "/dev/dri/renderD128", "graphics buffers can be allocated",
-		"no graphics buffers; join its group (render)");
+static void check_card(struct finding *finding) {
+	char path[32];
+	for (unsigned i = 0; i < 8 && !finding->ok; i++) {
+		snprintf(path, sizeof(path), "/dev/dri/card%u", i);
+		check_device(finding, path, "graphics buffers can be allocated", "");
+	}
+	if (!finding->ok) {
+		lacks(finding,
+			"none in /dev/dri, so no graphics buffers; log in at the screen, or join the group "
+			"video");
+	}
 }
 
 static void check_compositor(struct finding *finding) {
@@ -128,7 +136,7 @@ int cli_check_host(void) {
 		{"user namespaces", false, check_user_namespaces},
 		{"Landlock", false, check_landlock},
 		{"udmabuf", false, check_udmabuf},
-		{"render node", false, check_render_node},
+		{"card", false, check_card},
 		{"compositor", false, check_compositor},
 	};
 	int ret = 0;
