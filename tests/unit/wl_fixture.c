@@ -46,14 +46,23 @@ static void create_device(struct wl_fixture *f) {
 	}
 }
 
+static rlim_t raise_limit(void) {
+	struct rlimit limit = {0};
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max < 8192 ? limit.rlim_max : 8192;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur;
+}
+
+bool wl_has_descriptors(void) {
+	return raise_limit() >= 4096;
+}
+
 struct wl_fixture *wl_set_up(uint64_t features) {
 	struct wl_fixture *f = calloc(1, sizeof(*f));
 	assert(f != NULL);
 	signal(SIGPIPE, SIG_IGN);
-	struct rlimit limit = {.rlim_cur = 8192, .rlim_max = 8192};
-	getrlimit(RLIMIT_NOFILE, &limit);
-	limit.rlim_cur = limit.rlim_max < 8192 ? limit.rlim_max : 8192;
-	setrlimit(RLIMIT_NOFILE, &limit);
+	raise_limit();
 	driver_init(&f->driver);
 	strcpy(f->folder, "/tmp/ph-wl-XXXXXX");
 	assert(mkdtemp(f->folder) != NULL);

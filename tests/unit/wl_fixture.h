@@ -81,6 +81,8 @@ ssize_t wl_server_receive(int fd, void *data, size_t len, int *fds, unsigned *co
 bool wl_run_until_readable(struct wl_fixture *f, int fd);
 /* What the guest sees of a vfd's memory. */
 uint8_t *wl_memory(struct wl_fixture *f, uint64_t pfn);
+/* Whether this process may have more descriptors than vfds can take. */
+bool wl_has_descriptors(void);
 /* Open descriptors of this process. */
 unsigned wl_count_fds(void);
 
