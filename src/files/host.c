@@ -32,6 +32,11 @@ int p9_host_stat(int fd, const char *name, struct statx *stat) {
 	return statx(fd, name, flags, STATX_BASIC_STATS | STATX_BTIME, stat) < 0 ? -errno : 0;
 }
 
+/* That this process has too many descriptors is, to the guest, that its system has. */
+static int opened_or_error(int fd) {
+	return fd >= 0 ? fd : errno == EMFILE ? -ENFILE : -errno;
+}
+
 int p9_host_open_child(int directory, const char *name) {
 	if (!atomic_load_explicit(&openat2_missing, memory_order_relaxed)) {
 		struct open_how how = {
@@ -40,13 +45,12 @@ int p9_host_open_child(int directory, const char *name) {
 		};
 		int fd = (int)syscall(SYS_openat2, directory, name, &how, sizeof(how));
 		if (fd >= 0 || errno != ENOSYS) {
-			return fd >= 0 ? fd : -errno;
+			return opened_or_error(fd);
 		}
 		atomic_store_explicit(&openat2_missing, true, memory_order_relaxed);
 	}
 	/* A single component that is neither ".." nor followed cannot leave its directory either. */
-	int fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	return fd >= 0 ? fd : -errno;
+	return opened_or_error(openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
 }
 
 int p9_host_open_proc(void) {
@@ -61,8 +65,7 @@ void p9_host_proc_name(int fd, char name[P9_PROC_NAME_SIZE]) {
 int p9_host_reopen(int proc, int fd, int flags) {
 	char name[P9_PROC_NAME_SIZE];
 	p9_host_proc_name(fd, name);
-	int opened = openat(proc, name, flags | O_CLOEXEC | O_NOCTTY);
-	return opened >= 0 ? opened : -errno;
+	return opened_or_error(openat(proc, name, flags | O_CLOEXEC | O_NOCTTY));
 }
 
 void p9_host_strip_set_id(int fd) {

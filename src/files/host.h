@@ -34,7 +34,8 @@ int p9_host_open_child(int directory, const char *name);
  */
 int p9_host_open_proc(void);
 
-/* Open what an O_PATH descriptor names. The caller has checked that it is a regular file or a directory. */
+/* Open what an O_PATH descriptor names; -ENFILE when there are too many. The caller has checked that it is a
+ * regular file or a directory. */
 int p9_host_reopen(int proc, int fd, int flags);
 /* Take set-id bits from an open file that is written to. The kernel does so, unless the writer is privileged,
  * as root's ph is. */

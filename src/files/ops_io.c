@@ -50,14 +50,14 @@ static int open_node(struct p9_server *server, struct p9_node *node, int flags) 
 		return path_fd;
 	}
 	int fd = p9_host_reopen(server->proc_fd, path_fd, flags);
-	if ((fd == -EMFILE || fd == -ENFILE) && p9_tree_park(&server->tree, UINT32_MAX) > 0) {
+	if (fd == -ENFILE && p9_tree_park(&server->tree, UINT32_MAX) > 0) {
 		fd = p9_host_reopen(server->proc_fd, path_fd, flags);
 	}
 	p9_node_unpin(&server->tree, node);
 	if (fd >= 0 && node->type == S_IFREG && writes(flags)) {
 		p9_host_strip_set_id(fd);
 	}
-	return fd == -EMFILE ? -ENFILE : fd;
+	return fd;
 }
 
 static int put_opened(struct p9_request *request, int fd) {

@@ -222,12 +222,14 @@ static int rename_entry(struct p9_server *server, struct p9_node *old_parent, co
 	int from = p9_node_pin(&server->tree, old_parent);
 	int ret = from;
 	if (from >= 0) {
+		struct p9_node *replaced = p9_tree_keep(&server->tree, new_parent->node, new_name);
 		p9_tree_begin_rename(&server->tree);
 		ret = renameat(from, old_name, to, new_name) < 0 ? -errno : 0;
 		if (ret == 0) {
 			p9_tree_renamed(&server->tree, old_parent, old_name, new_parent->node, new_name);
 		}
 		p9_tree_end_rename(&server->tree);
+		p9_tree_release(&server->tree, replaced);
 		p9_node_unpin(&server->tree, old_parent);
 	}
 	p9_node_unpin(&server->tree, new_parent->node);
@@ -307,6 +309,17 @@ int p9_op_rename(struct p9_request *request) {
 
 /* ---- Tunlinkat, Tremove ---- */
 
+static int unlink_entry(struct p9_server *server, struct p9_node *parent, int directory, const char *name,
+	bool is_directory) {
+	struct p9_node *known = p9_tree_keep(&server->tree, parent, name);
+	int ret = unlinkat(directory, name, is_directory ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
+	if (ret == 0) {
+		p9_tree_removed(&server->tree, parent, name);
+	}
+	p9_tree_release(&server->tree, known);
+	return ret;
+}
+
 int p9_op_unlinkat(struct p9_request *request) {
 	struct p9_server *server = request->server;
 	uint32_t number = p9_get_u32(&request->in);
@@ -324,13 +337,10 @@ int p9_op_unlinkat(struct p9_request *request) {
 	ret = directory;
 	if (directory >= 0) {
 		ret = check_visible(server, directory, name);
-		if (ret == 0 && unlinkat(directory, name, flags != 0 ? AT_REMOVEDIR : 0) < 0) {
-			ret = -errno;
+		if (ret == 0) {
+			ret = unlink_entry(server, fid->node, directory, name, flags != 0);
 		}
 		p9_node_unpin(&server->tree, fid->node);
-	}
-	if (ret == 0) {
-		p9_tree_removed(&server->tree, fid->node, name);
 	}
 	p9_fid_put(server, fid);
 	return ret;
@@ -343,13 +353,10 @@ static int remove_entry(
 		return directory;
 	}
 	int ret = check_same(directory, name, node);
-	if (ret == 0 && unlinkat(directory, name, node->type == S_IFDIR ? AT_REMOVEDIR : 0) < 0) {
-		ret = -errno;
+	if (ret == 0) {
+		ret = unlink_entry(server, parent, directory, name, node->type == S_IFDIR);
 	}
 	p9_node_unpin(&server->tree, parent);
-	if (ret == 0) {
-		p9_tree_removed(&server->tree, parent, name);
-	}
 	return ret;
 }
 

@@ -215,8 +215,7 @@ static int open_same(int directory, const char *name, const struct p9_node *node
 	struct statx stat;
 	int fd = p9_host_open_child(directory, name);
 	if (fd < 0) {
-		bool exhausted = fd == -EMFILE || fd == -ENFILE;
-		return exhausted ? -ENFILE : fd == -ENOMEM ? fd : -ESTALE;
+		return fd == -ENFILE || fd == -ENOMEM ? fd : -ESTALE;
 	}
 	int ret = p9_host_stat(fd, "", &stat);
 	if (ret == 0 && is_file(node, &stat)) {
@@ -414,6 +413,31 @@ struct p9_node *p9_tree_add(
 		p9_host_count(1);
 	}
 	return node;
+}
+
+struct p9_node *p9_tree_keep(struct p9_tree *tree, struct p9_node *parent, const char *name) {
+	/* Where descriptors are scarce, those that open files have must do. */
+	if (p9_host_crowded()) {
+		return NULL;
+	}
+	pthread_mutex_lock(&tree->lock);
+	struct p9_node *node = table_find(tree, parent, name);
+	if (node != NULL) {
+		node->refs++;
+	}
+	pthread_mutex_unlock(&tree->lock);
+	if (node != NULL && p9_node_pin(tree, node) < 0) {
+		p9_node_unref(tree, node);
+		return NULL;
+	}
+	return node;
+}
+
+void p9_tree_release(struct p9_tree *tree, struct p9_node *node) {
+	if (node != NULL) {
+		p9_node_unpin(tree, node);
+		p9_node_unref(tree, node);
+	}
 }
 
 void p9_tree_removed(struct p9_tree *tree, struct p9_node *parent, const char *name) {

@@ -75,6 +75,14 @@ struct p9_node *p9_tree_find(
 struct p9_node *p9_tree_add(
 	struct p9_tree *tree, struct p9_node *parent, const char *name, const struct statx *stat, int fd);
 
+/*
+ * A name is about to lead elsewhere or nowhere: give the node known there a descriptor, by which it can be
+ * used on when it cannot be found any more. NULL: there is none, or no descriptor to spare. Counted and
+ * pinned until the release, which accepts NULL.
+ */
+struct p9_node *p9_tree_keep(struct p9_tree *tree, struct p9_node *parent, const char *name);
+void p9_tree_release(struct p9_tree *tree, struct p9_node *node);
+
 /* What requests did to names, so that nodes beneath keep their places. */
 void p9_tree_removed(struct p9_tree *tree, struct p9_node *parent, const char *name);
 /* Around every rename, whatever becomes of it. */

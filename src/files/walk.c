@@ -33,11 +33,11 @@ int p9_fid_stat(struct p9_server *server, struct p9_fid *fid, struct statx *stat
 static int open_child(struct p9_server *server, struct p9_node *parent, int directory, const char *name,
 	struct p9_node **node, struct statx *stat) {
 	int fd = p9_host_open_child(directory, name);
-	if ((fd == -EMFILE || fd == -ENFILE) && p9_tree_park(&server->tree, UINT32_MAX) > 0) {
+	if (fd == -ENFILE && p9_tree_park(&server->tree, UINT32_MAX) > 0) {
 		fd = p9_host_open_child(directory, name);
 	}
 	if (fd < 0) {
-		return fd == -EMFILE ? -ENFILE : fd;
+		return fd;
 	}
 	int ret = p9_host_stat(fd, "", stat);
 	if (ret == 0 && p9_hide_has(&server->hide, p9_identity_of(stat))) {

@@ -123,13 +123,17 @@ static void test_parked_stale(void **state) {
 	assert_int_equal(p9_stat(c, fid_of(2, 0), &stat), ESTALE);
 }
 
+static void park_all(struct p9_client *c) {
+	while (p9_tree_park(&c->server.tree, UINT32_MAX) > 0) {
+	}
+}
+
 /* Looked for while it is being renamed, it is found under the one name or the other. */
 static void test_parked_while_renamed(void **state) {
 	struct p9_client *c = *state;
 	static const char *const names[] = {"f5", "other"};
 	for (unsigned i = 0; i < 1000; i++) {
-		while (p9_tree_park(&c->server.tree, UINT32_MAX) > 0) {
-		}
+		park_all(c);
 		uint8_t type;
 		int error;
 		p9_send(c, P9_TRENAMEAT, "wsws", 4, names[i % 2], 4, names[(i + 1) % 2]);
@@ -140,6 +144,25 @@ static void test_parked_while_renamed(void **state) {
 			assert_int_equal(error, 0);
 		}
 	}
+}
+
+/* What the guest itself removes or replaces can be used on, as a file that is open there must be. */
+static void test_parked_removed(void **state) {
+	struct p9_client *c = *state;
+	struct p9_client_stat stat;
+	park_all(c);
+	assert_int_equal(p9_call(c, P9_TUNLINKAT, "wsw", 6, "f1", 0), 0);
+	assert_int_equal(p9_stat(c, fid_of(5, 1), &stat), 0);
+	assert_int_equal(stat.links, 0);
+	park_all(c);
+	assert_int_equal(p9_call(c, P9_TRENAMEAT, "wsws", 6, "f2", 6, "f3"), 0);
+	assert_int_equal(p9_stat(c, fid_of(5, 3), &stat), 0);
+	assert_int_equal(stat.links, 0);
+	assert_int_equal(p9_stat(c, fid_of(5, 2), &stat), 0);
+	assert_int_equal(stat.links, 1);
+	park_all(c);
+	assert_int_equal(p9_stat(c, fid_of(5, 1), &stat), 0);
+	assert_int_equal(p9_open(c, fid_of(5, 3), 0), 0);
 }
 
 /* Open files cannot be parked: their end is an error, and the server lives on. */
@@ -171,6 +194,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_parked_renamed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parked_stale, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parked_while_renamed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_parked_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_open_files, setup, teardown),
 	};
 	struct rlimit limit = {.rlim_cur = DESCRIPTORS / 2, .rlim_max = DESCRIPTORS};
