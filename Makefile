@@ -203,7 +203,7 @@ bench: deps
 	BUILD=$(BUILD) KERNEL=$(KERNEL) tests/bench/run
 
 .PHONY: bench-tools
-bench-tools: $(BUILD)/bench/ph $(BUILD)/bench/measure
+bench-tools: $(BUILD)/bench/ph $(BUILD)/bench/measure $(BUILD)/bench/core
 
 $(BUILD)/bench/ph: $(filter-out %/embed.o,$(OBJECTS)) $(BUILD)/bench/embed.o
 	$(call say,LINK)
@@ -214,6 +214,10 @@ $(BUILD)/bench/init: $(BUILD)/guest/tests/bench/guest.o $(BUILD)/guest/tests/ben
 	$(call say,LINK)
 	mkdir -p $(@D)
 	$(GUEST_CC) -static -no-pie -s -Wl,--gc-sections -o $@ $^
+
+$(BUILD)/bench/core: $(filter-out %/main.o %/embed.o,$(OBJECTS)) $(BUILD)/tests/bench/core.o
+	$(call say,LINK)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/bench/measure: tests/bench/measure.c
 	$(call say,CC)
