@@ -57,12 +57,14 @@ int jail_filter(enum jail_kind kind, enum jail_mode mode, const char *name);
 /* When root runs ph by sudo: become the user who ran that, for good. 0 or -errno with *error set. */
 int jail_become_caller(struct error *error);
 
-/* Whether this host has what JAIL_STRICT asks for: 0, or -errno with *error set. */
-int jail_check_strict(struct error *error);
-/* For --check: Landlock's version, 0 for none; whether system calls can be filtered; user namespaces made. */
+/* Whether this host has what JAIL_STRICT asks of a kind: 0, or -errno with *error set. While the process has
+ * one thread. */
+int jail_check_strict(enum jail_kind kind, struct error *error);
+/* For --check: Landlock's version, 0 for none; whether system calls can be filtered, and namespaces made by
+ * those who need to show no owners. */
 int jail_landlock_version(void);
 bool jail_has_filters(void);
-bool jail_has_user_namespaces(void);
+bool jail_has_namespaces(void);
 /* Print what each kind may do, to standard output. */
 void jail_print(void);
 

@@ -139,6 +139,9 @@ int block_create(struct virtio_device **out, const struct block_options *options
 	if (ret < 0) {
 		goto err_base;
 	}
+	for (unsigned i = 0; i < options->queues; i++) {
+		block_queue_prepare(&device->queues[i]);
+	}
 	*out = &device->base;
 	return 0;
 
@@ -155,6 +158,9 @@ void block_destroy(struct virtio_device *base) {
 	}
 	struct block_device *device = from_base(base);
 	stop(base);
+	for (unsigned i = 0; i < base->queue_count; i++) {
+		block_queue_finish(&device->queues[i]);
+	}
 	block_disk_finish(&device->disk);
 	virtio_device_finish(base);
 	free(device);

@@ -22,6 +22,7 @@ struct block_queue {
 	struct block_request *requests; /* by the head of their chain; memory is touched when used */
 	struct virtqueue_chain chain;   /* the one just popped */
 	struct io_uring ring;
+	bool ring_waits; /* made ahead, for the first start */
 	bool has_ring;
 	bool kick_armed;
 	unsigned in_flight; /* operations in the ring */
@@ -35,6 +36,9 @@ struct block_device {
 	atomic_bool broken;   /* the driver broke a rule: the same until the reset */
 };
 
+/* Make what the first start will need, while nothing keeps this process from it. Accepts a zeroed queue. */
+void block_queue_prepare(struct block_queue *queue);
+void block_queue_finish(struct block_queue *queue);
 /* Start the queue's thread. 0 or -errno. */
 int block_queue_start(struct block_queue *queue, struct block_device *device, struct virtqueue *virtqueue);
 /* After device->stopping was set: wait until nothing is in flight and end the thread. Accepts a zeroed queue.

@@ -187,23 +187,68 @@ static void serve_ring(struct block_queue *queue) {
 	}
 }
 
-/* The ring belongs to this thread alone: the kernel then defers its work to where it is waited for. */
-static int ring_init(struct io_uring *ring) {
+/* The ring belongs to one thread alone: the kernel then defers its work to where it is waited for. */
+static int ring_init(struct io_uring *ring, unsigned more_flags) {
 	unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
-	int ret = io_uring_queue_init(BLOCK_QUEUE_SIZE, ring, flags);
+	int ret = io_uring_queue_init(BLOCK_QUEUE_SIZE, ring, flags | more_flags);
 	if (ret == -EINVAL) { /* before Linux 6.1 */
-		ret = io_uring_queue_init(BLOCK_QUEUE_SIZE, ring, 0);
+		ret = io_uring_queue_init(BLOCK_QUEUE_SIZE, ring, more_flags);
+	}
+	return ret;
+}
+
+/* What disks do; all else a ring could do, past any filter of system calls, it cannot from then on. */
+static int ring_restrict(struct io_uring *ring) {
+	static const uint8_t operations[] = {
+		IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE, IORING_OP_POLL_ADD};
+	static const uint8_t registrations[] = {
+		IORING_REGISTER_ENABLE_RINGS, IORING_REGISTER_RING_FDS, IORING_UNREGISTER_RING_FDS};
+	struct io_uring_restriction list[sizeof(operations) + sizeof(registrations)] = {0};
+	unsigned count = 0;
+	for (size_t i = 0; i < sizeof(operations); i++, count++) {
+		list[count].opcode = IORING_RESTRICTION_SQE_OP;
+		list[count].sqe_op = operations[i];
+	}
+	for (size_t i = 0; i < sizeof(registrations); i++, count++) {
+		list[count].opcode = IORING_RESTRICTION_REGISTER_OP;
+		list[count].register_op = registrations[i];
+	}
+	return io_uring_register_restrictions(ring, list, count);
+}
+
+void block_queue_prepare(struct block_queue *queue) {
+	if (ring_init(&queue->ring, IORING_SETUP_R_DISABLED) < 0) {
+		return;
+	}
+	queue->ring_waits = ring_restrict(&queue->ring) == 0;
+	if (!queue->ring_waits) {
+		io_uring_queue_exit(&queue->ring);
+	}
+}
+
+/* The ring made ahead; a second start finds it used up, and makes another where that is allowed. */
+static int ring_open(struct block_queue *queue) {
+	int ret = -EBADF;
+	if (queue->ring_waits) {
+		queue->ring_waits = false;
+		ret = io_uring_enable_rings(&queue->ring);
+		if (ret < 0) {
+			io_uring_queue_exit(&queue->ring);
+		}
+	}
+	if (ret < 0) {
+		ret = ring_init(&queue->ring, 0);
 	}
 	if (ret < 0) {
 		return ret;
 	}
-	io_uring_register_ring_fd(ring); /* saves a look-up per call; as good without */
+	io_uring_register_ring_fd(&queue->ring); /* saves a look-up per call; as good without */
 	return 0;
 }
 
 static void *serve(void *arg) {
 	struct block_queue *queue = arg;
-	int ret = ring_init(&queue->ring);
+	int ret = ring_open(queue);
 	queue->has_ring = ret == 0;
 	if (ret < 0 && queue->virtqueue->index == 0) {
 		log_verbose("%s: no io_uring (%s), one operation at a time", queue->device->base.name,
@@ -222,9 +267,10 @@ static void *serve(void *arg) {
 }
 
 int block_queue_start(struct block_queue *queue, struct block_device *device, struct virtqueue *virtqueue) {
-	memset(queue, 0, sizeof(*queue));
 	queue->device = device;
 	queue->virtqueue = virtqueue;
+	queue->in_flight = 0;
+	queue->kick_armed = false;
 	queue->requests = mmap(NULL, REQUESTS_BYTES, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (queue->requests == MAP_FAILED) {
@@ -249,5 +295,12 @@ void block_queue_stop(struct block_queue *queue) {
 	if (queue->requests != NULL) {
 		munmap(queue->requests, REQUESTS_BYTES);
 		queue->requests = NULL;
+	}
+}
+
+void block_queue_finish(struct block_queue *queue) {
+	if (queue->ring_waits) {
+		io_uring_queue_exit(&queue->ring);
+		queue->ring_waits = false;
 	}
 }

@@ -60,8 +60,8 @@ static void check_filters(struct finding *finding) {
 	}
 }
 
-static void check_user_namespaces(struct finding *finding) {
-	if (jail_has_user_namespaces()) {
+static void check_namespaces(struct finding *finding) {
+	if (jail_has_namespaces()) {
 		has(finding, "the display server gets an empty root and network");
 	} else {
 		lacks(finding, "forbidden, so the display server goes without; sysctl "
@@ -133,7 +133,7 @@ int cli_check_host(void) {
 		{"KVM", true, check_kvm},
 		{"memory", true, check_memory},
 		{"seccomp", false, check_filters},
-		{"user namespaces", false, check_user_namespaces},
+		{"namespaces", false, check_namespaces},
 		{"Landlock", false, check_landlock},
 		{"udmabuf", false, check_udmabuf},
 		{"card", false, check_card},

@@ -188,8 +188,9 @@ const struct jail_call jail_calls[] = {
 	{IOCTL(TIOCGPGRP), .kinds = MONITOR},
 	{IOCTL(TIOCGDEV), .kinds = MONITOR},
 
-	/* ---- disks: the rings are made when the driver starts the disk ---- */
-	{CALL(io_uring_setup), .kinds = MONITOR},
+	/* ---- disks: rings are made before the jail, and can do what disks do; a disk that is started once
+	 * more does without ---- */
+	{CALL(io_uring_setup), .kinds = MONITOR, .error = EPERM},
 	{CALL(io_uring_register), .kinds = MONITOR | DISK},
 	{CALL(io_uring_enter), .kinds = MONITOR | DISK},
 

@@ -93,16 +93,24 @@ int jail_filter(enum jail_kind kind, enum jail_mode mode, const char *name) {
 	return 0;
 }
 
-int jail_check_strict(struct error *error) {
+int jail_check_strict(enum jail_kind kind, struct error *error) {
+	const struct jail_traits *traits = &jail_traits[kind];
 	if (!jail_has_filters()) {
 		return error_set(error, -EOPNOTSUPP,
 			"--sandbox=strict: this kernel cannot filter system calls; --sandbox=default does "
 			"without");
 	}
-	if (jail_landlock_version() < jail_landlock_needed(&jail_traits[JAIL_FILES])) {
+	if (jail_landlock_version() < jail_landlock_needed(traits)) {
 		return error_set(error, -EOPNOTSUPP,
-			"--sandbox=strict: this kernel has no Landlock of version 2 (Linux 5.19, booted with "
-			"lsm=landlock,...); --sandbox=default does without");
+			"--sandbox=strict: this kernel has no Landlock, or too old a one (Linux 5.19 with "
+			"lsm=landlock,... will do); --sandbox=default does without");
+	}
+	bool wants_namespaces = traits->has_namespaces && (!traits->shows_owners || geteuid() == 0);
+	if (wants_namespaces && !jail_has_namespaces()) {
+		return error_set(error, -EPERM,
+			"--sandbox=strict: this host lets the %s process have no namespaces of its own; "
+			"--sandbox=default does without, and ph --check tells how to allow them",
+			traits->name);
 	}
 	return 0;
 }

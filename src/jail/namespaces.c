@@ -123,11 +123,11 @@ int jail_enter_namespaces(const struct jail_traits *traits, const struct jail_re
 	return ret < 0 ? ret : enter_new_root();
 }
 
-/* In a child: the namespace must not stay. */
-bool jail_has_user_namespaces(void) {
+/* In a child, for which there is no way back. */
+bool jail_has_namespaces(void) {
 	pid_t pid = fork();
 	if (pid == 0) {
-		_exit(unshare(CLONE_NEWUSER) < 0);
+		_exit(jail_enter_namespaces(&jail_traits[JAIL_DEVICES], &(struct jail_reach){0}) < 0);
 	}
 	int status = -1;
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;

@@ -107,7 +107,17 @@ static int check_sandbox(const struct plan *plan, struct error *error) {
 	if (plan->sandbox == PLAN_SANDBOX_OFF) {
 		log_verbose("--sandbox=off: all devices run in one process that nothing confines");
 	}
-	return plan->sandbox == PLAN_SANDBOX_STRICT ? jail_check_strict(error) : 0;
+	if (plan->sandbox != PLAN_SANDBOX_STRICT) {
+		return 0;
+	}
+	int ret = jail_check_strict(JAIL_MONITOR, error);
+	if (ret == 0 && plan->share_count > 0) {
+		ret = jail_check_strict(JAIL_FILES, error);
+	}
+	if (ret == 0 && plan->socket_count > 0) {
+		ret = jail_check_strict(JAIL_DISPLAY, error);
+	}
+	return ret;
 }
 
 /* ph does without one, but then the terminal stays raw when somebody kills ph. */
