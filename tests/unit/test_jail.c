@@ -39,7 +39,7 @@
 #define FORBIDDEN KILLED(SIGSYS)
 
 static char top[] = "/tmp/test_jail.XXXXXX";
-static int read_only_fd, writable_fd, outside_fd;
+static int read_only_fd, writable_fd, outside_fd, root_fd;
 static char secret[] = "secret";
 static char *hidden[] = {secret, NULL};
 static struct jail_tree trees[2];
@@ -83,6 +83,7 @@ static int set_up(void **state) {
 	read_only_fd = make_directory("ro");
 	writable_fd = make_directory("rw");
 	outside_fd = make_directory("outside");
+	root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	close(make_directory("ro/secret"));
 	close(make_directory("ro/open"));
 	make_file("ro/file", "data");
@@ -351,6 +352,23 @@ static long act_owners(void) {
 	return fstatat(read_only_fd, "file", &stat, 0) < 0 ? -1 : (long)stat.st_uid;
 }
 
+static long act_owner_of_root(void) {
+	struct stat stat;
+	return fstat(root_fd, &stat) < 0 ? -1 : (long)stat.st_uid;
+}
+
+/* Why the file server of an ordinary user has no user namespace, and with that none at all. */
+static void test_user_namespaces_hide_owners(void **state) {
+	(void)state;
+	struct stat stat;
+	assert_int_equal(fstat(root_fd, &stat), 0);
+	assert_int_equal(try(JAIL_FILES, act_owner_of_root), (int)stat.st_uid);
+	if (stat.st_uid == geteuid() || !jail_has_namespaces()) {
+		skip();
+	}
+	assert_int_equal(try(JAIL_DEVICES, act_owner_of_root), 65534);
+}
+
 static void test_files_serves(void **state) {
 	(void)state;
 	assert_int_equal(try(JAIL_FILES, act_serve), 0);
@@ -611,6 +629,7 @@ int main(void) {
 		cmocka_unit_test(test_forbidden_to_all),
 		cmocka_unit_test(test_kvm_is_the_monitors),
 		cmocka_unit_test(test_files_serves),
+		cmocka_unit_test(test_user_namespaces_hide_owners),
 		cmocka_unit_test(test_files_makes_nothing_special),
 		cmocka_unit_test(test_files_stays_in_its_trees),
 		cmocka_unit_test(test_display_connects_to_its_sockets),
