@@ -260,7 +260,7 @@ struct wl_vfd *wl_vfd_create(struct wl_device *wl, gfp_t gfp) {
 
 static int wl_vfd_place(struct wl_vfd *vfd, u64 pfn, u32 size) {
 	struct wl_device *wl = vfd->wl;
-	bool relative = virtio_has_feature(wl->virtio, VIRTIO_WL_F_USE_SHMEM);
+	bool relative = wl_has_feature(wl, VIRTIO_WL_F_USE_SHMEM);
 	u64 none = relative ? wl->window_size >> PAGE_SHIFT : 0;
 	u64 first = relative ? 0 : wl->window >> PAGE_SHIFT;
 
@@ -268,26 +268,25 @@ static int wl_vfd_place(struct wl_vfd *vfd, u64 pfn, u32 size) {
 		return 0;
 	}
 	vfd->memory = true;
-	vfd->memory_size = PAGE_ALIGN((u64)size);
+	vfd->memory_size = size;
 	if (pfn < first || pfn - first >= wl->window_size >> PAGE_SHIFT) {
 		return -EPROTO;
 	}
 	vfd->memory_offset = (pfn - first) << PAGE_SHIFT;
-	return vfd->memory_size > wl->window_size - vfd->memory_offset ? -EPROTO : 0;
+	return PAGE_ALIGN(vfd->memory_size) > wl->window_size - vfd->memory_offset ? -EPROTO : 0;
 }
 
 int wl_vfd_describe(struct wl_vfd *vfd, const struct virtio_wl_vfd_new *message) {
 	u32 flags = le32_to_cpu(message->flags);
-	struct virtio_device *virtio = vfd->wl->virtio;
 
 	vfd->fence = flags & VIRTIO_WL_VFD_FENCE;
 	vfd->writable |= !!(flags & VIRTIO_WL_VFD_WRITE);
-	if (virtio_has_feature(virtio, VIRTIO_WL_F_TRANS_FLAGS)) {
+	if (wl_has_feature(vfd->wl, VIRTIO_WL_F_TRANS_FLAGS)) {
 		vfd->readable |= !!(flags & VIRTIO_WL_VFD_READ);
 	} else if (flags & VIRTIO_WL_VFD_CONTROL) {
 		vfd->readable = vfd->writable = true;
 	}
-	if (virtio_has_feature(virtio, VIRTIO_WL_F_MAP_INFO)) {
+	if (wl_has_feature(vfd->wl, VIRTIO_WL_F_MAP_INFO)) {
 		vfd->dmabuf = flags & VIRTIO_WL_VFD_DMABUF;
 		vfd->memory_read_only = flags & VIRTIO_WL_VFD_MAP_READ_ONLY;
 	}
@@ -578,6 +577,7 @@ static void wl_release_device(struct device *device) {
 
 	ida_free(&wl_minors, MINOR(device->devt) - MINOR(wl_first_device));
 	idr_destroy(&wl->vfds);
+	put_device(&wl->virtio->dev);
 	kfree(wl);
 }
 
@@ -656,6 +656,7 @@ static struct wl_device *wl_create(struct virtio_device *virtio) {
 		ida_free(&wl_minors, minor);
 		return NULL;
 	}
+	get_device(&virtio->dev);
 	wl->virtio = virtio;
 	spin_lock_init(&wl->lock);
 	idr_init(&wl->vfds);

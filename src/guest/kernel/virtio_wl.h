@@ -77,7 +77,7 @@ struct wl_vfd {
 	u32 id;
 	/* what it is: constant once there is a file */
 	bool readable, writable, fence, dmabuf, memory, memory_read_only;
-	u64 memory_offset, memory_size; /* in the window, in whole pages */
+	u64 memory_offset, memory_size; /* in the window */
 	struct folio **folios;          /* of the guest, pinned */
 	long folio_count;
 	struct work_struct unpin;
@@ -103,6 +103,11 @@ struct wl_vfd {
 	struct virtio_wl_vfd close;
 	struct virtio_wl_credit credit_command;
 };
+
+/* Also when the driver is gone, when virtio_has_feature() has nobody to ask. */
+static inline bool wl_has_feature(const struct wl_device *wl, unsigned int bit) {
+	return __virtio_test_bit(wl->virtio, bit);
+}
 
 /* ---- virtio_wl.c ---- */
 

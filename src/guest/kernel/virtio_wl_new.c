@@ -358,7 +358,7 @@ static long wl_ioctl_new_guest_pages(struct wl_device *wl, void __user *user) {
 	struct file *memfd, *file;
 	long ret;
 
-	if (!virtio_has_feature(wl->virtio, VIRTIO_WL_F_GUEST_PAGES)) {
+	if (!wl_has_feature(wl, VIRTIO_WL_F_GUEST_PAGES)) {
 		return -ENOTTY;
 	}
 	if (copy_from_user(&arg, user, sizeof(arg))) {

@@ -83,7 +83,7 @@ static struct wl_send *wl_send_create(
 
 /* What can only fail because the other side is gone, which a hang-up tells, is not waited for. */
 static bool wl_send_unanswered(const struct wl_vfd *vfd, u32 vfd_count) {
-	return virtio_has_feature(vfd->wl->virtio, VIRTIO_WL_F_NO_ANSWER) && !vfd_count && vfd->writable &&
+	return wl_has_feature(vfd->wl, VIRTIO_WL_F_NO_ANSWER) && !vfd_count && vfd->writable &&
 	       !vfd->memory && !vfd->fence && !vfd->hung_up;
 }
 
@@ -363,7 +363,7 @@ static void wl_collect(struct wl_vfd *vfd) {
 /* Lock held: let the host send more. */
 static void wl_return_credit(struct wl_vfd *vfd) {
 	if (vfd->credit < WL_CREDIT_BATCH || vfd->crediting || vfd->hung_up ||
-		!virtio_has_feature(vfd->wl->virtio, VIRTIO_WL_F_RECV_CREDIT)) {
+		!wl_has_feature(vfd->wl, VIRTIO_WL_F_RECV_CREDIT)) {
 		return;
 	}
 	vfd->credit_command = (struct virtio_wl_credit){
@@ -545,12 +545,13 @@ static void wl_check_mapping(struct vm_area_struct *vma) {
 static int wl_vfd_mmap(struct file *file, struct vm_area_struct *vma) {
 	struct wl_vfd *vfd = file->private_data;
 	u64 size = vma->vm_end - vma->vm_start, offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
+	u64 whole = PAGE_ALIGN(vfd->memory_size);
 	int ret;
 
 	if (!vfd->memory) {
 		return -ENODEV;
 	}
-	if (offset > vfd->memory_size || size > vfd->memory_size - offset) {
+	if (offset > whole || size > whole - offset) {
 		return -EINVAL;
 	}
 	if (vfd->memory_read_only && vma->vm_flags & VM_SHARED) {
@@ -559,7 +560,6 @@ static int wl_vfd_mmap(struct file *file, struct vm_area_struct *vma) {
 		}
 		vm_flags_clear(vma, VM_MAYWRITE);
 	}
-	vm_flags_set(vma, VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	/* All at once: pages of a private mapping are copied when they are written to. */
 	ret = remap_pfn_range(vma, vma->vm_start,
 		(vfd->wl->window + vfd->memory_offset + offset) >> PAGE_SHIFT, size, vma->vm_page_prot);
