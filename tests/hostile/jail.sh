@@ -3,11 +3,10 @@
 # host: --root --cpus 2
 . tests/guest/lib.sh
 
-# As the user 1000 or as root: as_user COMMAND
+# as_user COMMAND: as an ordinary user who may use KVM
 as_user() {
-	setpriv --reuid 1000 --regid 1000 --init-groups env HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000 "$@"
+	setpriv --reuid 1000 --regid 1000 --groups "$(stat -c %g /dev/kvm)" env HOME=/home/user "$@"
 }
-mkdir -p /home/user && chown 1000:1000 /home/user
 
 # start [as_user]: a VM that waits, in the background, as $pid; its file server is $files
 start() {
@@ -18,8 +17,8 @@ start() {
 		[ -s "$work/out" ] && break
 		sleep 0.1
 	done
-	pid=$(pgrep -x ph)
-	files=$(pgrep -x ph-files)
+	pid=$(pgrep -P $job -x ph || echo $job)
+	files=$(pgrep -P "$pid" -x ph-files)
 	[ -n "$pid" ] && [ -n "$files" ]
 }
 

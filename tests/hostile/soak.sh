@@ -6,7 +6,17 @@
 count=${SOAK:-10}
 # shellcheck disable=SC2034 # bash's own generator
 RANDOM=${SOAK_SEED:-$$}
-processes='^ph(-|$)' # pgrep takes at most 15 characters
+# Processes of ph (pgrep takes at most 15 characters) that were not there before.
+others=$(pgrep '^ph(-|$)')
+processes() { pgrep "$@" '^ph(-|$)' | grep -vwF -- "${others:-none}"; }
+# tree PID: its descendants
+tree() {
+	local child
+	for child in $(pgrep -P "$1"); do
+		echo "$child"
+		tree "$child"
+	done
+}
 
 # A shell that does not look after its terminal itself, in a terminal of its own: what it was like before and
 # after ph. The terminal's keeper may need a moment.
@@ -20,10 +30,10 @@ for i in \$(seq 600); do
 done
 END
 
-# Until nothing of ph is there; false after a minute.
+# Until nothing of ph is there; false after two minutes.
 await_end() {
-	for _ in $(seq 600); do
-		pgrep "$processes" >/dev/null || return 0
+	for _ in $(seq 1200); do
+		[ -n "$(processes)" ] || return 0
 		sleep 0.1
 	done
 	return 1
@@ -38,15 +48,22 @@ kill_one() {
 	moment=$((RANDOM % 40))
 	sleep $((moment / 10)).$((moment % 10))
 	signal=${signals[RANDOM % ${#signals[@]}]}
-	mapfile -t victims < <(pgrep "$processes")
-	if [ ${#victims[@]} -gt 0 ]; then
-		victim=${victims[RANDOM % ${#victims[@]}]}
-		kill -$signal "$victim" 2>/dev/null
-	fi
+	for _ in $(seq 600); do
+		mapfile -t victims < <(comm -12 <(tree $session | sort) <(processes | sort))
+		[ ${#victims[@]} -eq 0 ] || break
+		sleep 0.1
+	done
+	[ ${#victims[@]} -gt 0 ] || { echo "ph did not start" && return; }
+	kill -$signal "${victims[RANDOM % ${#victims[@]}]}" 2>/dev/null
 	# Workers ignore what is for the monitor, and the command may ignore what it is sent.
 	sleep 0.2
-	pkill -TERM -x ph
-	await_end || { echo "still there: $(pgrep -l "$processes" | tr '\n' ' ')" && pkill -KILL "$processes"; }
+	for victim in "${victims[@]}"; do
+		[ "$(cat "/proc/$victim/comm" 2>/dev/null)" != ph ] || kill -TERM "$victim"
+	done
+	if ! await_end; then
+		echo "still there: $(processes -l | tr '\n' ' ')"
+		processes | xargs kill -KILL
+	fi
 	wait $session
 	cmp -s "$work/before" "$work/after" || echo "the terminal is not as it was"
 }
