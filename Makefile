@@ -148,7 +148,7 @@ $(INIT_TESTS): $(BUILD)/unit/test_init_%: $(BUILD)/san/tests/unit/test_init_%.o 
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(SAN_LDLIBS) -lcmocka
 
 # Processes in a jail cannot make the system calls of sanitizers.
-$(JAIL_TESTS): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(HOST_SOURCES:%.c=$(BUILD)/%.o)
+$(JAIL_TESTS): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_HELPERS:%.c=$(BUILD)/%.o) $(HOST_SOURCES:%.c=$(BUILD)/%.o)
 	$(call say,LINK)
 	mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka

@@ -4,6 +4,8 @@
  */
 #include "p9_client.h"
 
+#include "ph/jail.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -114,9 +116,21 @@ static struct frame *frame_receive(struct p9_client *client) {
 	return frame;
 }
 
+bool p9_client_jailed;
+
+static void enter_jail(struct p9_client *client) {
+	struct jail_tree tree = {.fd = client->directory_fd, .writable = !client->server.config.read_only};
+	struct jail_reach reach = {.trees = &tree, .tree_count = 1};
+	require(jail_enter(JAIL_FILES, JAIL_DEFAULT, "files", &reach) == 0, "jail");
+	require(jail_filter(JAIL_FILES, JAIL_DEFAULT, "files") == 0, "filter");
+}
+
 static void *serve(void *data) {
 	struct p9_client *client = data;
 	struct p9_scratch *scratch = allocate(sizeof(*scratch));
+	if (p9_client_jailed) {
+		enter_jail(client);
+	}
 	for (;;) {
 		pthread_mutex_lock(&client->receiving);
 		struct frame *frame = frame_receive(client);

@@ -39,6 +39,9 @@ struct p9_client_stat {
 	uint64_t times[8]; /* access, modification, change, birth: seconds and nanoseconds */
 };
 
+/* Serve in the file server's jail, on threads that cannot leave it: not in a program with sanitizers. */
+extern bool p9_client_jailed;
+
 /* A new share, connected but without a session. */
 void p9_client_init(struct p9_client *client, bool read_only, char *const *hide);
 /* The same on a given directory, which is left alone at the end. */
