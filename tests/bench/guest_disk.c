@@ -13,7 +13,7 @@
 
 #define BLOCK 4096U
 #define DEPTH_MAX 32
-#define READS 8192U
+#define READS 4096U
 #define DISK_BLOCKS (64U << 20 >> 12)
 
 static char blocks[DEPTH_MAX][BLOCK] __attribute__((aligned(4096)));

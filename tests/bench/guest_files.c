@@ -15,11 +15,11 @@
 #include <unistd.h>
 
 #define CHUNK (1U << 20)
-#define CHUNKS 64U
-#define RANDOM_READS 4096U
+#define CHUNKS 16U
+#define RANDOM_READS 1024U
 #define FOLDERS 20
 #define FILES 50
-#define ROUNDS 2
+#define ROUNDS 1
 
 static char buffer[CHUNK];
 

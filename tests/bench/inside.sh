@@ -203,7 +203,7 @@ measure_memory() {
 
 make_files() {
 	local folder file
-	head -c 64M /dev/zero >$share/sequential
+	head -c 16M /dev/zero >$share/sequential
 	for folder in $(seq -w 0 19); do
 		mkdir -p "$share/tree/$folder"
 		for file in $(seq -w 0 49); do
@@ -226,7 +226,7 @@ measure_works() {
 		rm -rf $share/result $share/unpacked $share/written
 		mkdir $share/unpacked
 		vm $who "$1"
-		chroot $root timeout 40 "${command[@]}" >$work/log 2>&1 </dev/null
+		chroot $root timeout 20 "${command[@]}" >$work/log 2>&1 </dev/null
 		awk -v who=$who '$1 == "failed" { print "#", who, $0; next } { printf "%s %s %.0f\n", $1, who, $3 / $2 }' $share/result ||
 			sed 's/^/# /' $work/log
 	done
