@@ -74,6 +74,10 @@ static int show_socket(const char *path, int fd) {
 	if ((size_t)snprintf(target, sizeof(target), NEW_ROOT "%s", path) >= sizeof(target)) {
 		return -ENAMETOOLONG;
 	}
+	struct stat status;
+	if (stat(target, &status) == 0 && S_ISSOCK(status.st_mode)) {
+		return 0; /* under another name, too */
+	}
 	int ret = make_place(target);
 	return ret == 0 && mount(source, target, NULL, MS_BIND, NULL) < 0 ? -errno : ret;
 }

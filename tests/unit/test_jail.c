@@ -43,7 +43,7 @@ static int read_only_fd, writable_fd, outside_fd, root_fd;
 static char secret[] = "secret";
 static char *hidden[] = {secret, NULL};
 static struct jail_tree trees[2];
-static const char *sockets[1];
+static const char *sockets[2]; /* one, under two names */
 static char socket_path[64], other_path[64];
 static struct jail_reach reach;
 
@@ -93,10 +93,10 @@ static int set_up(void **state) {
 	make_file("outside/file", "data");
 	make_socket(socket_path, sizeof(socket_path), "compositor");
 	make_socket(other_path, sizeof(other_path), "bus");
-	sockets[0] = socket_path;
+	sockets[0] = sockets[1] = socket_path;
 	trees[0] = (struct jail_tree){.fd = read_only_fd, .hidden = hidden};
 	trees[1] = (struct jail_tree){.fd = writable_fd, .writable = true};
-	reach = (struct jail_reach){.trees = trees, .tree_count = 2, .sockets = sockets, .socket_count = 1};
+	reach = (struct jail_reach){.trees = trees, .tree_count = 2, .sockets = sockets, .socket_count = 2};
 	return 0;
 }
 
