@@ -95,10 +95,12 @@ static int export(int card, uint32_t handle) {
 	return ret;
 }
 
+/* Lines of as many bytes as the format needs, in pixels of 32 bits: some cards know no others. */
 static int allocate(struct wl_vfd *vfd, const struct format *format, struct drm_mode_create_dumb *dumb) {
 	int card = vfd->device->card_fd;
+	dumb->width = (dumb->width * format->bits + 31) / 32;
 	dumb->height += format->chroma ? (dumb->height + 1) / 2 : 0;
-	dumb->bpp = format->bits;
+	dumb->bpp = 32;
 	if (ioctl(card, DRM_IOCTL_MODE_CREATE_DUMB, dumb) < 0) {
 		return -errno;
 	}
