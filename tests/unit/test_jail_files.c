@@ -114,12 +114,35 @@ static void test_locks(void **state) {
 	assert_int_equal(p9_clunk(client, 1), 0);
 }
 
+/* Root's file server gives away what it makes, by a map. */
+static void test_owners(void **state) {
+	(void)state;
+	const struct p9_ids map = {.ranges = {{0, 100000, 10}}, .count = 1};
+	struct p9_client client;
+	struct stat stat;
+	if (geteuid() != 0) {
+		skip();
+	}
+	p9_client_jailed = true;
+	p9_client_init_mapped(&client, &map);
+	p9_client_attach(&client);
+	assert_int_equal(p9_call(&client, P9_TATTACH, "wwssw", 1u, P9_NOFID, "", "", 3u), 0);
+	assert_int_equal(p9_call(&client, P9_TMKDIR, "wsww", 1u, "dir", 0700u, 4u), 0);
+	assert_int_equal(p9_walk(&client, 1, 2, "dir"), 0);
+	assert_int_equal(p9_call(&client, P9_TLCREATE, "wswww", 2u, "file", (unsigned)O_RDWR, 0600u, 4u), 0);
+	assert_int_equal(fstatat(client.directory_fd, "dir/file", &stat, 0), 0);
+	assert_int_equal(stat.st_uid, 100003);
+	assert_int_equal(stat.st_gid, 100004);
+	p9_client_finish(&client);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_data, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_attributes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_names, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_locks, set_up, tear_down),
+		cmocka_unit_test(test_owners),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
