@@ -186,8 +186,8 @@ const struct work file_works[] = {
 	{"9p-stat", 4, false, stat_storm},
 	{"9p-open", 5, false, open_storm},
 	{"9p-readdir", 6, false, read_directory},
-	{"9p-unpack", 7, false, unpack},
 	{"9p-cold", 8, true, start_cold},
 	{"9p-git", 9, true, git_status},
+	{"9p-unpack", 7, false, unpack},
 };
 const size_t file_work_count = sizeof(file_works) / sizeof(file_works[0]);
