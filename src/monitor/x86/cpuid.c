@@ -11,9 +11,14 @@
  *   80000001     no SVM, no performance counters; cores in the AMD style
  *   80000008     cores, width of the core's id
  *   8000001E     core id
+ *   40000001     no paravirtual end of interrupt where QEMU emulates the processor: its SVM may deliver an
+ *                injected interrupt a second time while the handler runs, until the guest's next exit. An end
+ *                of interrupt that exits closes that window before the handler takes a lock.
  */
 #include "monitor/x86/cpuid.h"
 
+#include <asm/kvm_para.h>
+#include <cpuid.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -66,6 +71,12 @@ static void clear_entry(struct kvm_cpuid_entry2 *entry) {
 	entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
 }
 
+static bool emulated_by_qemu(void) {
+	unsigned eax, signature[3];
+	__cpuid(0x40000000, eax, signature[0], signature[1], signature[2]);
+	return memcmp(signature, "TCGTCGTCGTCG", sizeof(signature)) == 0;
+}
+
 static void edit_extended(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsigned cpus) {
 	switch (entry->function) {
 	case 0x80000001:
@@ -82,6 +93,11 @@ static void edit_extended(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsi
 		break;
 	case 0x8000001d:
 		edit_cache(entry, cpus, false);
+		break;
+	case KVM_CPUID_FEATURES:
+		if (emulated_by_qemu()) {
+			entry->eax &= ~BIT(KVM_FEATURE_PV_EOI);
+		}
 		break;
 	case 0x8000001e:
 		clear_entry(entry);
