@@ -71,7 +71,7 @@ APPLY_LIST(disks, disk_count, PLAN_DISKS_MAX)
 APPLY_LIST(hide, hide_count, PLAN_PATHS_MAX)
 APPLY_LIST(show, show_count, PLAN_PATHS_MAX)
 APPLY_LIST(uid_map, uid_map_count, FILES_IDS_MAX)
-APPLY_FLAG(no_wayland)
+APPLY_FLAG(wayland)
 APPLY_LIST(wl_sockets, wl_socket_count, DISPLAY_SOCKETS_MAX - 1)
 APPLY_ACTION(apply_dry_run, CLI_DRY_RUN)
 APPLY_ACTION(apply_check, CLI_CHECK)
@@ -140,7 +140,7 @@ static const struct option table[] = {
 	{"cpus", "N", "virtual CPUs, 1 to 16 (default: all)", .environment = "PH_CPUS", .apply = apply_cpus},
 	{"mem", "SIZE", "RAM, as in 512M or 2G (default: half, at most 8G)", .environment = "PH_MEM",
 		.apply = apply_mem},
-	{"no-wayland", NULL, "no windows: keep your compositor out of reach", .apply = apply_no_wayland},
+	{"wayland", NULL, "let the VM talk to your compositor, unfiltered", .apply = apply_wayland},
 	{"wl-socket", "NAME=PATH", "let the VM connect to another socket of this host, as NAME",
 		.apply = apply_wl_sockets},
 	{"env", "NAME[=VALUE]", "set a variable, or pass yours on", .apply = apply_env},
@@ -329,9 +329,6 @@ static int check_combination(const struct plan_request *request, bool mode_given
 	}
 	if (mode_given && request->rootfs == NULL) {
 		return error_set(error, -EINVAL, "--rootfs-mode is about an image: give --rootfs too");
-	}
-	if (request->no_wayland && request->wl_socket_count > 0) {
-		return error_set(error, -EINVAL, "--no-wayland and --wl-socket exclude each other");
 	}
 	if (request->rootfs != NULL && request->hide_count + request->show_count > 0) {
 		return error_set(error, -EINVAL,

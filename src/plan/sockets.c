@@ -1,6 +1,6 @@
 /*
- * The sockets of this host that the guest may connect to: the compositor's, when there is one, and those the
- * user names. ph's first thread; the caller's own input.
+ * The sockets of this host that the guest may connect to: the compositor's, when the user says so, and those
+ * the user names. ph's first thread; the caller's own input.
  */
 #include "plan/parts.h"
 
@@ -74,9 +74,17 @@ int plan_resolve_sockets(struct plan *plan, const struct plan_request *request, 
 	for (size_t i = 0; i < request->wl_socket_count && ret == 0; i++) {
 		ret = add_option(plan, request->wl_sockets[i], error);
 	}
-	if (ret == 0 && !request->no_wayland && !is_named(plan, "", 0) &&
-		plan_wayland_path(path, sizeof(path)) && is_socket(path)) {
-		ret = add(plan, "", 0, path, error);
+	if (ret < 0 || !request->wayland) {
+		return ret;
 	}
-	return ret;
+	if (is_named(plan, "", 0)) {
+		return error_set(
+			error, -EINVAL, "--wayland: a --wl-socket takes the compositor's place already");
+	}
+	if (!plan_wayland_path(path, sizeof(path)) || !is_socket(path)) {
+		return error_set(error, -ENOTCONN,
+			"--wayland: there is no compositor (WAYLAND_DISPLAY and XDG_RUNTIME_DIR tell where "
+			"it is)");
+	}
+	return add(plan, "", 0, path, error);
 }

@@ -75,8 +75,8 @@ result "the environment: what describes you, and --env"
 run --cpus 2 --mem 512M -- sh -c 'nproc; until [ "$(awk "/MemTotal/ { print \$2 }" /proc/meminfo)" -gt 400000 ]; do sleep 0.1; done'
 printed 2
 result "--cpus and --mem"
-PH_CPUS=1 run -- nproc
-printed 1
+PH_CPUS=2 run -- nproc
+printed 2
 result "PH_CPUS"
 
 run --root -- sh -c 'id -u; touch /etc/from-the-vm && ls /etc/from-the-vm; cd && pwd'

@@ -9,31 +9,15 @@ done
 server=$!
 for _ in $(seq 100); do [ -S "$work/socket" ] && break; sleep 0.1; done
 
-# run_wl MEMORY OPTIONS -- COMMAND: in the folder of the programs, with the server as "test" and as the compositor.
+# run_wl MEMORY OPTIONS -- COMMAND: in the folder of the programs, with the server as "test" and in the compositor's place.
 run_wl() {
 	local memory=$1
 	shift
 	local -a options=()
 	while [ "$1" != -- ]; do options+=("$1") && shift; done
 	shift
-	WAYLAND_DISPLAY=$work/socket run --mem "$memory" "${options[@]}" --wl-socket "test=$work/socket" \
+	run --mem "$memory" "${options[@]}" --wl-socket "=$work/socket" --wl-socket "test=$work/socket" \
 		--share "$work/share:/mnt/share" -- bash -c "cd /mnt/share && $(printf '%q ' "$@")"
-}
-
-# pass_on NAME: the TAP in $work/out as results of this script
-pass_on() {
-	local line
-	while IFS= read -r line; do
-		case $line in
-		"ok "* | "not ok "*)
-			number=$((number + 1))
-			echo "${line%%ok *}ok $number - $1: ${line#* - }"
-			;;
-		"#"*) echo "$line" ;;
-		esac
-	done <"$work/out"
-	[ "$status_of_ph" -eq 0 ] && [ ! -s "$work/err" ] && grep -q '^1\.\.' "$work/out" && kill -0 "$server"
-	result "$1: to the end"
 }
 
 finish_wl() {

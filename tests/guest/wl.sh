@@ -6,7 +6,7 @@
 
 run_wl 1G -- ./wl_client
 pass_on "as the user"
-run_wl 1G --cpus 2 -- ./wl_load 3000
+run_wl 1G -- ./wl_load 3000
 pass_on "under load"
 
 # What the driver says of the window: on processors that heed the guest's memory types it must be write-back.

@@ -83,7 +83,7 @@ static void refuse(const char *message, const char *const *arguments) {
 static void test_compositor(void **state) {
 	(void)state;
 	struct plan plan;
-	PLAN(&plan, "--mem=128M");
+	PLAN(&plan, "--wayland");
 	assert_int_equal(plan.socket_count, 1);
 	assert_string_equal(plan.sockets[0].name, "");
 	assert_string_equal(plan.sockets[0].path, compositor);
@@ -95,39 +95,31 @@ static void test_absolute_path(void **state) {
 	struct plan plan;
 	setenv("WAYLAND_DISPLAY", other, 1);
 	unsetenv("XDG_RUNTIME_DIR");
-	PLAN(&plan, "--mem=128M");
+	PLAN(&plan, "--wayland");
 	assert_string_equal(plan.sockets[0].path, other);
 	plan_finish(&plan);
 }
 
-static void assert_none(void) {
+/* Nothing is given that was not asked for; what was asked for and is not there is an error. */
+static void test_unasked(void **state) {
+	(void)state;
 	struct plan plan;
 	PLAN(&plan, "--mem=128M");
 	assert_int_equal(plan.socket_count, 0);
 	plan_finish(&plan);
 }
 
-/* A compositor that is not there is no mistake. */
 static void test_no_compositor(void **state) {
 	(void)state;
 	setenv("WAYLAND_DISPLAY", "wayland-8", 1);
-	assert_none();
+	REFUSE("no compositor", "--wayland");
 	unsetenv("WAYLAND_DISPLAY"); /* which is wayland-0 */
-	assert_none();
+	REFUSE("no compositor", "--wayland");
 	setenv("WAYLAND_DISPLAY", "wayland-7", 1);
 	unsetenv("XDG_RUNTIME_DIR");
-	assert_none();
+	REFUSE("no compositor", "--wayland");
 	setenv("WAYLAND_DISPLAY", "/etc/passwd", 1);
-	assert_none();
-}
-
-static void test_no_wayland(void **state) {
-	(void)state;
-	struct plan plan;
-	PLAN(&plan, "--no-wayland");
-	assert_int_equal(plan.socket_count, 0);
-	plan_finish(&plan);
-	REFUSE("exclude each other", "--no-wayland", "--wl-socket=a=/b");
+	REFUSE("no compositor", "--wayland");
 }
 
 static void test_named(void **state) {
@@ -135,7 +127,7 @@ static void test_named(void **state) {
 	struct plan plan;
 	char option[128];
 	snprintf(option, sizeof(option), "--wl-socket=name=%s", other);
-	PLAN(&plan, option);
+	PLAN(&plan, "--wayland", option);
 	assert_int_equal(plan.socket_count, 2);
 	assert_string_equal(plan.sockets[0].name, "name");
 	assert_string_equal(plan.sockets[0].path, other);
@@ -153,6 +145,7 @@ static void test_instead_of_the_compositor(void **state) {
 	assert_string_equal(plan.sockets[0].name, "");
 	assert_string_equal(plan.sockets[0].path, other);
 	plan_finish(&plan);
+	REFUSE("takes the compositor's place", "--wayland", option);
 }
 
 static void test_errors(void **state) {
@@ -176,7 +169,7 @@ int main(void) {
 		cmocka_unit_test_setup(test_compositor, set_environment),
 		cmocka_unit_test_setup(test_absolute_path, set_environment),
 		cmocka_unit_test_setup(test_no_compositor, set_environment),
-		cmocka_unit_test_setup(test_no_wayland, set_environment),
+		cmocka_unit_test_setup(test_unasked, set_environment),
 		cmocka_unit_test_setup(test_named, set_environment),
 		cmocka_unit_test_setup(test_instead_of_the_compositor, set_environment),
 		cmocka_unit_test_setup(test_errors, set_environment),
