@@ -104,7 +104,7 @@ struct plan_request {
 	size_t hide_count, show_count;
 	const char *uid_map[FILES_IDS_MAX]; /* GUEST:HOST[:COUNT] */
 	size_t uid_map_count;
-	bool wayland; /* the compositor, unfiltered */
+	bool wayland;                                    /* the compositor, unfiltered */
 	const char *wl_sockets[DISPLAY_SOCKETS_MAX - 1]; /* NAME=PATH */
 	size_t wl_socket_count;
 	const char *env[PLAN_ENV_MAX]; /* NAME=VALUE, or NAME: the caller's value */
