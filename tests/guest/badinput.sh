@@ -1,6 +1,6 @@
 #!/bin/bash
 # What goes wrong outside of ph: one line, 125, nothing left behind.
-# host: --root --cpus 2
+# host: --root
 . tests/guest/lib.sh
 cd "$work" || exit 1
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Disks from inside: what the driver sees, file systems that keep what they were given, discards, and
 # images that stay as they were.
-# host: --cpus 2 --ext4 1G
+# host: --ext4 1G
 . tests/guest/lib.sh
 cd /scratch || exit 1
 PATH=$PATH:/usr/sbin
@@ -69,7 +69,7 @@ printed "$sum
 result "a read-only disk is read and cannot be written"
 
 truncate -s 16M parallel.img
-in_guest --cpus 2 --disk data.img --disk parallel.img <<'END'
+in_guest --disk data.img --disk parallel.img <<'END'
 set -e
 exec 2>/dev/null
 blkdiscard -f -o 1M -l 16M /dev/vda

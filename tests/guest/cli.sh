@@ -1,6 +1,5 @@
 #!/bin/bash
 # The command line where no VM is started.
-# host: --cpus 2
 . tests/guest/lib.sh
 
 run --help

@@ -1,6 +1,5 @@
 #!/bin/bash
 # Running commands: status, streams, identity, environment, files.
-# host: --cpus 2
 . tests/guest/lib.sh
 cd "$HOME" || exit 1
 
@@ -48,7 +47,7 @@ result "what the command leaves in the background ends with it"
 
 head -c 100000000 /dev/urandom >"$work/random"
 sum=$(sha256sum <"$work/random")
-"$ph" -- cat <"$work/random" 2>"$work/err" | sha256sum >"$work/out"
+timeout -k 5 240 "$ph" -- cat <"$work/random" 2>"$work/err" | sha256sum >"$work/out"
 [ "$(cat "$work/out")" = "$sum" ] && [ ! -s "$work/err" ]
 result "100 MB through cat come back as they were"
 run -- sh -c 'sha256sum; dd if=/dev/zero bs=1000000 count=20 status=none >&2' <"$work/random"
@@ -72,12 +71,9 @@ grep -qx LC_TIME=C "$work/out" && grep -qx MINE=1 "$work/out" && grep -qx 'A=b c
 result "the environment: what describes you, and --env"
 # The RAM beyond what booting needs comes while the first command runs.
 # shellcheck disable=SC2016
-run --cpus 2 --mem 512M -- sh -c 'nproc; until [ "$(awk "/MemTotal/ { print \$2 }" /proc/meminfo)" -gt 400000 ]; do sleep 0.1; done'
-printed 2
-result "--cpus and --mem"
-PH_CPUS=2 run -- nproc
-printed 2
-result "PH_CPUS"
+run --mem 512M -- sh -c 'until [ "$(awk "/MemTotal/ { print \$2 }" /proc/meminfo)" -gt 400000 ]; do sleep 0.1; done'
+printed ''
+result "--mem"
 
 run --root -- sh -c 'id -u; touch /etc/from-the-vm && ls /etc/from-the-vm; cd && pwd'
 printed $'0\n/etc/from-the-vm\n/root' && [ ! -e /etc/from-the-vm ]

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Programs that work on a share: a database, a version control system, a compiler, a packer, and two that
 # do nothing but check that what was written is read. The long forms are in long-files.sh.
-# host: --cpus 2 --ext4 1G
+# host: --ext4 1G
 . tests/guest/lib.sh
 cd /scratch || exit 1
 mkdir share

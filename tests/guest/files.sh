@@ -1,7 +1,7 @@
 #!/bin/bash
 # Shared folders from inside: what a POSIX file system does, trees that come back as they were, changes by the
 # host, and shares that cannot be written.
-# host: --cpus 2 --ext4 1G
+# host: --ext4 1G
 . tests/guest/lib.sh
 posix=$(realpath tests/guest/posix_files.c)
 cd /scratch || exit 1

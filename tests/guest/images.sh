@@ -1,6 +1,6 @@
 #!/bin/bash
 # Disks and roots from images, in all their modes.
-# host: --cpus 2 --ext4 1G
+# host: --ext4 1G
 . tests/guest/lib.sh
 cd /scratch || exit 1
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # What the guest's init makes of roots of all kinds, and what programs find there.
-# host: --cpus 2 --ext4 1G
+# host: --ext4 1G
 # shellcheck disable=SC2016
 . tests/guest/lib.sh
 cd /scratch || exit 1

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The long forms of files-work.sh: every file stressor of stress-ng, a real repository, large numbers.
-# host: --cpus 2 --ext4 4G --timeout 1700
+# host: --ext4 4G --timeout 1700
 . tests/guest/lib.sh
 checkout=$PWD
 cd /scratch || exit 1

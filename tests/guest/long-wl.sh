@@ -1,6 +1,5 @@
 #!/bin/bash
 # virtio-wl for long: a hundred thousand vfds.
-# host: --cpus 2
 . tests/guest/lib.sh
 . tests/guest/wl.bash
 

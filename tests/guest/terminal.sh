@@ -1,6 +1,5 @@
 #!/bin/bash
 # A terminal: raw and back, sizes, keys, and its sudden end. tmux plays the user.
-# host: --cpus 2
 . tests/guest/lib.sh
 export TERM=xterm LC_ALL=C.UTF-8
 tmux() { command tmux -S "$work/tmux" "$@"; }

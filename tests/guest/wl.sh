@@ -1,6 +1,5 @@
 #!/bin/bash
 # virtio-wl from inside: each call of /dev/wl0 and each error, load, and the driver taken away.
-# host: --cpus 2
 . tests/guest/lib.sh
 . tests/guest/wl.bash
 

@@ -2,7 +2,7 @@
 # A guest's root takes the 9p device from its kernel and sends what it likes: every way out of a share that file
 # servers have had (docs/security.md lists them), every change of a read-only one, devices, and messages and rings
 # that are none.
-# host: --cpus 2 --ext4 256M
+# host: --ext4 256M
 . tests/guest/lib.sh
 here=$(realpath tests/hostile)
 cd /scratch || exit 1

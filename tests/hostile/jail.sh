@@ -1,6 +1,6 @@
 #!/bin/bash
 # The processes of a running ph: what they have left, and what happens when one of them is killed.
-# host: --root --cpus 2
+# host: --root
 . tests/guest/lib.sh
 
 # as_user COMMAND: as an ordinary user who may use KVM

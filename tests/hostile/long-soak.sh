@@ -1,5 +1,5 @@
 #!/bin/bash
 # The long form of soak.sh.
-# host: --cpus 2 --timeout 14000
+# host: --timeout 14000
 export SOAK=500
 . tests/hostile/soak.sh

@@ -1,7 +1,6 @@
 #!/bin/bash
 # VMs that are killed at random moments, by random signals to random processes of ph: nothing stays behind, and
 # the terminal is as it was. SOAK says how many; long-soak.sh is the long form.
-# host: --cpus 2
 . tests/guest/lib.sh
 count=${SOAK:-10}
 # shellcheck disable=SC2034 # bash's own generator
