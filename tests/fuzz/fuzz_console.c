@@ -5,6 +5,8 @@
  *
  * Input: a byte (bit 0 MULTIPORT, 1 SIZE, 2 INDIRECT, 3 EVENT_IDX), then steps: see step().
  */
+#include "input.h"
+
 #include "ph/console.h"
 
 #include <stdlib.h>
@@ -19,11 +21,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct input {
-	const uint8_t *next;
-	size_t left;
-};
-
 struct port {
 	struct console_port *port;
 	size_t room;
@@ -35,21 +32,6 @@ static const struct guest_memory memory = {
 	.region_count = 1, .regions = {{.base = 0, .size = RAM_SIZE, .host = ram}}};
 static struct virtio_device *device;
 static struct port ports[2];
-
-static void require(bool condition) {
-	if (!condition) {
-		abort();
-	}
-}
-
-static uint32_t take(struct input *input, unsigned len) {
-	uint32_t value = 0;
-	for (unsigned i = 0; i < len && input->left > 0; i++) {
-		value |= (uint32_t)*input->next++ << (8 * i);
-		input->left--;
-	}
-	return value;
-}
 
 static size_t receive(void *owner, const void *data, size_t len) {
 	struct port *port = owner;

@@ -6,6 +6,8 @@
  *
  * Input: steps; see step().
  */
+#include "input.h"
+
 #include "driver.h"
 #include "ph/console.h"
 #include "ph/control.h"
@@ -25,11 +27,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct input {
-	const uint8_t *next;
-	size_t left;
-};
-
 static struct {
 	struct driver driver;
 	struct virtio_device *device;
@@ -45,21 +42,6 @@ static struct {
 	uint64_t in_flight[SESSIONS];
 	bool live[SESSIONS];
 } f;
-
-static void require(bool condition) {
-	if (!condition) {
-		abort();
-	}
-}
-
-static uint32_t take(struct input *input, unsigned len) {
-	uint32_t value = 0;
-	for (unsigned i = 0; i < len && input->left > 0; i++) {
-		value |= (uint32_t)*input->next++ << (8 * i);
-		input->left--;
-	}
-	return value;
-}
 
 static void on_nothing(void *owner) {
 	(void)owner;

@@ -6,6 +6,8 @@
  * Input: a byte (bits 0-2 the size as a power of two, 3 INDIRECT, 4 EVENT_IDX), then steps: a byte of
  * what to do. 0-15: patch so many bytes, at two bytes of address. Others: see step().
  */
+#include "input.h"
+
 #include "ph/virtqueue.h"
 
 #include "ph/virtio.h"
@@ -22,11 +24,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct input {
-	const uint8_t *next;
-	size_t left;
-};
-
 static _Alignas(4096) uint8_t ram[RAM_SIZE];
 
 /* Two regions with a hole between them in guest addresses, none in the process. */
@@ -40,21 +37,6 @@ static struct virtqueue queue;
 static struct virtqueue_chain chain;
 static uint16_t heads[VIRTQUEUE_SIZE_MAX]; /* popped and not pushed */
 static unsigned head_count;
-
-static void require(bool condition) {
-	if (!condition) {
-		abort();
-	}
-}
-
-static uint32_t take(struct input *input, unsigned len) {
-	uint32_t value = 0;
-	for (unsigned i = 0; i < len && input->left > 0; i++) {
-		value |= (uint32_t)*input->next++ << (8 * i);
-		input->left--;
-	}
-	return value;
-}
 
 static void descriptor(uint32_t at, uint64_t address, uint32_t len, uint16_t flags, uint16_t next) {
 	memcpy(ram + at, &address, 8);

@@ -6,6 +6,8 @@
  *
  * Input: a byte of feature bits, then steps: see step().
  */
+#include "input.h"
+
 #include "ph/display.h"
 #include "ph/wl_wire.h"
 
@@ -31,11 +33,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct input {
-	const uint8_t *next;
-	size_t left;
-};
-
 static _Alignas(4096) uint8_t ram[RAM_SIZE];
 static struct guest_memory memory = {
 	.region_count = 1, .regions = {{.base = 0, .size = RAM_SIZE, .host = ram}}};
@@ -46,21 +43,6 @@ static int listener;
 static int servers[SERVERS];
 static unsigned server_count;
 static uint16_t offered[2], seen[2], length[QUEUE_SIZE];
-
-static void require(bool condition) {
-	if (!condition) {
-		abort();
-	}
-}
-
-static uint32_t take(struct input *input, unsigned len) {
-	uint32_t value = 0;
-	for (unsigned i = 0; i < len && input->left > 0; i++) {
-		value |= (uint32_t)*input->next++ << (8 * i);
-		input->left--;
-	}
-	return value;
-}
 
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 

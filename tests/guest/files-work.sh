@@ -6,17 +6,6 @@
 cd /scratch || exit 1
 mkdir share
 
-# on_share SECONDS NAME: the script on standard input, in the share, in a VM; quiet when all is well
-on_share() {
-	cat >share/.work
-	timeout -k 5 "$1" "$ph" --mem 1G --share "$PWD/share:/mnt/share" --env "HOME=/tmp" \
-		-- sh -ec 'cd /mnt/share; . ./.work' >"$work/out" 2>"$work/err" </dev/null
-	status_of_ph=$?
-	rm share/.work
-	[ $status_of_ph -eq 0 ]
-	result "$2"
-}
-
 # What fio has written at random, through the page cache and through a map, it finds again.
 on_share 240 "fio --verify" <<'END'
 fio --name=random --rw=randrw --bs=4k-16k --size=4M --verify=crc32c --verify_fatal=1 --ioengine=psync --fsync=32 --output=/tmp/out

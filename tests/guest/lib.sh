@@ -51,6 +51,17 @@ pass_on() {
 	result "$1: to the end"
 }
 
+# on_share SECONDS NAME: the script on standard input, by a VM whose share is ./share, in there
+on_share() {
+	cat >share/.work
+	timeout -k 5 "$1" "$ph" --mem 1G --share "$PWD/share:/mnt/share" --env "HOME=/tmp" \
+		-- bash -ec 'cd /mnt/share; . ./.work' >"$work/out" 2>"$work/err" </dev/null
+	status_of_ph=$?
+	rm share/.work
+	[ $status_of_ph -eq 0 ]
+	result "$2"
+}
+
 # refused MESSAGE ARGUMENTS: ph fails with 125 and one line that contains MESSAGE.
 refused() {
 	local message=$1

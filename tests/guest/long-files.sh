@@ -6,17 +6,6 @@ checkout=$PWD
 cd /scratch || exit 1
 mkdir share
 
-# on_share SECONDS NAME: the script on standard input, in the share, in a VM
-on_share() {
-	cat >share/.work
-	timeout -k 5 "$1" "$ph" --mem 1G --share "$PWD/share:/mnt/share" --env "HOME=/tmp" \
-		-- bash -ec 'cd /mnt/share; . ./.work' >"$work/out" 2>"$work/err" </dev/null
-	status_of_ph=$?
-	rm share/.work
-	[ $status_of_ph -eq 0 ]
-	result "$2"
-}
-
 # Of stress-ng's class "filesystem", left out is what is not about a share's files (bind-mount, binderfs, eventfd,
 # ioprio, procfs), what 9P2000.L has no message for (chattr, fallocate, fiemap, file-ioctl, fpunch, handle,
 # inode-flags, lease, verity) and what asks the kernel to tell of others' changes (dnotify, fanotify, inotify).
