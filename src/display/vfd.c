@@ -12,6 +12,7 @@
 
 #include "ph/fd.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -40,6 +41,7 @@ struct wl_vfd *wl_vfd_find(struct wl_device *device, uint32_t id) {
 
 struct wl_vfd *wl_vfd_introduce(struct wl_device *device, uint32_t id) {
 	struct wl_vfd *vfd = find(device, id);
+	assert(vfd != NULL);
 	vfd->announced = true;
 	return vfd;
 }

@@ -243,7 +243,8 @@ void p9_locks_drop(struct p9_locks *locks, const struct p9_fid *fid) {
 	pthread_mutex_lock(&locks->lock);
 	struct p9_locked_file *file = *file_slot(locks, fid->node->identity);
 	bool dropped = false;
-	for (struct range **at = file != NULL ? &file->ranges : NULL; at != NULL && *at != NULL;) {
+	struct range *none = NULL;
+	for (struct range **at = file != NULL ? &file->ranges : &none; *at != NULL;) {
 		struct range *range = *at;
 		if (range->fid != fid) {
 			at = &range->next;

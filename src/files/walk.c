@@ -5,6 +5,7 @@
  */
 #include "files/server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -188,6 +189,7 @@ static int step(struct p9_server *server, struct p9_node **node, const char *nam
 		p9_node_unref(&server->tree, next);
 		return ret;
 	}
+	assert(next != NULL);
 	p9_node_unref(&server->tree, *node);
 	*node = next;
 	return 0;

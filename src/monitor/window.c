@@ -223,7 +223,7 @@ static bool serve_call(struct window *window) {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct window_request request;
+	struct window_request request = {0};
 	struct iovec iov = {.iov_base = &request, .iov_len = sizeof(request)};
 	struct msghdr message = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};

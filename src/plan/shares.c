@@ -112,7 +112,8 @@ struct share_option {
 static int parse_share(struct share_option *parsed, const char *option, struct error *error) {
 	*parsed = (struct share_option){.text = strdup(option)};
 	if (parsed->text == NULL) {
-		return error_set(error, -ENOMEM, "out of memory");
+		error_set(error, -ENOMEM, "out of memory");
+		return -ENOMEM;
 	}
 	char *rest = parsed->text;
 	parsed->host = strsep(&rest, ":");
