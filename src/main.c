@@ -39,7 +39,13 @@ static int run(const struct cli_options *options, struct error *error) {
 static int act(const struct cli_options *options, struct error *error) {
 	switch (options->action) {
 	case CLI_HELP:
-		cli_print_help();
+		cli_print_help(false);
+		return 0;
+	case CLI_HELP_ALL:
+		cli_print_help(true);
+		return 0;
+	case CLI_COMPLETION:
+		cli_print_completion(options->operand);
 		return 0;
 	case CLI_VERSION:
 		cli_print_version();

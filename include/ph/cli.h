@@ -14,11 +14,14 @@ enum cli_action {
 	CLI_DRY_RUN,
 	CLI_CHECK,
 	CLI_HELP,
+	CLI_HELP_ALL,
+	CLI_COMPLETION,
 	CLI_VERSION,
 };
 
 struct cli_options {
 	enum cli_action action;
+	const char *operand; /* of the action: the shell to complete for */
 	struct plan_request request;
 };
 
@@ -26,8 +29,11 @@ struct cli_options {
  * 0, or -EINVAL with *error set. */
 int cli_parse(struct cli_options *options, int argc, char **argv, struct error *error);
 
-void cli_print_help(void);
+/* The common options on one screen, or all. */
+void cli_print_help(bool all);
 void cli_print_version(void);
+/* The completions for a shell: "bash", "zsh" or "fish". */
+void cli_print_completion(const char *shell);
 
 /* --check: a line for each thing this host has or lacks, with the remedy. 0, or -errno when ph cannot run
  * here. */

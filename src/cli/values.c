@@ -25,10 +25,13 @@ static int read_digits(const char **text, uint64_t *number, struct error *error)
 }
 
 int value_flag(const char *value, bool *flag, struct error *error) {
-	if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0) {
-		return error_set(error, -EINVAL, "must be 0 or 1");
+	static const char *const words[] = {"no", "yes", "0", "1", NULL};
+	struct error cause = {0};
+	int word = value_choice(value, words, &cause);
+	if (word < 0) {
+		return error_set(error, -EINVAL, "must be yes or no");
 	}
-	*flag = value[0] == '1';
+	*flag = word % 2 == 1;
 	return 0;
 }
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* "0" or "1". */
+/* "yes" or "no"; "1" or "0" will do. */
 int value_flag(const char *value, bool *flag, struct error *error);
 /* Decimal, min .. max. */
 int value_number(const char *value, unsigned min, unsigned max, unsigned *number, struct error *error);

@@ -5,11 +5,12 @@
 run --help
 [ $status_of_ph -eq 0 ] && [ "$(wc -l <"$work/out")" -le 30 ] && [ "$(wc -L <"$work/out")" -le 100 ] && [ ! -s "$work/err" ]
 result "--help is one screen"
+run --help-all
 missing=$(grep -oE -- '--[a-z-]+' docs/ph.1.scd | sort -u | while read -r option; do
 	grep -qwF -- "$option" "$work/out" || [ "$option" = -- ] || echo "$option"
 done)
 [ -z "$missing" ]
-result "the manual and --help know the same options"
+result "the manual and --help-all know the same options"
 run --version
 [[ $(cat "$work/out") =~ ^ph\ [0-9.]+$ ]]
 result "--version"

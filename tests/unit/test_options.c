@@ -152,8 +152,8 @@ static void the_environment_gives_defaults(void **state) {
 	setenv("PH_CPUS", "many", 1);
 	REFUSE("PH_CPUS many: not a number", "--version");
 	setenv("PH_CPUS", "2", 1);
-	setenv("PH_VERBOSE", "yes", 1);
-	REFUSE("PH_VERBOSE yes: must be 0 or 1", "--version");
+	setenv("PH_VERBOSE", "maybe", 1);
+	REFUSE("PH_VERBOSE maybe: must be yes or no", "--version");
 }
 
 static void unknown_options_get_a_hint(void **state) {
@@ -161,7 +161,7 @@ static void unknown_options_get_a_hint(void **state) {
 	REFUSE("unknown option --cpu; did you mean --cpus?", "--cpu", "2");
 	REFUSE("did you mean --share?", "--shar=/x");
 	REFUSE("did you mean --private-home?", "--privat-home");
-	REFUSE("ph --help lists", "--frobnicate");
+	REFUSE("ph --help-all lists", "--frobnicate");
 	REFUSE("unknown option -x", "-x");
 	REFUSE("unknown option -vx", "-vx");
 	REFUSE("unknown option --=", "--=3");
@@ -179,7 +179,8 @@ static void missing_and_surplus_values(void **state) {
 	REFUSE("--home needs a value: DIR", "--home");
 	REFUSE("--home needs a value", "--home=");
 	REFUSE("--mem needs a value", "--mem", "");
-	REFUSE("--root takes no value", "--root=1");
+	REFUSE("--root maybe: must be yes or no", "--root=maybe");
+	REFUSE("--check takes no value", "--check=yes");
 }
 
 static void numbers_are_strict(void **state) {
