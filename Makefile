@@ -31,16 +31,31 @@ KERNEL ?= $(BUILD)/vmlinux
 WARNINGS = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith \
 	-Wwrite-strings -Wundef
 HARDENING = -fstack-protector-strong -fcf-protection -fstack-clash-protection -fPIE
-CPPFLAGS = -Iinclude -Isrc -D_GNU_SOURCE
+CPPFLAGS = -Iinclude -Isrc -I$(BUILD)/gen -D_GNU_SOURCE
 CFLAGS = -std=gnu11 -O2 -g -pthread $(WARNINGS) $(HARDENING) -ffile-prefix-map=$(CURDIR)=.
 LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--build-id=sha1
 # What a host may lack is linked in: the binary needs nothing but the C library.
 LDLIBS = -Wl,-Bstatic -lelf -lz -luring -lseccomp -Wl,-Bdynamic
 SAN_LDLIBS = -lelf -l:liburing.a -lseccomp
 
+# The protocols that programs of the VM may speak. Tables of their messages are made of the XML: NAME.c by
+# wayland-scanner, what it leaves out by tables.awk.
+PROTOCOLS = /usr/share/wayland-protocols
+WAYLAND_XML = /usr/share/wayland/wayland.xml $(addprefix $(PROTOCOLS)/,stable/xdg-shell/xdg-shell.xml \
+	stable/viewporter/viewporter.xml stable/presentation-time/presentation-time.xml \
+	staging/fractional-scale/fractional-scale-v1.xml staging/single-pixel-buffer/single-pixel-buffer-v1.xml \
+	staging/xdg-activation/xdg-activation-v1.xml unstable/linux-dmabuf/linux-dmabuf-unstable-v1.xml \
+	unstable/pointer-constraints/pointer-constraints-unstable-v1.xml \
+	unstable/primary-selection/primary-selection-unstable-v1.xml \
+	unstable/relative-pointer/relative-pointer-unstable-v1.xml unstable/tablet/tablet-unstable-v2.xml \
+	unstable/text-input/text-input-unstable-v3.xml unstable/xdg-decoration/xdg-decoration-unstable-v1.xml \
+	unstable/xdg-output/xdg-output-unstable-v1.xml) $(wildcard src/wayland/protocols/*.xml)
+GEN = $(BUILD)/gen/ph
+WAYLAND_TABLES = $(addprefix gen/ph/,$(notdir $(WAYLAND_XML:.xml=.c)) wayland_list.c)
+
 SOURCES = $(filter-out src/main.c,$(wildcard src/*/*.c src/*/*/*.c))
 HOST_SOURCES = $(filter-out src/guest/%,$(SOURCES))
-OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/src/main.o $(BUILD)/src/monitor/x86/embed.o
+OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/%.o) $(WAYLAND_TABLES:%.c=$(BUILD)/%.o) $(BUILD)/src/main.o $(BUILD)/src/monitor/x86/embed.o
 
 .PHONY: all ph kernel run install clean
 all: ph $(BUILD)/ph.1
@@ -49,10 +64,32 @@ kernel: $(KERNEL)
 
 include $(wildcard kernel-config/kernel.mk)
 
-$(BUILD)/%.o: %.c
+$(GEN)/wayland_protocols.h: src/wayland/tables.awk $(WAYLAND_XML)
+	$(call say,GEN)
+	mkdir -p $(@D)
+	awk -v output=header -f $^ >$@
+
+$(GEN)/wayland_list.c: src/wayland/tables.awk $(WAYLAND_XML)
+	$(call say,GEN)
+	mkdir -p $(@D)
+	awk -v output=list -f $^ >$@
+
+define wayland_table
+$(GEN)/$(notdir $(1:.xml=.c)): $(1)
+	$$(call say,GEN)
+	mkdir -p $$(@D)
+	wayland-scanner private-code $$< $$@
+endef
+$(foreach xml,$(WAYLAND_XML),$(eval $(call wayland_table,$(xml))))
+
+$(BUILD)/%.o: %.c | $(GEN)/wayland_protocols.h
 	$(call say,CC)
 	mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -D_FORTIFY_SOURCE=3 -MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c | $(GEN)/wayland_protocols.h
+	$(call say,CC)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # The kernel and the guest's init inside ph (the tests do without). The bench measures a ph with an init of its own.
 $(BUILD)/src/monitor/x86/embed.o: INIT = $(BUILD)/init
@@ -91,17 +128,27 @@ GUEST_CC = musl-gcc -idirafter /usr/include -idirafter /usr/include/$(shell $(CC
 INIT_SOURCES = $(wildcard src/guest/init/*.c) src/base/record.c
 INIT_OBJECTS = $(INIT_SOURCES:%.c=$(BUILD)/guest/%.o)
 
-$(BUILD)/guest/%.o: %.c
+GUEST_CFLAGS = -std=gnu11 -Os -g0 $(WARNINGS) -fno-pie -ffunction-sections -fdata-sections -MMD -MP
+# What the proxy takes of Wayland.
+GUEST_WAYLAND_OBJECTS = $(patsubst %.c,$(BUILD)/guest/%.o,$(wildcard src/wayland/*.c) $(WAYLAND_TABLES))
+
+$(BUILD)/guest/gen/%.o: $(BUILD)/gen/%.c | $(GEN)/wayland_protocols.h
 	$(call say,CC)
 	mkdir -p $(@D)
-	$(GUEST_CC) $(CPPFLAGS) -std=gnu11 -Os -g0 $(WARNINGS) -fno-pie -ffunction-sections -fdata-sections -MMD -MP -c -o $@ $<
+	$(GUEST_CC) $(CPPFLAGS) $(GUEST_CFLAGS) -c -o $@ $<
+
+$(BUILD)/guest/%.o: %.c | $(GEN)/wayland_protocols.h
+	$(call say,CC)
+	mkdir -p $(@D)
+	$(GUEST_CC) $(CPPFLAGS) $(GUEST_CFLAGS) -c -o $@ $<
 
 $(BUILD)/init: $(INIT_OBJECTS)
 	$(call say,LINK)
 	$(GUEST_CC) -static -no-pie -s -Wl,--gc-sections -o $@ $^
 
 # ---- the packages: what the parts list beside what is listed here ----
-BUILD_PACKAGES = gcc make libc6-dev musl-tools libelf-dev zlib1g-dev liburing-dev libdrm-dev libseccomp-dev scdoc
+BUILD_PACKAGES = gcc make libc6-dev musl-tools libelf-dev zlib1g-dev liburing-dev libdrm-dev libseccomp-dev libwayland-dev \
+	wayland-protocols scdoc
 TEST_PACKAGES = libcmocka-dev clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck e2fsprogs tmux procps \
 	attr fio git sqlite3 stress-ng
 PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \
@@ -121,9 +168,9 @@ deps:
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 UNIT_HELPERS = $(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c))
-SAN_OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/san/%.o) $(UNIT_HELPERS:%.c=$(BUILD)/san/%.o)
+SAN_OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/san/%.o) $(WAYLAND_TABLES:%.c=$(BUILD)/%.o) $(UNIT_HELPERS:%.c=$(BUILD)/san/%.o)
 
-$(BUILD)/san/%.o: %.c
+$(BUILD)/san/%.o: %.c | $(GEN)/wayland_protocols.h
 	$(call say,CC)
 	mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Itests/unit -std=gnu11 -O1 -g -pthread $(WARNINGS) $(SANITIZE) -MMD -MP -c -o $@ $<
@@ -148,7 +195,8 @@ $(INIT_TESTS): $(BUILD)/unit/test_init_%: $(BUILD)/san/tests/unit/test_init_%.o 
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(SAN_LDLIBS) -lcmocka
 
 # Processes in a jail cannot make the system calls of sanitizers.
-$(JAIL_TESTS): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_HELPERS:%.c=$(BUILD)/%.o) $(HOST_SOURCES:%.c=$(BUILD)/%.o)
+$(JAIL_TESTS): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_HELPERS:%.c=$(BUILD)/%.o) $(HOST_SOURCES:%.c=$(BUILD)/%.o) \
+		$(WAYLAND_TABLES:%.c=$(BUILD)/%.o)
 	$(call say,LINK)
 	mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
@@ -161,9 +209,9 @@ unit: $(UNIT_TESTS)
 FUZZ_TARGETS = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SANITIZE = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZ_HELPERS = $(filter-out tests/fuzz/fuzz_%.c,$(wildcard tests/fuzz/*.c)) $(UNIT_HELPERS)
-FUZZ_OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/fuzz/%.o) $(FUZZ_HELPERS:%.c=$(BUILD)/fuzz/%.o)
+FUZZ_OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/fuzz/%.o) $(WAYLAND_TABLES:%.c=$(BUILD)/%.o) $(FUZZ_HELPERS:%.c=$(BUILD)/fuzz/%.o)
 
-$(BUILD)/fuzz/%.o: %.c
+$(BUILD)/fuzz/%.o: %.c | $(GEN)/wayland_protocols.h
 	$(call say,CC)
 	mkdir -p $(@D)
 	$(FUZZ_CC) $(CPPFLAGS) -Itests/unit -std=gnu11 -O1 -g -pthread -Wall $(FUZZ_SANITIZE) -MMD -MP -c -o $@ $<

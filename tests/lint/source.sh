@@ -36,13 +36,14 @@ arrows() {
 		[virtio]="$device virtio_pci"
 		[block]="$device block" [console]="$device console" [rng]="$device rng" [balloon]="$device balloon"
 		[files]="$device files"
-		[display]="$device display wl_wire window"
+		[wayland]="wayland wayland_protocols"
+		[display]="$device display wl_wire window wayland wayland_protocols"
 		[jail]="$device worker jail keeper"
 		[control]="$device console control guest"
 		[monitor]="$device virtio_pci block console rng balloon files display window worker jail keeper control guest plan vm"
 		[plan]="$base block files display plan"
 		[cli]="$base plan cli vm jail"
-		[guest]="record guest wl_wire wl_user"
+		[guest]="record guest wl_wire wl_user wayland wayland_protocols"
 	)
 	local file folder name
 	for file in $(sources | grep '^src/.*/'); do

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.." || exit 1
 echo 1..1
 # shellcheck disable=SC2016 # the inner shell expands "$@"
 complaints=$(find src -path src/guest/kernel -prune -o -name '*.c' -print | sort | xargs -P "$(nproc)" -n 4 sh -c \
-	'clang-tidy-14 --quiet "$@" -- -Iinclude -Isrc -D_GNU_SOURCE -std=gnu11 2>/dev/null' sh |
+	'clang-tidy-14 --quiet "$@" -- -Iinclude -Isrc -I"${BUILD:-build}"/gen -D_GNU_SOURCE -std=gnu11 2>/dev/null' sh |
 	grep -E 'warning:|error:')
 if [ -z "$complaints" ]; then
 	echo "ok 1 - clang-tidy"
