@@ -149,7 +149,7 @@ $(BUILD)/init: $(INIT_OBJECTS)
 # ---- the packages: what the parts list beside what is listed here ----
 BUILD_PACKAGES = gcc make libc6-dev musl-tools libelf-dev zlib1g-dev liburing-dev libdrm-dev libseccomp-dev libwayland-dev \
 	wayland-protocols scdoc
-TEST_PACKAGES = libcmocka-dev clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck e2fsprogs tmux procps \
+TEST_PACKAGES = libcmocka-dev passt iproute2 clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck e2fsprogs tmux procps \
 	attr fio git sqlite3 stress-ng
 PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \
 	$(shell sed 's/#.*//' kernel-config/packages tests/host/packages 2>/dev/null))

@@ -37,6 +37,9 @@ enum guest_config {
 	GUEST_CONFIG_VERBOSE = 9,  /* empty: init tells what it does */
 	GUEST_CONFIG_EXEC = 10,    /* records (enum guest_exec): session 1, started at once */
 	GUEST_CONFIG_TIMINGS = 11, /* empty: send GUEST_FRAME_TIMING */
+	GUEST_CONFIG_NETWORK = 12, /* list: of eth0: IPv4 address/prefix, its gateway, IPv6 address/prefix,
+				      its gateway; "" for what it does not have */
+	GUEST_CONFIG_RESOLV = 13,  /* string: what resolv.conf says */
 };
 
 /* Records of a command to run: the body of GUEST_FRAME_EXEC and of GUEST_CONFIG_EXEC. */

@@ -10,6 +10,7 @@
 #include "ph/display.h"
 #include "ph/error.h"
 #include "ph/files.h"
+#include "ph/net.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,6 +56,26 @@ struct plan_user {
 	size_t group_count;
 };
 
+enum plan_net_kind {
+	PLAN_NET_NONE,
+	PLAN_NET_PASST, /* what the user's own sockets reach */
+	PLAN_NET_TAP,
+};
+
+/* The network and what the guest is told of it: texts, empty where there is none. */
+struct plan_net {
+	enum plan_net_kind kind;
+	char *passt;      /* its path */
+	char **arguments; /* its command line */
+	char *tap;        /* name of the interface */
+	int tap_fd;       /* open, non-blocking, with a virtio header */
+	uint8_t mac[NET_MAC_SIZE];
+	uint16_t mtu;
+	char address4[24], gateway4[20]; /* ADDRESS/PREFIX, ADDRESS */
+	char address6[52], gateway6[48];
+	char *resolv; /* the guest's resolv.conf, or NULL */
+};
+
 struct plan {
 	char *name;      /* of the VM: hostname */
 	unsigned cpus;   /* 1 .. 16 */
@@ -69,6 +90,7 @@ struct plan {
 	/* That the guest may connect to; none: there is no display device. */
 	struct display_socket sockets[DISPLAY_SOCKETS_MAX];
 	size_t socket_count;
+	struct plan_net net;
 	struct plan_user user;
 	bool private_home;  /* tmpfs */
 	bool as_root;       /* the command runs as uid 0 */
@@ -84,6 +106,9 @@ struct plan {
 
 #define PLAN_PATHS_MAX 32
 #define PLAN_ENV_MAX 64
+#define PLAN_PUBLISH_MAX 32
+#define PLAN_NET_ADDRESSES_MAX 2 /* one of each IP version */
+#define PLAN_NET_DNS_MAX 3       /* as C libraries read no more */
 
 /* What the user asked for, not yet looked at: strings are as typed and belong to whoever filled it in. */
 struct plan_request {
@@ -107,6 +132,16 @@ struct plan_request {
 	bool wayland;                                    /* the compositor, unfiltered */
 	const char *wl_sockets[DISPLAY_SOCKETS_MAX - 1]; /* NAME=PATH */
 	size_t wl_socket_count;
+	const char *net; /* NULL: none; "" or "passt"; "tap:IFACE" */
+	bool net_host_loopback;
+	const char *publish[PLAN_PUBLISH_MAX]; /* [ADDRESS:]HOST:GUEST[/udp] */
+	size_t publish_count;
+	const char *net_address[PLAN_NET_ADDRESSES_MAX]; /* ADDRESS/PREFIX */
+	size_t net_address_count;
+	const char *net_gateway[PLAN_NET_ADDRESSES_MAX];
+	size_t net_gateway_count;
+	const char *net_dns[PLAN_NET_DNS_MAX];
+	size_t net_dns_count;
 	const char *env[PLAN_ENV_MAX]; /* NAME=VALUE, or NAME: the caller's value */
 	size_t env_count;
 	char **command; /* NULL-terminated; NULL: the shell */

@@ -58,6 +58,11 @@ APPLY_LIST(show, show_count, PLAN_PATHS_MAX)
 APPLY_LIST(uid_map, uid_map_count, FILES_IDS_MAX)
 APPLY_FLAG(wayland)
 APPLY_LIST(wl_sockets, wl_socket_count, DISPLAY_SOCKETS_MAX - 1)
+APPLY_FLAG(net_host_loopback)
+APPLY_LIST(publish, publish_count, PLAN_PUBLISH_MAX)
+APPLY_LIST(net_address, net_address_count, PLAN_NET_ADDRESSES_MAX)
+APPLY_LIST(net_gateway, net_gateway_count, PLAN_NET_ADDRESSES_MAX)
+APPLY_LIST(net_dns, net_dns_count, PLAN_NET_DNS_MAX)
 APPLY_ACTION(apply_dry_run, CLI_DRY_RUN)
 APPLY_ACTION(apply_check, CLI_CHECK)
 APPLY_ACTION(apply_help, CLI_HELP)
@@ -73,6 +78,14 @@ static int apply_rootfs_mode(struct cli_options *options, const char *value, str
 	}
 	options->request.rootfs_mode = (enum block_mode)mode;
 	return 0;
+}
+
+/* "no" is for undoing what a profile says. */
+static int apply_net(struct cli_options *options, const char *value, struct error *error) {
+	bool wanted = strncmp(value, "tap:", 4) == 0 || strcmp(value, "passt") == 0 || value[0] == '\0';
+	int ret = wanted ? 0 : value_flag(value, &wanted, error);
+	options->request.net = wanted ? value : NULL;
+	return ret;
 }
 
 static int apply_cpus(struct cli_options *options, const char *value, struct error *error) {
@@ -151,6 +164,18 @@ const struct option cli_table[] = {
 		.apply = apply_wayland},
 	{OPTION_SCREEN, "wl-socket", "NAME=PATH",
 		"let the VM connect to another socket of this host, as NAME", .apply = apply_wl_sockets},
+
+	{OPTION_NETWORK, "net", "passt|tap:IFACE", "the network, as your own programs reach it, or a tap",
+		.optional = true, .common = true, .apply = apply_net},
+	{OPTION_NETWORK, "publish", "[ADDRESS:]PORT:GUEST[/udp]",
+		"let PORT of this host (at 127.0.0.1) lead to the VM's", .common = true,
+		.apply = apply_publish},
+	{OPTION_NETWORK, "net-host-loopback", NULL, "the VM's gateway is this host's 127.0.0.1",
+		.apply = apply_net_host_loopback},
+	{OPTION_NETWORK, "net-address", "ADDRESS/PREFIX", "the VM's address on a tap (IPv4, IPv6)",
+		.apply = apply_net_address},
+	{OPTION_NETWORK, "net-gateway", "ADDRESS", "its gateway there", .apply = apply_net_gateway},
+	{OPTION_NETWORK, "net-dns", "ADDRESS", "its name server", .apply = apply_net_dns},
 
 	{OPTION_MACHINE, "cpus", "N", "virtual CPUs, 1 to 16 (default: all)", .environment = "PH_CPUS",
 		.common = true, .apply = apply_cpus},

@@ -66,6 +66,17 @@ static void put_late_memory(struct record_buffer *buffer, const struct guest_mem
 	}
 }
 
+static void put_network(struct record_buffer *buffer, const struct plan_net *net) {
+	if (net->kind == PLAN_NET_NONE) {
+		return;
+	}
+	const char *const fields[] = {net->address4, net->gateway4, net->address6, net->gateway6, NULL};
+	record_put_list(buffer, GUEST_CONFIG_NETWORK, fields);
+	if (net->resolv != NULL) {
+		record_put_string(buffer, GUEST_CONFIG_RESOLV, net->resolv);
+	}
+}
+
 static void put_command(
 	struct record_buffer *buffer, const struct plan *plan, struct guest_config_size terminal) {
 	static const char *const none[] = {NULL};
@@ -95,6 +106,7 @@ void guest_config_put(struct record_buffer *buffer, const struct plan *plan,
 	put_root_and_mounts(buffer, plan);
 	record_put_string(buffer, GUEST_CONFIG_HOSTNAME, plan->name);
 	put_user(buffer, &plan->user);
+	put_network(buffer, &plan->net);
 	if (late_memory) {
 		put_late_memory(buffer, memory);
 	}

@@ -17,6 +17,8 @@ int plan_resolve_disks(struct plan *plan, const struct plan_request *request, st
 int plan_resolve_shares(struct plan *plan, const struct plan_request *request, struct error *error);
 /* sockets.c: the compositor's and others. Needs nothing. */
 int plan_resolve_sockets(struct plan *plan, const struct plan_request *request, struct error *error);
+/* net.c: passt's command line or the tap, and what the guest is told. Needs nothing. */
+int plan_resolve_net(struct plan *plan, const struct plan_request *request, struct error *error);
 /* environment.c: variables and working directory. Needs all of the above. */
 int plan_resolve_environment(struct plan *plan, const struct plan_request *request, struct error *error);
 
@@ -25,6 +27,10 @@ int plan_hide_list(
 	char ***hide, const struct plan *plan, const struct plan_request *request, struct error *error);
 /* Whether an absolute path lies in one of the hidden ones (which have no leading '/'). */
 bool plan_is_hidden(char *const *hide, const char *path);
+
+/* resolv.c: the guest's resolv.conf, with servers if there are any, else with the host's; malloc'ed, NULL
+ * without memory. The host's loopback is reached by the name of local4. */
+char *plan_make_resolv(const char *const *servers, size_t count, const char *local4);
 
 /* ids.c: --uid-map. */
 int plan_map_ids(struct files_share *files, const struct plan_request *request, struct error *error);

@@ -49,6 +49,7 @@ int plan_init(struct plan *plan, const struct plan_request *request, struct erro
 		plan_resolve_disks,
 		plan_resolve_shares,
 		plan_resolve_sockets,
+		plan_resolve_net,
 		plan_resolve_environment,
 	};
 	*plan = (struct plan){0};
@@ -57,6 +58,16 @@ int plan_init(struct plan *plan, const struct plan_request *request, struct erro
 		ret = steps[i](plan, request, error);
 	}
 	return ret;
+}
+
+static void finish_net(struct plan_net *net) {
+	if (net->kind == PLAN_NET_TAP) {
+		fd_close(&net->tap_fd);
+	}
+	strings_free(net->arguments);
+	free(net->passt);
+	free(net->tap);
+	free(net->resolv);
 }
 
 static void finish_user(struct plan_user *user) {
@@ -84,6 +95,7 @@ void plan_finish(struct plan *plan) {
 	for (size_t i = 0; i < plan->socket_count; i++) {
 		free(plan->sockets[i].path);
 	}
+	finish_net(&plan->net);
 	finish_user(&plan->user);
 	strings_free(plan->command);
 	strings_free(plan->environment);

@@ -133,6 +133,19 @@ static int parse_hostname(struct config *config, const struct record *record) {
 	return config->hostname == NULL ? -EPROTO : 0;
 }
 
+static int parse_network(struct config *config, const struct record *record) {
+	int error = 0;
+	free(config->network);
+	config->network = parse_list(record, 4, &error);
+	return error;
+}
+
+static int parse_resolv(struct config *config, const struct record *record) {
+	free(config->resolv);
+	config->resolv = record_string(record);
+	return config->resolv == NULL ? -EPROTO : 0;
+}
+
 static int parse_exec(struct config *config, const struct record *record) {
 	exec_finish(&config->exec);
 	config->has_exec = true;
@@ -165,6 +178,10 @@ static int parse_record(struct config *config, const struct record *record) {
 	case GUEST_CONFIG_TIMINGS:
 		config->timings = true;
 		return 0;
+	case GUEST_CONFIG_NETWORK:
+		return parse_network(config, record);
+	case GUEST_CONFIG_RESOLV:
+		return parse_resolv(config, record);
 	default:
 		return -EPROTO;
 	}
@@ -231,6 +248,8 @@ void config_finish(struct config *config) {
 	}
 	free(config->root);
 	free(config->hostname);
+	free(config->network);
+	free(config->resolv);
 	free(config->user.fields);
 	free(config->groups);
 	free(config->mounts);

@@ -43,6 +43,8 @@ struct config {
 	char **root;     /* fields of ROOT_9P or ROOT_BLOCK; NULL: none was given */
 	bool root_block; /* which of the two */
 	char *hostname;  /* or NULL */
+	char **network;  /* fields of NETWORK, or NULL */
+	char *resolv;    /* or NULL */
 	struct config_user user;
 	struct config_group *groups;
 	size_t group_count;

@@ -55,6 +55,7 @@ static void prepare_root(void) {
 	users_add(&config);
 	report_timing("users");
 	host_raise_loopback();
+	host_raise_network(&config);
 }
 
 static void start_first(void) {

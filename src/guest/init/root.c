@@ -69,17 +69,17 @@ static int mount_block(char **fields, const char *target, bool writable) {
 }
 
 /* The guest's own names, in the upper folder's etc, which the overlay merges with the root's. */
-static void name_host(const char *hostname) {
+static void name_host(const struct config *config) {
 	struct stat st;
 	bool found = lstat(LOWER "/etc", &st) == 0;
-	if (hostname == NULL || (found && !S_ISDIR(st.st_mode))) {
+	if (config->hostname == NULL || (found && !S_ISDIR(st.st_mode))) {
 		return;
 	}
 	if (mkdir(UPPER "/etc", 0755) < 0 || (found && chown(UPPER "/etc", st.st_uid, st.st_gid) < 0)) {
 		report_problem("cannot prepare /etc: %s", strerror(errno));
 		return;
 	}
-	host_write_names(UPPER "/etc", hostname);
+	host_write_names(UPPER "/etc", config);
 }
 
 /* A root that shows the host's files hides its administrator's home; the guest's root needs one. */
@@ -117,7 +117,7 @@ static int mount_overlay(const struct config *config) {
 		return result;
 	}
 	make_mount_points();
-	name_host(config->hostname);
+	name_host(config);
 	make_root_home();
 	if (mount("overlay", NEW_ROOT, "overlay", 0,
 		    "lowerdir=" LOWER ",upperdir=" UPPER ",workdir=" WORK ",redirect_dir=on") < 0) {
