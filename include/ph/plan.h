@@ -30,11 +30,21 @@ enum plan_sandbox {
 	PLAN_SANDBOX_OFF,     /* all devices in one process, unconfined, to debug */
 };
 
+/* What the guest's kernel checks a disk's blocks against: dm-verity's tree of hashes, which lies behind them.
+ */
+struct plan_verity {
+	uint64_t blocks; /* of 4096 bytes; 0: the disk is used as it is */
+	char root[65];   /* hash, in hexadecimal */
+	char salt[513];  /* likewise; empty: none */
+};
+
 struct plan_disk {
 	char *path;
 	int fd; /* open and locked */
 	enum block_mode mode;
-	uint64_t size; /* bytes */
+	uint64_t offset; /* of its first byte in the file */
+	uint64_t size;   /* bytes */
+	struct plan_verity verity;
 };
 
 struct plan_share {
@@ -42,6 +52,7 @@ struct plan_share {
 	char *host_path;           /* for messages */
 	char *guest_path;          /* where init mounts it; NULL for the root */
 	const char *mount_options; /* beside trans=virtio,version=9p2000.L,msize=N */
+	bool skeleton;             /* its files are copied into the home, and it is not there afterwards */
 };
 
 /* The person the guest sees: the caller's identity, copied into the guest. */
@@ -92,10 +103,17 @@ struct plan {
 	size_t socket_count;
 	struct plan_net net;
 	struct plan_user user;
-	bool private_home;  /* tmpfs */
-	bool as_root;       /* the command runs as uid 0 */
-	char **command;     /* argv; [0] == NULL: the shell */
-	char **environment; /* NAME=VALUE, NULL-terminated */
+	/* A realm of Citadel's: its name and who its files belong to. NULL: none. The open realm is the
+	 * plan's own. */
+	struct realm *realm;
+	const char *realm_name;
+	uint64_t overlay_size; /* bytes that changes to the root may take; 0: half of the RAM */
+	bool root_sealed;      /* of the root, only /var can be written */
+	char *palette;         /* what the terminal gets before the command runs, or NULL */
+	bool private_home;     /* tmpfs */
+	bool as_root;          /* the command runs as uid 0 */
+	char **command;        /* argv; [0] == NULL: the shell */
+	char **environment;    /* NAME=VALUE, NULL-terminated */
 	char *cwd;
 	bool tty; /* stdin and stdout are a terminal */
 	bool verbose, timings;
@@ -112,9 +130,15 @@ struct plan {
 
 /* What the user asked for, not yet looked at: strings are as typed and belong to whoever filled it in. */
 struct plan_request {
-	const char *name;   /* NULL: "ph" */
-	const char *home;   /* shared as the guest user's home instead of the caller's own */
-	const char *rootfs; /* image to boot from instead of this system */
+	const char *name;    /* NULL: "ph" */
+	const char *home;    /* shared as the guest user's home instead of the caller's own */
+	const char *rootfs;  /* image to boot from instead of this system */
+	const char *realm;   /* of Citadel's; its configuration decides on the image and the shares */
+	const char *realmfs; /* a sealed image to boot from: its name on Citadel, or its file */
+	const char *realmfs_key;
+	bool require_signature, force, direct;
+	unsigned partition;    /* of rootfs; 0: it has none */
+	uint64_t overlay_size; /* 0: not given */
 	const char *kernel, *append;
 	bool private_home, as_root, verbose, timings;
 	enum plan_sandbox sandbox;
@@ -154,5 +178,9 @@ void plan_finish(struct plan *plan);
 bool plan_wayland_path(char *path, size_t size);
 /* The plan for a person to read (--dry-run). */
 void plan_print(const struct plan *plan);
+/* Citadel's realms, their state and image, to standard output. 0, or -errno with *error set. */
+int plan_print_realms(struct error *error);
+/* Whom root's ph becomes once the plan is made, for a realm: its home's owner. False: nobody. */
+bool plan_runs_as(const struct plan *plan, uid_t *uid, gid_t *gid);
 
 #endif

@@ -77,8 +77,12 @@ static void confine_disk_thread(void) {
 
 static int create_disk(struct virtio_device **device, const struct plan *plan, unsigned index) {
 	const struct plan_disk *disk = &plan->disks[index];
-	struct block_options options = {
-		.path = disk->path, .size = disk->size, .mode = disk->mode, .queues = plan->cpus};
+	struct block_options options = {.path = disk->path,
+		.offset = disk->offset,
+		.size = disk->size,
+		.mode = disk->mode,
+		.overlay_limit = plan->overlay_size,
+		.queues = plan->cpus};
 	options.fd = fcntl(disk->fd, F_DUPFD_CLOEXEC, 0);
 	if (options.fd < 0) {
 		return -errno;

@@ -29,6 +29,7 @@ static int resolve_basics(struct plan *plan, const struct plan_request *request,
 	plan->timings = request->timings;
 	plan->sandbox = request->sandbox;
 	plan->tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	plan->overlay_size = request->overlay_size;
 	plan->name = strdup(request->name != NULL ? request->name : "ph");
 	plan->command = copy_command(request->command);
 	if (plan->name == NULL || plan->command == NULL) {
@@ -44,6 +45,7 @@ int plan_init(struct plan *plan, const struct plan_request *request, struct erro
 	typedef int step(struct plan *, const struct plan_request *, struct error *);
 	static step *const steps[] = {
 		resolve_basics,
+		plan_resolve_realm,
 		plan_resolve_user,
 		plan_resolve_machine,
 		plan_resolve_disks,
@@ -96,6 +98,7 @@ void plan_finish(struct plan *plan) {
 		free(plan->sockets[i].path);
 	}
 	finish_net(&plan->net);
+	plan_finish_realm(plan);
 	finish_user(&plan->user);
 	strings_free(plan->command);
 	strings_free(plan->environment);

@@ -56,6 +56,7 @@ static void prepare_root(void) {
 	report_timing("users");
 	host_raise_loopback();
 	host_raise_network(&config);
+	mounts_seal_root(&config);
 }
 
 static void start_first(void) {
