@@ -32,14 +32,11 @@ WARNINGS = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 	-Wwrite-strings -Wundef
 HARDENING = -fstack-protector-strong -fcf-protection -fstack-clash-protection -fPIE
 CPPFLAGS = -Iinclude -Isrc -I$(BUILD)/gen -D_GNU_SOURCE
-# libdbus is loaded only where a realm is asked for (src/plan/realm/bus.c): of it, only the headers are needed.
-MULTIARCH := $(shell $(CC) -print-multiarch)
-CPPFLAGS += -isystem /usr/include/dbus-1.0 -isystem /usr/lib/$(MULTIARCH)/dbus-1.0/include
 CFLAGS = -std=gnu11 -O2 -g -pthread $(WARNINGS) $(HARDENING) -ffile-prefix-map=$(CURDIR)=.
 LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--build-id=sha1
 # What a host may lack is linked in: the binary needs nothing but the C library.
-LDLIBS = -Wl,-Bstatic -lelf -lz -luring -lseccomp -lsodium -Wl,-Bdynamic
-SAN_LDLIBS = -lelf -l:liburing.a -lseccomp -l:libsodium.a
+LDLIBS = -Wl,-Bstatic -lelf -lz -luring -lseccomp -Wl,-Bdynamic
+SAN_LDLIBS = -lelf -l:liburing.a -lseccomp
 
 # The protocols that programs of the VM may speak. Tables of their messages are made of the XML: NAME.c by
 # wayland-scanner, what it leaves out by tables.awk.
@@ -94,12 +91,13 @@ $(BUILD)/gen/%.o: $(BUILD)/gen/%.c | $(GEN)/wayland_protocols.h
 	$(call say,CC)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# The kernel and the guest's init inside ph (the tests do without). The bench measures a ph with an init of its own.
+# The kernel and the guest's programs inside ph (the tests do without). The bench measures a ph with an init of its own.
 $(BUILD)/src/monitor/x86/embed.o: INIT = $(BUILD)/init
-$(BUILD)/src/monitor/x86/embed.o: $(BUILD)/init
+$(BUILD)/src/monitor/x86/embed.o: $(BUILD)/init $(BUILD)/ph-wayland
 $(BUILD)/bench/embed.o: INIT = $(BUILD)/bench/init
-$(BUILD)/bench/embed.o: $(BUILD)/bench/init
-EMBED = -DEMBED_KERNEL='"$(abspath $(KERNEL))"' -DEMBED_INIT='"$(abspath $(INIT))"'
+$(BUILD)/bench/embed.o: $(BUILD)/bench/init $(BUILD)/ph-wayland
+EMBED = -DEMBED_KERNEL='"$(abspath $(KERNEL))"' -DEMBED_INIT='"$(abspath $(INIT))"' \
+	-DEMBED_WAYLAND='"$(abspath $(BUILD)/ph-wayland)"'
 $(BUILD)/src/monitor/x86/embed.o $(BUILD)/bench/embed.o: src/monitor/x86/embed.S $(KERNEL)
 	$(call say,EMBED)
 	mkdir -p $(@D)
@@ -149,14 +147,18 @@ $(BUILD)/init: $(INIT_OBJECTS)
 	$(call say,LINK)
 	$(GUEST_CC) -static -no-pie -s -Wl,--gc-sections -o $@ $^
 
+PROXY_SOURCES = $(wildcard src/guest/wayland/*.c) src/base/loop.c src/base/fd.c
+PROXY_OBJECTS = $(PROXY_SOURCES:%.c=$(BUILD)/guest/%.o) $(GUEST_WAYLAND_OBJECTS)
+
+$(BUILD)/ph-wayland: $(PROXY_OBJECTS)
+	$(call say,LINK)
+	$(GUEST_CC) -static -no-pie -s -Wl,--gc-sections -o $@ $^
+
 # ---- the packages: what the parts list beside what is listed here ----
 BUILD_PACKAGES = gcc make libc6-dev musl-tools libelf-dev zlib1g-dev liburing-dev libdrm-dev libseccomp-dev libwayland-dev \
 	wayland-protocols scdoc
-TEST_PACKAGES = libcmocka-dev passt iproute2 clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck e2fsprogs tmux procps \
+TEST_PACKAGES = libcmocka-dev clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck e2fsprogs tmux procps \
 	attr fio git sqlite3 stress-ng
-# Realms: signatures, the bus, images of the tests.
-BUILD_PACKAGES += libsodium-dev libdbus-1-dev
-TEST_PACKAGES += cryptsetup-bin dbus-daemon
 PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \
 	$(shell sed 's/#.*//' kernel-config/packages tests/host/packages 2>/dev/null))
 

@@ -25,6 +25,15 @@ bool guest_boot_late_memory(const struct plan *plan) {
 	return plan->kernel == NULL;
 }
 
+/* Whether the guest may reach the compositor. */
+static bool has_screen(const struct plan *plan) {
+	bool found = false;
+	for (size_t i = 0; i < plan->socket_count; i++) {
+		found |= plan->sockets[i].name[0] == '\0';
+	}
+	return found && embed_wayland != NULL;
+}
+
 /*
  * reboot=t panic=-1  a reset is a triple fault, which KVM reports; a panic resets at once
  * swiotlb=noforce    no bounce buffers (64 MiB, cleared) when there is RAM above 4 GiB
@@ -43,26 +52,6 @@ static int write_command_line(const struct plan *plan, char *line, size_t size) 
 	return n < 0 || (size_t)n >= size ? -E2BIG : 0;
 }
 
-/*
- * A sealed image's blocks are read through dm-verity, which the kernel sets up itself: data and tree on the
- * same disk, the tree one block (its description) behind the data.
- */
-static int append_verity(const struct plan *plan, char *line, size_t size) {
-	const struct plan_disk *disk = &plan->disks[0];
-	if (plan->disk_count == 0 || disk->verity.blocks == 0) {
-		return 0;
-	}
-	size_t used = strlen(line);
-	unsigned long long blocks = disk->verity.blocks;
-	int n = snprintf(line + used, size - used,
-		" dm-mod.create=\"root,,,ro,0 %llu verity 1 /dev/vda /dev/vda 4096 4096 %llu %llu sha256 %s "
-		"%s\" "
-		"dm-mod.waitfor=/dev/vda",
-		blocks * 8, blocks, blocks + 1, disk->verity.root,
-		disk->verity.salt[0] != '\0' ? disk->verity.salt : "-");
-	return n < 0 || (size_t)n >= size - used ? -E2BIG : 0;
-}
-
 static int build_initramfs(struct initramfs *initramfs, const struct plan *plan,
 	const struct guest_memory *memory, const struct kernel_start *start, struct error *error) {
 	struct guest_config_size terminal = {.rows = 24, .columns = 80};
@@ -77,6 +66,10 @@ static int build_initramfs(struct initramfs *initramfs, const struct plan *plan,
 	initramfs_add_directory(initramfs, "dev");
 	initramfs_add_device(initramfs, "dev/console", CONSOLE_MAJOR, CONSOLE_MINOR);
 	initramfs_add_file(initramfs, "init", 0755, embed_init, (size_t)(embed_init_end - embed_init));
+	if (has_screen(plan)) {
+		initramfs_add_file(initramfs, &GUEST_WAYLAND_PATH[1], 0755, embed_wayland,
+			(size_t)(embed_wayland_end - embed_wayland));
+	}
 	initramfs_add_file(initramfs, &GUEST_CONFIG_PATH[1], 0600, config.data, config.size);
 	modules_add(initramfs, "/lib/modules", start->version);
 	int ret = initramfs_end(initramfs);
@@ -90,8 +83,7 @@ static int build_initramfs(struct initramfs *initramfs, const struct plan *plan,
 static int load(const struct plan *plan, const struct guest_memory *memory, const struct kernel_start *start,
 	struct error *error) {
 	char command_line[BOOT_COMMAND_LINE_MAX];
-	if (write_command_line(plan, command_line, sizeof(command_line)) < 0 ||
-		append_verity(plan, command_line, sizeof(command_line)) < 0) {
+	if (write_command_line(plan, command_line, sizeof(command_line)) < 0) {
 		return error_set(error, -E2BIG, "--append: the kernel command line is too long");
 	}
 	struct initramfs initramfs = {0};

@@ -15,6 +15,9 @@
 
 static const char *const passed_on[] = {"LANG", "LANGUAGE", "TERM", "COLORTERM", "COLORFGBG", "NO_COLOR",
 	"TZ", "EDITOR", "VISUAL", "PAGER", "LESS", "LS_COLORS"};
+/* How the person's desktop looks; with a screen only. */
+static const char *const passed_on_screen[] = {"XCURSOR_THEME", "XCURSOR_SIZE", "XDG_CURRENT_DESKTOP",
+	"GTK_THEME", "QT_QPA_PLATFORMTHEME", "QT_STYLE_OVERRIDE"};
 
 static const char *const path_user = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
 static const char *const path_root = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -47,6 +50,26 @@ static void pass_on(struct strings *list) {
 	}
 }
 
+/* The guest's own socket, which init makes; by its path, for root too. */
+static void set_screen(struct strings *list, const struct plan *plan) {
+	bool screen = false;
+	for (size_t i = 0; i < plan->socket_count; i++) {
+		screen |= plan->sockets[i].name[0] == '\0';
+	}
+	if (!screen) {
+		return;
+	}
+	for (size_t i = 0; i < sizeof(passed_on_screen) / sizeof(passed_on_screen[0]); i++) {
+		set_name(list, passed_on_screen[i], getenv(passed_on_screen[i]));
+	}
+	set_name(list, "XDG_SESSION_TYPE", "wayland");
+	if (plan->as_root && plan->user.uid != 0) {
+		strings_add_format(list, "WAYLAND_DISPLAY=/run/user/%u/wayland-0", plan->user.uid);
+	} else {
+		set_name(list, "WAYLAND_DISPLAY", "wayland-0");
+	}
+}
+
 /* Of root in the VM only the VM knows where its home is and which shell it has: init fills that in. */
 static void set_identity(struct strings *list, const struct plan *plan) {
 	const struct plan_user *user = &plan->user;
@@ -63,17 +86,6 @@ static void set_identity(struct strings *list, const struct plan *plan) {
 	strings_add_format(list, "XDG_RUNTIME_DIR=/run/user/%u", user->uid);
 }
 
-/* What Citadel's launcher sets for programs of a realm, as far as there is something behind it here. */
-static void set_realm(struct strings *list, const struct plan *plan) {
-	set_name(list, "REALM_NAME", plan->realm_name);
-	set_name(list, "GNOME_DESKTOP_SESSION_ID", "this-is-deprecated");
-	set_name(list, "NO_AT_BRIDGE", "1");
-	if (plan->socket_count > 0) {
-		set_name(list, "GDK_BACKEND", "wayland");
-		set_name(list, "XDG_SESSION_TYPE", "wayland");
-	}
-}
-
 static int resolve_variables(struct plan *plan, const struct plan_request *request, struct error *error) {
 	struct strings list = {0};
 	pass_on(&list);
@@ -81,9 +93,7 @@ static int resolve_variables(struct plan *plan, const struct plan_request *reque
 		set_name(&list, "TERM", NULL);
 	}
 	set_identity(&list, plan);
-	if (plan->realm_name != NULL) {
-		set_realm(&list, plan);
-	}
+	set_screen(&list, plan);
 	for (size_t i = 0; i < request->env_count; i++) {
 		const char *variable = request->env[i];
 		size_t length = strcspn(variable, "=");

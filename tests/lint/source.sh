@@ -38,14 +38,12 @@ arrows() {
 		[files]="$device files"
 		[wayland]="wayland wayland_protocols"
 		[display]="$device display wl_wire window wayland wayland_protocols"
-		[net]="$device net"
-		[passt]="$base passt"
 		[jail]="$device worker jail keeper"
 		[control]="$device console control guest"
-		[monitor]="$device virtio_pci block console rng balloon files display window net passt worker jail keeper control guest plan vm"
-		[plan]="$base block files display net plan"
+		[monitor]="$device virtio_pci block console rng balloon files display window worker jail keeper control guest plan vm"
+		[plan]="$base block files display plan"
 		[cli]="$base plan cli vm jail"
-		[guest]="record guest wl_wire wl_user wayland wayland_protocols"
+		[guest]="record guest loop fd wl_wire wl_user wayland wayland_protocols"
 	)
 	local file folder name
 	for file in $(sources | grep '^src/.*/'); do

@@ -68,7 +68,7 @@ static void run_agent(int fd) {
 	port_init(&port);
 	report_init(&port, false, false);
 	port.fd = fd;
-	int failed = agent_init(&agent, &config, &port);
+	int failed = agent_init(&agent, &config, &port, NULL);
 	if (failed == 0) {
 		agent_run(&agent);
 		port_send(&port, GUEST_FRAME_BYE, 0, NULL, 0);

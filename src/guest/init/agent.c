@@ -6,7 +6,6 @@
 #include "guest/init/agent.h"
 
 #include "guest/init/report.h"
-#include "guest/init/root.h"
 
 #include <assert.h>
 #include <endian.h>
@@ -42,9 +41,19 @@ static int watch(struct agent *agent, int fd, uint32_t events, void *pointer) {
 	return epoll_ctl(agent->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-int agent_init(struct agent *agent, const struct config *config, struct port *port) {
+/* Once: who connects while the proxy runs is the proxy's. */
+static void watch_wayland(struct agent *agent) {
+	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = agent->wayland};
+	int fd = agent->wayland == NULL ? -1 : agent->wayland->listener;
+	if (fd >= 0 && epoll_ctl(agent->epoll, EPOLL_CTL_MOD, fd, &event) < 0) {
+		epoll_ctl(agent->epoll, EPOLL_CTL_ADD, fd, &event);
+	}
+}
+
+int agent_init(struct agent *agent, const struct config *config, struct port *port, struct wayland *wayland) {
 	sigset_t mask;
-	*agent = (struct agent){.config = config, .port = port, .epoll = -1, .children = -1};
+	*agent = (struct agent){
+		.config = config, .port = port, .epoll = -1, .children = -1, .wayland = wayland};
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGCHLD);
 	signal(SIGPIPE, SIG_IGN);
@@ -54,6 +63,7 @@ int agent_init(struct agent *agent, const struct config *config, struct port *po
 	if (agent->epoll < 0 || agent->children < 0) {
 		return -errno;
 	}
+	watch_wayland(agent);
 	return watch(agent, agent->children, EPOLLIN, &agent->children);
 }
 
@@ -190,9 +200,14 @@ static void child_ended(struct agent *agent, pid_t pid, int status) {
 		}
 		return;
 	}
+	if (agent->wayland != NULL && pid == agent->wayland->pid) {
+		if (agent->stage == STAGE_NONE && wayland_ended(agent->wayland, status)) {
+			watch_wayland(agent);
+		}
+		return;
+	}
 	for (struct session *session = agent->sessions; session != NULL; session = session->next) {
 		if (session->pid == pid && !session->exited) {
-			root_report_full(agent->config);
 			session_exited(session, status);
 			return;
 		}
@@ -298,8 +313,17 @@ static void serve_sessions(struct agent *agent) {
 	} while (more);
 }
 
+static void start_wayland(struct agent *agent) {
+	int result = agent->stage == STAGE_NONE ? wayland_start(agent->wayland) : 0;
+	if (result < 0) {
+		report_problem("cannot start the Wayland proxy: %s", strerror(-result));
+	}
+}
+
 static void serve_event(struct agent *agent, const struct epoll_event *event) {
-	if (event->data.ptr == &agent->children) {
+	if (event->data.ptr == agent->wayland && agent->wayland != NULL) {
+		start_wayland(agent);
+	} else if (event->data.ptr == &agent->children) {
 		serve_children(agent);
 	} else if (event->data.ptr == agent->port) {
 		serve_port(agent);

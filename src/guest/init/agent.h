@@ -5,20 +5,22 @@
 #include "guest/init/config.h"
 #include "guest/init/port.h"
 #include "guest/init/session.h"
+#include "guest/init/wayland.h"
 
 struct agent {
 	const struct config *config;
 	struct port *port;
 	int epoll, children; /* children: a signalfd for SIGCHLD */
 	struct session *sessions;
-	pid_t late;         /* the process that does what may come late; 0: none */
+	pid_t late; /* the process that does what may come late; 0: none */
+	struct wayland *wayland;
 	bool over;          /* nothing more is to be served */
 	unsigned stage;     /* of a shutdown; 0: none is under way */
 	int64_t next_stage; /* when, in ms of CLOCK_MONOTONIC */
 };
 
-/* Blocks SIGCHLD and ignores SIGPIPE. 0 or -errno. */
-int agent_init(struct agent *agent, const struct config *config, struct port *port);
+/* Blocks SIGCHLD and ignores SIGPIPE. wayland: NULL without one. 0 or -errno. */
+int agent_init(struct agent *agent, const struct config *config, struct port *port, struct wayland *wayland);
 void agent_finish(struct agent *agent);
 /* Start session id. A failure is reported as its STDERR and EXIT. */
 void agent_exec(struct agent *agent, uint32_t id, const struct exec *exec);

@@ -15,6 +15,7 @@
 #include "guest/init/root.h"
 #include "guest/init/shutdown.h"
 #include "guest/init/users.h"
+#include "guest/init/wayland.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +30,7 @@
 static struct port port;
 static struct config config;
 static struct agent agent;
+static struct wayland wayland;
 
 /* The kernel gives init its console or, without one, nothing; commands must never get low numbers by
  * accident.
@@ -50,13 +52,12 @@ static void prepare_root(void) {
 	umask(022);
 	users_make_runtime_folder(&config);
 	mounts_add_configured(&config);
+	wayland_listen(&wayland, &config);
 	report_timing("mounts");
 	host_set_name(&config);
 	users_add(&config);
 	report_timing("users");
 	host_raise_loopback();
-	host_raise_network(&config);
-	mounts_seal_root(&config);
 }
 
 static void start_first(void) {
@@ -93,6 +94,7 @@ static int start(uint64_t started) {
 	}
 	if (result == 0) {
 		modules_load();
+		wayland_init(&wayland);
 		result = root_enter(&config);
 	}
 	if (result < 0) {
@@ -101,7 +103,7 @@ static int start(uint64_t started) {
 	}
 	report_timing("root");
 	prepare_root();
-	result = agent_init(&agent, &config, &port);
+	result = agent_init(&agent, &config, &port, &wayland);
 	if (result < 0) {
 		report_error("cannot start the guest's agent: %s", strerror(-result));
 		return result;

@@ -1,6 +1,6 @@
 /*
- * The guest kernel and the guest's init inside ph. EMBED_KERNEL and EMBED_INIT are their paths, given by the
- * Makefile. A section of its own, read-only and page-aligned, so that the kernel can be mapped from ph's file.
+ * The guest kernel, the guest's init and its Wayland proxy inside ph. EMBED_KERNEL, EMBED_INIT and
+ * EMBED_WAYLAND are their paths, given by the Makefile. A section of its own, read-only and page-aligned, so that the kernel can be mapped from ph's file.
  */
 	.section .ph_guest, "a", @progbits
 
@@ -17,6 +17,14 @@ embed_kernel_end:
 embed_init:
 	.incbin EMBED_INIT
 embed_init_end:
+	.byte 0
+
+	.balign 4096
+	.globl embed_wayland, embed_wayland_end
+	.hidden embed_wayland, embed_wayland_end
+embed_wayland:
+	.incbin EMBED_WAYLAND
+embed_wayland_end:
 	.byte 0
 
 	.section .note.GNU-stack, "", @progbits
