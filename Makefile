@@ -32,11 +32,14 @@ WARNINGS = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 	-Wwrite-strings -Wundef
 HARDENING = -fstack-protector-strong -fcf-protection -fstack-clash-protection -fPIE
 CPPFLAGS = -Iinclude -Isrc -I$(BUILD)/gen -D_GNU_SOURCE
+# libdbus is loaded only where a realm is asked for (src/plan/realm/bus.c): of it, only the headers are needed.
+MULTIARCH := $(shell $(CC) -print-multiarch)
+CPPFLAGS += -isystem /usr/include/dbus-1.0 -isystem /usr/lib/$(MULTIARCH)/dbus-1.0/include
 CFLAGS = -std=gnu11 -O2 -g -pthread $(WARNINGS) $(HARDENING) -ffile-prefix-map=$(CURDIR)=.
 LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--build-id=sha1
 # What a host may lack is linked in: the binary needs nothing but the C library.
-LDLIBS = -Wl,-Bstatic -lelf -lz -luring -lseccomp -Wl,-Bdynamic
-SAN_LDLIBS = -lelf -l:liburing.a -lseccomp
+LDLIBS = -Wl,-Bstatic -lelf -lz -luring -lseccomp -lsodium -Wl,-Bdynamic
+SAN_LDLIBS = -lelf -l:liburing.a -lseccomp -l:libsodium.a
 
 # The protocols that programs of the VM may speak. Tables of their messages are made of the XML: NAME.c by
 # wayland-scanner, what it leaves out by tables.awk.
@@ -157,8 +160,11 @@ $(BUILD)/ph-wayland: $(PROXY_OBJECTS)
 # ---- the packages: what the parts list beside what is listed here ----
 BUILD_PACKAGES = gcc make libc6-dev musl-tools libelf-dev zlib1g-dev liburing-dev libdrm-dev libseccomp-dev libwayland-dev \
 	wayland-protocols scdoc
-TEST_PACKAGES = libcmocka-dev clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck e2fsprogs tmux procps \
+TEST_PACKAGES = libcmocka-dev passt iproute2 clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck e2fsprogs tmux procps \
 	attr fio git sqlite3 stress-ng
+# Realms: signatures, the bus, images of the tests.
+BUILD_PACKAGES += libsodium-dev libdbus-1-dev
+TEST_PACKAGES += cryptsetup-bin dbus-daemon
 PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \
 	$(shell sed 's/#.*//' kernel-config/packages tests/host/packages 2>/dev/null))
 

@@ -22,10 +22,17 @@ static void open_standard_streams(void) {
 
 static int run(const struct cli_options *options, struct error *error) {
 	struct plan plan = {0};
-	/* Only root can map owners. */
-	int status = options->request.uid_map_count == 0 ? jail_become_caller(error) : 0;
+	uid_t uid;
+	gid_t gid;
+	/* Only root can map owners, and open what realms lie on. */
+	bool stays = options->request.uid_map_count > 0 || options->request.realm != NULL;
+	int status = stays ? 0 : jail_become_caller(error);
 	if (status == 0) {
 		status = plan_init(&plan, &options->request, error);
+	}
+	if (status == 0 && plan_runs_as(&plan, &uid, &gid)) {
+		log_verbose("root's ph goes on as user %u, whose realm it is", uid);
+		status = jail_become(uid, gid, error);
 	}
 	if (status == 0 && options->action == CLI_DRY_RUN) {
 		plan_print(&plan);
@@ -50,6 +57,8 @@ static int act(const struct cli_options *options, struct error *error) {
 	case CLI_VERSION:
 		cli_print_version();
 		return 0;
+	case CLI_REALMS:
+		return plan_print_realms(error);
 	case CLI_CHECK:
 		return cli_check_host() < 0 ? CLI_STATUS_FAILED : 0;
 	case CLI_DRY_RUN:

@@ -39,6 +39,14 @@ enum guest_config {
 	GUEST_CONFIG_VERBOSE = 9,  /* empty: init tells what it does */
 	GUEST_CONFIG_EXEC = 10,    /* records (enum guest_exec): session 1, started at once */
 	GUEST_CONFIG_TIMINGS = 11, /* empty: send GUEST_FRAME_TIMING */
+	GUEST_CONFIG_NETWORK = 12, /* list: of eth0: IPv4 address/prefix, its gateway, IPv6 address/prefix,
+				      its gateway; "" for what it does not have */
+	GUEST_CONFIG_RESOLV = 13,  /* string: what resolv.conf says */
+	GUEST_CONFIG_OVERLAY = 20, /* list: size of the root's tmpfs overlay in bytes or "", "ro" or "rw". ro:
+				      of the root only /var can be written, once init is done with it */
+	GUEST_CONFIG_SKELETON = 21, /* list: tag, mount options, path, uid, gid. Its files are copied to the
+				       path and given to that user */
+	GUEST_CONFIG_FILE = 22,     /* list: path, mode in octal, text. Made in the mounts' order */
 };
 
 /* Records of a command to run: the body of GUEST_FRAME_EXEC and of GUEST_CONFIG_EXEC. */

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 enum jail_kind {
 	JAIL_MONITOR,  /* the monitor's main thread, and so its whole process */
@@ -18,6 +19,7 @@ enum jail_kind {
 	JAIL_DISK,     /* on top of that, a thread that serves a disk's queue */
 	JAIL_FILES,    /* the file server */
 	JAIL_DISPLAY,  /* the display server */
+	JAIL_NET,      /* the network device */
 	JAIL_DEVICES,  /* a worker whose devices need nothing but their descriptors and guest RAM */
 	JAIL_TERMINAL, /* the process that puts the terminal back when the monitor was killed */
 	JAIL_KINDS,
@@ -56,6 +58,8 @@ int jail_filter(enum jail_kind kind, enum jail_mode mode, const char *name);
 
 /* When root runs ph by sudo: become the user who ran that, for good. 0 or -errno with *error set. */
 int jail_become_caller(struct error *error);
+/* Root becomes that user, for good. Likewise. */
+int jail_become(uid_t uid, gid_t gid, struct error *error);
 
 /* Whether this host has what JAIL_STRICT asks of a kind: 0, or -errno with *error set. While the process has
  * one thread. */

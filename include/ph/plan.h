@@ -10,6 +10,7 @@
 #include "ph/display.h"
 #include "ph/error.h"
 #include "ph/files.h"
+#include "ph/net.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,11 +30,21 @@ enum plan_sandbox {
 	PLAN_SANDBOX_OFF,     /* all devices in one process, unconfined, to debug */
 };
 
+/* What the guest's kernel checks a disk's blocks against: dm-verity's tree of hashes, which lies behind them.
+ */
+struct plan_verity {
+	uint64_t blocks; /* of 4096 bytes; 0: the disk is used as it is */
+	char root[65];   /* hash, in hexadecimal */
+	char salt[513];  /* likewise; empty: none */
+};
+
 struct plan_disk {
 	char *path;
 	int fd; /* open and locked */
 	enum block_mode mode;
-	uint64_t size; /* bytes */
+	uint64_t offset; /* of its first byte in the file */
+	uint64_t size;   /* bytes */
+	struct plan_verity verity;
 };
 
 struct plan_share {
@@ -41,6 +52,7 @@ struct plan_share {
 	char *host_path;           /* for messages */
 	char *guest_path;          /* where init mounts it; NULL for the root */
 	const char *mount_options; /* beside trans=virtio,version=9p2000.L,msize=N */
+	bool skeleton;             /* its files are copied into the home, and it is not there afterwards */
 };
 
 /* The person the guest sees: the caller's identity, copied into the guest. */
@@ -53,6 +65,26 @@ struct plan_user {
 		char *name;
 	} * groups;
 	size_t group_count;
+};
+
+enum plan_net_kind {
+	PLAN_NET_NONE,
+	PLAN_NET_PASST, /* what the user's own sockets reach */
+	PLAN_NET_TAP,
+};
+
+/* The network and what the guest is told of it: texts, empty where there is none. */
+struct plan_net {
+	enum plan_net_kind kind;
+	char *passt;      /* its path */
+	char **arguments; /* its command line */
+	char *tap;        /* name of the interface */
+	int tap_fd;       /* open, non-blocking, with a virtio header */
+	uint8_t mac[NET_MAC_SIZE];
+	uint16_t mtu;
+	char address4[24], gateway4[20]; /* ADDRESS/PREFIX, ADDRESS */
+	char address6[52], gateway6[48];
+	char *resolv; /* the guest's resolv.conf, or NULL */
 };
 
 struct plan {
@@ -69,11 +101,19 @@ struct plan {
 	/* That the guest may connect to; none: there is no display device. */
 	struct display_socket sockets[DISPLAY_SOCKETS_MAX];
 	size_t socket_count;
+	struct plan_net net;
 	struct plan_user user;
-	bool private_home;  /* tmpfs */
-	bool as_root;       /* the command runs as uid 0 */
-	char **command;     /* argv; [0] == NULL: the shell */
-	char **environment; /* NAME=VALUE, NULL-terminated */
+	/* A realm of Citadel's: its name and who its files belong to. NULL: none. The open realm is the
+	 * plan's own. */
+	struct realm *realm;
+	const char *realm_name;
+	uint64_t overlay_size; /* bytes that changes to the root may take; 0: half of the RAM */
+	bool root_sealed;      /* of the root, only /var can be written */
+	char *palette;         /* what the terminal gets before the command runs, or NULL */
+	bool private_home;     /* tmpfs */
+	bool as_root;          /* the command runs as uid 0 */
+	char **command;        /* argv; [0] == NULL: the shell */
+	char **environment;    /* NAME=VALUE, NULL-terminated */
 	char *cwd;
 	bool tty; /* stdin and stdout are a terminal */
 	bool verbose, timings;
@@ -84,12 +124,21 @@ struct plan {
 
 #define PLAN_PATHS_MAX 32
 #define PLAN_ENV_MAX 64
+#define PLAN_PUBLISH_MAX 32
+#define PLAN_NET_ADDRESSES_MAX 2 /* one of each IP version */
+#define PLAN_NET_DNS_MAX 3       /* as C libraries read no more */
 
 /* What the user asked for, not yet looked at: strings are as typed and belong to whoever filled it in. */
 struct plan_request {
-	const char *name;   /* NULL: "ph" */
-	const char *home;   /* shared as the guest user's home instead of the caller's own */
-	const char *rootfs; /* image to boot from instead of this system */
+	const char *name;    /* NULL: "ph" */
+	const char *home;    /* shared as the guest user's home instead of the caller's own */
+	const char *rootfs;  /* image to boot from instead of this system */
+	const char *realm;   /* of Citadel's; its configuration decides on the image and the shares */
+	const char *realmfs; /* a sealed image to boot from: its name on Citadel, or its file */
+	const char *realmfs_key;
+	bool require_signature, force, direct;
+	unsigned partition;    /* of rootfs; 0: it has none */
+	uint64_t overlay_size; /* 0: not given */
 	const char *kernel, *append;
 	bool private_home, as_root, verbose, timings;
 	enum plan_sandbox sandbox;
@@ -107,6 +156,16 @@ struct plan_request {
 	bool wayland;                                    /* the compositor, unfiltered */
 	const char *wl_sockets[DISPLAY_SOCKETS_MAX - 1]; /* NAME=PATH */
 	size_t wl_socket_count;
+	const char *net; /* NULL: none; "" or "passt"; "tap:IFACE" */
+	bool net_host_loopback;
+	const char *publish[PLAN_PUBLISH_MAX]; /* [ADDRESS:]HOST:GUEST[/udp] */
+	size_t publish_count;
+	const char *net_address[PLAN_NET_ADDRESSES_MAX]; /* ADDRESS/PREFIX */
+	size_t net_address_count;
+	const char *net_gateway[PLAN_NET_ADDRESSES_MAX];
+	size_t net_gateway_count;
+	const char *net_dns[PLAN_NET_DNS_MAX];
+	size_t net_dns_count;
 	const char *env[PLAN_ENV_MAX]; /* NAME=VALUE, or NAME: the caller's value */
 	size_t env_count;
 	char **command; /* NULL-terminated; NULL: the shell */
@@ -119,5 +178,9 @@ void plan_finish(struct plan *plan);
 bool plan_wayland_path(char *path, size_t size);
 /* The plan for a person to read (--dry-run). */
 void plan_print(const struct plan *plan);
+/* Citadel's realms, their state and image, to standard output. 0, or -errno with *error set. */
+int plan_print_realms(struct error *error);
+/* Whom root's ph becomes once the plan is made, for a realm: its home's owner. False: nobody. */
+bool plan_runs_as(const struct plan *plan, uid_t *uid, gid_t *gid);
 
 #endif

@@ -59,9 +59,15 @@ struct virtio_device_ops {
 	void (*notify)(struct virtio_device *device, struct virtqueue *queue);
 };
 
+#define VIRTIO_CONFIG_MAX 64
+
 /* The part of a device that its host and the transport share across processes (a MAP_SHARED page). */
 struct virtio_shared {
 	atomic_bool needs_reset;
+	/* The configuration space once it has changed, and how often it has. */
+	atomic_bool config_changed;
+	atomic_uchar config_generation;
+	_Atomic uint8_t config[VIRTIO_CONFIG_MAX];
 };
 
 struct virtio_device {
@@ -71,7 +77,8 @@ struct virtio_device {
 	uint16_t type;      /* VIRTIO_TYPE_* */
 	uint32_t pci_class; /* 24 bits: class, subclass, interface */
 	uint64_t features;  /* offered device-specific feature bits */
-	uint8_t config[64]; /* the device configuration space, constant while the VM runs */
+	/* The device configuration space, constant but for virtio_device_change_config(). */
+	uint8_t config[VIRTIO_CONFIG_MAX];
 	unsigned config_size;
 	/* A shared-memory region, with id 0; size 0: none. Guest-physical and fixed: where its memory slot
 	 * is. */
@@ -97,7 +104,7 @@ struct virtio_device {
 	 * opened what they need. */
 	void (*confine_thread)(void);
 	/* private to the host */
-	int config_call_fd; /* interrupts for virtio_device_break(), -1: none */
+	int config_call_fd; /* interrupts that are not a queue's, -1: none */
 };
 
 /* Create the eventfds and the shared page, before any fork. 0 or -errno; virtio_device_finish() undoes it and
@@ -108,6 +115,9 @@ void virtio_device_finish(struct virtio_device *device);
 /* The driver broke a rule: log one rate-limited line, set DEVICE_NEEDS_RESET, interrupt, and serve nothing
  * until the reset. */
 void virtio_device_break(struct virtio_device *device, const char *rule);
+
+/* Change a 16-bit field of the configuration space, and tell the driver. Where the device runs. */
+void virtio_device_change_config(struct virtio_device *device, unsigned offset, uint16_t value);
 
 /* For devices whose ops->notify serves a queue of request/response chains: pop each, call serve, push,
  * signal, until empty. */

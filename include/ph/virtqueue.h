@@ -79,6 +79,12 @@ int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain);
 void virtqueue_unpop(struct virtqueue *queue);
 /* Return a chain with the number of bytes written to its writable segments. Does not interrupt. */
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written);
+/* Return several, of which the driver sees all or none. */
+struct virtqueue_used {
+	uint16_t head;
+	uint32_t written;
+};
+void virtqueue_push_all(struct virtqueue *queue, const struct virtqueue_used *used, unsigned count);
 /* Interrupt the driver if it asked to hear of what was pushed since the last call. */
 void virtqueue_signal(struct virtqueue *queue);
 /* Ask (or ask no longer) for notifications. Enabling returns true when chains have arrived meanwhile, to be

@@ -110,12 +110,31 @@ static int check_combination(const struct plan_request *request, bool mode_given
 	if (request->home != NULL && request->private_home) {
 		return error_set(error, -EINVAL, "--home and --private-home exclude each other");
 	}
+	if (request->realm != NULL &&
+		(request->rootfs != NULL || request->home != NULL || request->private_home)) {
+		return error_set(error, -EINVAL,
+			"--realm comes with an image and a home: it does not go with --rootfs, --home and "
+			"--private-home");
+	}
+	if (request->rootfs != NULL && request->realmfs != NULL) {
+		return error_set(error, -EINVAL, "--rootfs and --realmfs exclude each other");
+	}
+	if (request->realm == NULL && request->realmfs == NULL &&
+		(request->realmfs_key != NULL || request->require_signature)) {
+		return error_set(
+			error, -EINVAL, "--realmfs-key and --require-signature need --realm or --realmfs");
+	}
+	if (request->partition > 0 && request->rootfs == NULL) {
+		return error_set(error, -EINVAL, "--partition is about an image: give --rootfs too");
+	}
 	if (mode_given && request->rootfs == NULL) {
 		return error_set(error, -EINVAL, "--rootfs-mode is about an image: give --rootfs too");
 	}
-	if (request->rootfs != NULL && request->hide_count + request->show_count > 0) {
+	bool image = request->rootfs != NULL || request->realmfs != NULL || request->realm != NULL;
+	if (image && request->hide_count + request->show_count > 0) {
 		return error_set(error, -EINVAL,
-			"--hide and --show are about this system's files: they do not go with --rootfs");
+			"--hide and --show are about this system's files: they do not go with --rootfs or a "
+			"realm");
 	}
 	return 0;
 }

@@ -46,6 +46,13 @@ static int append(const char **list, size_t *count, size_t max, const char *valu
 APPLY_STRING(home)
 APPLY_STRING(rootfs)
 APPLY_STRING(kernel)
+APPLY_STRING(realm)
+APPLY_STRING(realmfs)
+APPLY_STRING(realmfs_key)
+APPLY_FLAG(require_signature)
+APPLY_FLAG(force)
+APPLY_FLAG(direct)
+APPLY_ACTION(apply_realms, CLI_REALMS)
 APPLY_STRING(append)
 APPLY_FLAG(private_home)
 APPLY_FLAG(as_root)
@@ -58,6 +65,11 @@ APPLY_LIST(show, show_count, PLAN_PATHS_MAX)
 APPLY_LIST(uid_map, uid_map_count, FILES_IDS_MAX)
 APPLY_FLAG(wayland)
 APPLY_LIST(wl_sockets, wl_socket_count, DISPLAY_SOCKETS_MAX - 1)
+APPLY_FLAG(net_host_loopback)
+APPLY_LIST(publish, publish_count, PLAN_PUBLISH_MAX)
+APPLY_LIST(net_address, net_address_count, PLAN_NET_ADDRESSES_MAX)
+APPLY_LIST(net_gateway, net_gateway_count, PLAN_NET_ADDRESSES_MAX)
+APPLY_LIST(net_dns, net_dns_count, PLAN_NET_DNS_MAX)
 APPLY_ACTION(apply_dry_run, CLI_DRY_RUN)
 APPLY_ACTION(apply_check, CLI_CHECK)
 APPLY_ACTION(apply_help, CLI_HELP)
@@ -75,8 +87,24 @@ static int apply_rootfs_mode(struct cli_options *options, const char *value, str
 	return 0;
 }
 
+/* "no" is for undoing what a profile says. */
+static int apply_net(struct cli_options *options, const char *value, struct error *error) {
+	bool wanted = strncmp(value, "tap:", 4) == 0 || strcmp(value, "passt") == 0 || value[0] == '\0';
+	int ret = wanted ? 0 : value_flag(value, &wanted, error);
+	options->request.net = wanted ? value : NULL;
+	return ret;
+}
+
 static int apply_cpus(struct cli_options *options, const char *value, struct error *error) {
 	return value_number(value, 1, 16, &options->request.cpus, error);
+}
+
+static int apply_partition(struct cli_options *options, const char *value, struct error *error) {
+	return value_number(value, 1, 1024, &options->request.partition, error);
+}
+
+static int apply_overlay_size(struct cli_options *options, const char *value, struct error *error) {
+	return value_size(value, &options->request.overlay_size, error);
 }
 
 static int apply_mem(struct cli_options *options, const char *value, struct error *error) {
@@ -144,6 +172,20 @@ const struct option cli_table[] = {
 		.completion = COMPLETE_FILE, .apply = apply_rootfs},
 	{OPTION_FILES, "rootfs-mode", "ro|rw|ephemeral", "what becomes of writes to it (default: ephemeral)",
 		.apply = apply_rootfs_mode},
+	{OPTION_FILES, "partition", "N", "the root is the image's Nth partition", .apply = apply_partition},
+	{OPTION_FILES, "realm", "NAME", "run in a realm of Citadel's (current: the current one)",
+		.common = true, .apply = apply_realm},
+	{OPTION_FILES, "realmfs", "NAME|FILE", "boot from a sealed image of Citadel's", .common = true,
+		.completion = COMPLETE_FILE, .apply = apply_realmfs},
+	{OPTION_FILES, "realmfs-key", "KEY", "check its signature by KEY (64 digits, or a file)",
+		.completion = COMPLETE_FILE, .apply = apply_realmfs_key},
+	{OPTION_FILES, "require-signature", NULL, "boot no image whose signature cannot be checked",
+		.apply = apply_require_signature},
+	{OPTION_FILES, "overlay-size", "SIZE", "what changes to the root may take (default: half of the RAM)",
+		.apply = apply_overlay_size},
+	{OPTION_FILES, "force", NULL, "start a realm although it runs elsewhere", .once = true,
+		.apply = apply_force},
+	{OPTION_FILES, "direct", NULL, "read and write images past the host's cache", .apply = apply_direct},
 	{OPTION_FILES, "disk", "FILE[:ro]", "another disk, from a raw image", .completion = COMPLETE_FILE,
 		.apply = apply_disks},
 
@@ -151,6 +193,18 @@ const struct option cli_table[] = {
 		.apply = apply_wayland},
 	{OPTION_SCREEN, "wl-socket", "NAME=PATH",
 		"let the VM connect to another socket of this host, as NAME", .apply = apply_wl_sockets},
+
+	{OPTION_NETWORK, "net", "passt|tap:IFACE", "the network, as your own programs reach it, or a tap",
+		.optional = true, .common = true, .apply = apply_net},
+	{OPTION_NETWORK, "publish", "[ADDRESS:]PORT:GUEST[/udp]",
+		"let PORT of this host (at 127.0.0.1) lead to the VM's", .common = true,
+		.apply = apply_publish},
+	{OPTION_NETWORK, "net-host-loopback", NULL, "the VM's gateway is this host's 127.0.0.1",
+		.apply = apply_net_host_loopback},
+	{OPTION_NETWORK, "net-address", "ADDRESS/PREFIX", "the VM's address on a tap (IPv4, IPv6)",
+		.apply = apply_net_address},
+	{OPTION_NETWORK, "net-gateway", "ADDRESS", "its gateway there", .apply = apply_net_gateway},
+	{OPTION_NETWORK, "net-dns", "ADDRESS", "its name server", .apply = apply_net_dns},
 
 	{OPTION_MACHINE, "cpus", "N", "virtual CPUs, 1 to 16 (default: all)", .environment = "PH_CPUS",
 		.common = true, .apply = apply_cpus},
@@ -169,6 +223,8 @@ const struct option cli_table[] = {
 		.apply = apply_dry_run},
 	{OPTION_INFORMATION, "check", NULL, "tell what this host has and lacks for ph", .common = true,
 		.once = true, .apply = apply_check},
+	{OPTION_INFORMATION, "realms", NULL, "list Citadel's realms, their state and image", .once = true,
+		.apply = apply_realms},
 	{OPTION_INFORMATION, "completion", "bash|zsh|fish", "print what completes ph's options in that shell",
 		.once = true, .apply = apply_completion},
 	{OPTION_INFORMATION, "version", NULL, "print the version", .common = true, .once = true,

@@ -1,6 +1,6 @@
 /*
- * sudo's caller: root's ph runs its VM as whoever asked for it. ph's one thread, first of all; the variables
- * are sudo's, and who may set them otherwise is root already.
+ * Whom root's ph becomes: sudo's caller, who asked for the VM, or the owner of a realm. ph's one thread,
+ * first of all; the variables are sudo's, and who may set them otherwise is root already.
  */
 #include "ph/jail.h"
 
@@ -55,21 +55,25 @@ static void take_environment(const struct passwd *entry) {
 	}
 }
 
-int jail_become_caller(struct error *error) {
-	unsigned uid, gid;
-	if (getuid() != 0 || geteuid() != 0 || !read_id("SUDO_UID", &uid) || !read_id("SUDO_GID", &gid)) {
-		return 0;
-	}
+int jail_become(uid_t uid, gid_t gid, struct error *error) {
 	const struct passwd *entry = getpwuid(uid);
 	int ret = take_groups(entry, gid);
 	if (ret == 0 && (setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)) {
 		ret = -errno;
 	}
 	if (ret < 0) {
-		return error_set(error, ret, "cannot become user %u, who ran sudo: %s", uid, strerror(-ret));
+		return error_set(error, ret, "cannot become user %u: %s", uid, strerror(-ret));
 	}
 	take_environment(entry);
 	/* Having been root, the process would not own its files in /proc. */
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	return 0;
+}
+
+int jail_become_caller(struct error *error) {
+	unsigned uid, gid;
+	if (getuid() != 0 || geteuid() != 0 || !read_id("SUDO_UID", &uid) || !read_id("SUDO_GID", &gid)) {
+		return 0;
+	}
+	return jail_become(uid, gid, error);
 }

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/dma-buf.h>
 #include <libdrm/drm.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
@@ -30,10 +31,11 @@
 #define DISK (1u << JAIL_DISK)
 #define FILES (1u << JAIL_FILES)
 #define DISPLAY (1u << JAIL_DISPLAY)
+#define NET (1u << JAIL_NET)
 #define DEVICES (1u << JAIL_DEVICES)
 #define TERMINAL (1u << JAIL_TERMINAL)
 #define ALL ((1u << JAIL_KINDS) - 1)
-#define WORKERS (FILES | DISPLAY | DEVICES)
+#define WORKERS (FILES | DISPLAY | NET | DEVICES)
 /* Threads that may have to tell, on their way down, what went wrong, and put the terminal back. */
 #define IN_MONITOR (MONITOR | VCPU | DISK)
 /* Kinds that create threads, or are what threads are created from. */
@@ -106,11 +108,14 @@ const struct jail_call jail_calls[] = {
 	{CALL(recvfrom), .kinds = MONITOR | VCPU | WORKERS},
 	/* And what comes with them: the window's thread is sent memory. */
 	{CALL(sendmsg), .kinds = MONITOR | DISPLAY},
-	{CALL(recvmsg), .kinds = MONITOR | DISPLAY},
+	{CALL(recvmsg), .kinds = MONITOR | DISPLAY | NET},
 	{CALL(getsockopt), .kinds = MONITOR | DISPLAY},
 	{CALL(shutdown), .kinds = MONITOR | DISPLAY},
 	{FCNTL(F_GET_SEALS), .kinds = MONITOR | DISPLAY},
 	{FCNTL(F_ADD_SEALS), .kinds = MONITOR | DISPLAY},
+
+	/* A tap: what the guest takes from it. */
+	{IOCTL(TUNSETOFFLOAD), .kinds = NET},
 
 	/* ---- the compositor, which is all there is to connect to where namespaces are to be had ---- */
 	{CALL(socket), .kinds = DISPLAY, .conditions = {INT(0, AF_UNIX, "AF_UNIX")}},

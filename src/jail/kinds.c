@@ -32,6 +32,7 @@ const struct jail_traits jail_traits[JAIL_KINDS] = {
 		.what = "the display server",
 		.root_capabilities = CAPABILITY(CAP_DAC_OVERRIDE), /* the compositor may be a user's */
 		.has_namespaces = true},
+	[JAIL_NET] = {.name = "net", .what = "the network device", .has_namespaces = true},
 	[JAIL_DEVICES] = {.name = "devices",
 		.what = "a server of devices that need no files",
 		.has_namespaces = true},

@@ -19,10 +19,21 @@ void console_log_finish(struct console_log *log) {
 	pthread_mutex_destroy(&log->lock);
 }
 
+/* The kernel's word that a block of a sealed image is not what was sealed. The guest may say so at any time;
+ * who believes it loses nothing. */
+static bool tells_corruption(const char *line) {
+	const char *verity = strstr(line, "device-mapper: verity: ");
+	return verity != NULL && strstr(verity, " is corrupted") != NULL;
+}
+
 static void show_line(struct console_log *log) {
 	log->line[log->line_length] = '\0';
 	log->line_length = 0;
-	log_verbose("guest: %s", log->line);
+	if (tells_corruption(log->line)) {
+		log_guest(&log->corruption, "the image is corrupt: %s", log->line);
+	} else {
+		log_verbose("guest: %s", log->line);
+	}
 }
 
 static void put(struct console_log *log, uint8_t byte) {

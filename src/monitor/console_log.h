@@ -2,6 +2,8 @@
 #ifndef MONITOR_CONSOLE_LOG_H
 #define MONITOR_CONSOLE_LOG_H
 
+#include "ph/log.h"
+
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +17,7 @@ struct console_log {
 	uint64_t total; /* bytes ever written */
 	char line[CONSOLE_LOG_LINE];
 	size_t line_length;
+	struct log_limit corruption; /* of a sealed image: one message for each block */
 };
 
 void console_log_init(struct console_log *log);

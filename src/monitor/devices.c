@@ -64,7 +64,11 @@ int devices_start_workers(struct devices *devices, const struct plan *plan, cons
 		return error_set(error, ret, "cannot start the file server: %s", strerror(-ret));
 	}
 	ret = screen_start(&devices->screen, plan, memory, devices_jail_mode(plan));
-	return ret < 0 ? error_set(error, ret, "cannot start the display server: %s", strerror(-ret)) : 0;
+	if (ret < 0) {
+		return error_set(error, ret, "cannot start the display server: %s", strerror(-ret));
+	}
+	ret = network_start(&devices->network, plan, memory, devices_jail_mode(plan));
+	return ret < 0 ? error_set(error, ret, "cannot start the network: %s", strerror(-ret)) : 0;
 }
 
 static void confine_disk_thread(void) {
@@ -73,8 +77,12 @@ static void confine_disk_thread(void) {
 
 static int create_disk(struct virtio_device **device, const struct plan *plan, unsigned index) {
 	const struct plan_disk *disk = &plan->disks[index];
-	struct block_options options = {
-		.path = disk->path, .size = disk->size, .mode = disk->mode, .queues = plan->cpus};
+	struct block_options options = {.path = disk->path,
+		.offset = disk->offset,
+		.size = disk->size,
+		.mode = disk->mode,
+		.overlay_limit = plan->overlay_size,
+		.queues = plan->cpus};
 	options.fd = fcntl(disk->fd, F_DUPFD_CLOEXEC, 0);
 	if (options.fd < 0) {
 		return -errno;
@@ -136,6 +144,9 @@ int devices_serve(struct devices *devices, struct loop *loop, const struct guest
 	if (devices->screen.device != NULL && devices->screen.worker.pid == 0) {
 		add_local(&devices->local, devices->screen.device);
 	}
+	if (devices->network.device != NULL && devices->network.worker.pid == 0) {
+		add_local(&devices->local, devices->network.device);
+	}
 	int ret = virtio_host_socketpair(&host_end, &client_end);
 	if (ret < 0) {
 		return ret;
@@ -157,7 +168,10 @@ int devices_attach(struct devices *devices, struct pci_bus *pci) {
 	for (unsigned i = 0; i < devices->share_count && devices->files.pid != 0 && ret == 0; i++) {
 		ret = pci_add(pci, devices->shares[i], &devices->files.client, i);
 	}
-	return ret < 0 ? ret : screen_attach(&devices->screen, pci);
+	if (ret == 0) {
+		ret = screen_attach(&devices->screen, pci);
+	}
+	return ret < 0 ? ret : network_attach(&devices->network, pci);
 }
 
 void devices_hang_up(struct devices *devices) {
@@ -166,12 +180,14 @@ void devices_hang_up(struct devices *devices) {
 		shutdown(devices->files.client.fd, SHUT_RDWR);
 	}
 	screen_hang_up(&devices->screen);
+	network_hang_up(&devices->network);
 }
 
 void devices_destroy(struct devices *devices) {
 	devices_hang_up(devices);
 	worker_stop(&devices->files);
 	screen_finish(&devices->screen);
+	network_finish(&devices->network);
 	virtio_host_client_finish(&devices->local_client);
 	for (unsigned i = 0; i < PLAN_SHARES_MAX; i++) {
 		files_destroy(devices->shares[i]);

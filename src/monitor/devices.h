@@ -2,6 +2,7 @@
 #ifndef MONITOR_DEVICES_H
 #define MONITOR_DEVICES_H
 
+#include "monitor/network.h"
 #include "monitor/pci.h"
 #include "monitor/screen.h"
 #include "ph/plan.h"
@@ -15,6 +16,7 @@ struct devices {
 	unsigned disk_count, share_count;
 	struct worker files; /* serves the shares, unless all runs in the monitor */
 	struct screen screen;
+	struct network network;
 	struct virtio_host local;
 	struct virtio_host_client local_client;
 };

@@ -52,6 +52,26 @@ static int write_command_line(const struct plan *plan, char *line, size_t size) 
 	return n < 0 || (size_t)n >= size ? -E2BIG : 0;
 }
 
+/*
+ * A sealed image's blocks are read through dm-verity, which the kernel sets up itself: data and tree on the
+ * same disk, the tree one block (its description) behind the data.
+ */
+static int append_verity(const struct plan *plan, char *line, size_t size) {
+	const struct plan_disk *disk = &plan->disks[0];
+	if (plan->disk_count == 0 || disk->verity.blocks == 0) {
+		return 0;
+	}
+	size_t used = strlen(line);
+	unsigned long long blocks = disk->verity.blocks;
+	int n = snprintf(line + used, size - used,
+		" dm-mod.create=\"root,,,ro,0 %llu verity 1 /dev/vda /dev/vda 4096 4096 %llu %llu sha256 %s "
+		"%s\" "
+		"dm-mod.waitfor=/dev/vda",
+		blocks * 8, blocks, blocks + 1, disk->verity.root,
+		disk->verity.salt[0] != '\0' ? disk->verity.salt : "-");
+	return n < 0 || (size_t)n >= size - used ? -E2BIG : 0;
+}
+
 static int build_initramfs(struct initramfs *initramfs, const struct plan *plan,
 	const struct guest_memory *memory, const struct kernel_start *start, struct error *error) {
 	struct guest_config_size terminal = {.rows = 24, .columns = 80};
@@ -83,7 +103,8 @@ static int build_initramfs(struct initramfs *initramfs, const struct plan *plan,
 static int load(const struct plan *plan, const struct guest_memory *memory, const struct kernel_start *start,
 	struct error *error) {
 	char command_line[BOOT_COMMAND_LINE_MAX];
-	if (write_command_line(plan, command_line, sizeof(command_line)) < 0) {
+	if (write_command_line(plan, command_line, sizeof(command_line)) < 0 ||
+		append_verity(plan, command_line, sizeof(command_line)) < 0) {
 		return error_set(error, -E2BIG, "--append: the kernel command line is too long");
 	}
 	struct initramfs initramfs = {0};

@@ -8,12 +8,26 @@
 
 #define NUMBER 24
 
-static void put_share(struct record_buffer *buffer, const struct plan_share *share) {
+static void put_skeleton(struct record_buffer *buffer, const struct plan_share *share, const char *options,
+	const struct plan_user *user) {
+	char uid[NUMBER], gid[NUMBER];
+	snprintf(uid, sizeof(uid), "%u", user->uid);
+	snprintf(gid, sizeof(gid), "%u", user->gid);
+	const char *const skeleton[] = {share->files.tag, options, user->home, uid, gid, NULL};
+	record_put_list(buffer, GUEST_CONFIG_SKELETON, skeleton);
+}
+
+static void put_share(
+	struct record_buffer *buffer, const struct plan_share *share, const struct plan_user *user) {
 	char options[256];
 	const char *extra = share->mount_options;
 	bool has_extra = extra != NULL && extra[0] != '\0';
 	snprintf(options, sizeof(options), "trans=virtio,version=9p2000.L,msize=%d%s%s", FILES_MSIZE,
 		has_extra ? "," : "", has_extra ? extra : "");
+	if (share->skeleton) {
+		put_skeleton(buffer, share, options, user);
+		return;
+	}
 	if (share->guest_path == NULL) {
 		const char *const root[] = {share->files.tag, options, NULL};
 		record_put_list(buffer, GUEST_CONFIG_ROOT_9P, root);
@@ -27,18 +41,39 @@ static void put_share(struct record_buffer *buffer, const struct plan_share *sha
 static void put_root_and_mounts(struct record_buffer *buffer, const struct plan *plan) {
 	if (plan->root == PLAN_ROOT_IMAGE) {
 		const char *mode = plan->disks[0].mode == BLOCK_READ_ONLY ? "ro" : "rw";
-		const char *const root[] = {"/dev/vda", "ext4", mode, NULL};
+		const char *device = plan->disks[0].verity.blocks > 0 ? "/dev/dm-0" : "/dev/vda";
+		const char *const root[] = {device, "ext4", mode, NULL};
 		record_put_list(buffer, GUEST_CONFIG_ROOT_BLOCK, root);
+	}
+	if (plan->overlay_size > 0 || plan->root_sealed) {
+		char size[NUMBER] = "";
+		if (plan->overlay_size > 0) {
+			snprintf(size, sizeof(size), "%llu", (unsigned long long)plan->overlay_size);
+		}
+		const char *const overlay[] = {size, plan->root_sealed ? "ro" : "rw", NULL};
+		record_put_list(buffer, GUEST_CONFIG_OVERLAY, overlay);
 	}
 	if (plan->private_home) {
 		char uid[NUMBER], gid[NUMBER];
 		snprintf(uid, sizeof(uid), "%u", plan->user.uid);
 		snprintf(gid, sizeof(gid), "%u", plan->user.gid);
-		const char *const home[] = {plan->user.home, "700", uid, gid, "", NULL};
+		const char *mode = plan->realm_name != NULL ? "755" : "700"; /* as Citadel has it */
+		const char *const home[] = {plan->user.home, mode, uid, gid, "", NULL};
 		record_put_list(buffer, GUEST_CONFIG_MOUNT_TMPFS, home);
 	}
-	for (size_t i = 0; i < plan->share_count; i++) {
-		put_share(buffer, &plan->shares[i]);
+	/* A skeleton must not be copied into what is mounted in the home. */
+	for (int skeletons = 1; skeletons >= 0; skeletons--) {
+		for (size_t i = 0; i < plan->share_count; i++) {
+			if (plan->shares[i].skeleton == (skeletons == 1)) {
+				put_share(buffer, &plan->shares[i], &plan->user);
+			}
+		}
+	}
+	if (plan->realm_name != NULL) {
+		char name[256];
+		snprintf(name, sizeof(name), "%s\n", plan->realm_name);
+		const char *const file[] = {"/run/realm-name", "644", name, NULL};
+		record_put_list(buffer, GUEST_CONFIG_FILE, file);
 	}
 }
 
@@ -63,6 +98,17 @@ static void put_late_memory(struct record_buffer *buffer, const struct guest_mem
 		snprintf(size, sizeof(size), "0x%llx", (unsigned long long)memory->regions[i].size);
 		const char *const range[] = {start, size, NULL};
 		record_put_list(buffer, GUEST_CONFIG_MEMORY, range);
+	}
+}
+
+static void put_network(struct record_buffer *buffer, const struct plan_net *net) {
+	if (net->kind == PLAN_NET_NONE) {
+		return;
+	}
+	const char *const fields[] = {net->address4, net->gateway4, net->address6, net->gateway6, NULL};
+	record_put_list(buffer, GUEST_CONFIG_NETWORK, fields);
+	if (net->resolv != NULL) {
+		record_put_string(buffer, GUEST_CONFIG_RESOLV, net->resolv);
 	}
 }
 
@@ -95,6 +141,7 @@ void guest_config_put(struct record_buffer *buffer, const struct plan *plan,
 	put_root_and_mounts(buffer, plan);
 	record_put_string(buffer, GUEST_CONFIG_HOSTNAME, plan->name);
 	put_user(buffer, &plan->user);
+	put_network(buffer, &plan->net);
 	if (late_memory) {
 		put_late_memory(buffer, memory);
 	}

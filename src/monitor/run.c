@@ -223,6 +223,16 @@ static void display_ended(struct loop_source *source, uint32_t events) {
 	screen_lost(&vm->devices.screen);
 }
 
+static void network_ended(struct loop_source *source, uint32_t events) {
+	(void)events;
+	struct vm *vm = vm_of(source, offsetof(struct vm, network));
+	char end[80];
+	loop_remove(&vm->loop, source);
+	worker_describe_end(&vm->devices.network.worker, end, sizeof(end));
+	log_error("the network device %s; the VM is without network from now on", end);
+	network_lost(&vm->devices.network);
+}
+
 /* SIGINT is the command's business; SIGTERM and SIGHUP end the VM in order, the command first. */
 static void handle_signal(struct vm *vm, int signo) {
 	uint16_t rows, columns;
@@ -310,6 +320,9 @@ int run_watch(struct vm *vm) {
 	if (ret == 0 && vm->devices.screen.worker.pid != 0) {
 		ret = watch(vm, &vm->display, vm->devices.screen.worker.pid_fd, display_ended);
 	}
+	if (ret == 0 && vm->devices.network.worker.pid != 0) {
+		ret = watch(vm, &vm->network, vm->devices.network.worker.pid_fd, network_ended);
+	}
 	if (ret == 0) {
 		set_deadline(vm, START_CHECK_MS);
 	}
@@ -317,6 +330,7 @@ int run_watch(struct vm *vm) {
 }
 
 void run_unwatch(struct vm *vm) {
+	loop_remove(&vm->loop, &vm->network);
 	loop_remove(&vm->loop, &vm->display);
 	loop_remove(&vm->loop, &vm->worker);
 	loop_remove(&vm->loop, &vm->ended);

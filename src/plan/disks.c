@@ -7,6 +7,7 @@
  * followed.
  */
 #include "plan/parts.h"
+#include "plan/realm/image.h"
 
 #include "ph/fd.h"
 
@@ -49,7 +50,7 @@ static int image_size(int fd, const char *path, uint64_t *size, struct error *er
 	return *size == 0 ? error_set(error, -EINVAL, "%s: the image is empty", path) : 0;
 }
 
-static int image_lock(int fd, const char *path, bool exclusive, struct error *error) {
+int plan_lock_image(int fd, const char *path, bool exclusive, struct error *error) {
 	struct flock lock = {.l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
 	if (fcntl(fd, F_OFD_SETLK, &lock) == 0) {
 		return 0;
@@ -70,9 +71,14 @@ static uint32_t superblock_u32(const uint8_t *superblock, size_t offset) {
 /* Only enough to tell the user at once what the guest's kernel would say later and less clearly. */
 static int image_check_ext4(const struct plan_disk *disk, struct error *error) {
 	uint8_t superblock[64] = {0};
-	int ret = fd_pread_all(disk->fd, superblock, sizeof(superblock), EXT4_SUPERBLOCK);
+	int ret = fd_pread_all(
+		disk->fd, superblock, sizeof(superblock), (off_t)(disk->offset + EXT4_SUPERBLOCK));
 	if (ret < 0 && ret != -ENODATA) {
 		return error_set(error, ret, "%s: %s", disk->path, strerror(-ret));
+	}
+	if (disk->offset == 0 && image_is_realmfs(disk->fd)) {
+		return error_set(error, -EINVAL, "%s: is a realmfs image; --realmfs %s boots it", disk->path,
+			disk->path);
 	}
 	if (superblock[EXT4_MAGIC_OFFSET] != (EXT4_MAGIC & 0xff) ||
 		superblock[EXT4_MAGIC_OFFSET + 1] != EXT4_MAGIC >> 8) {
@@ -107,7 +113,7 @@ static int add_disk(struct plan *plan, char *path, enum block_mode mode, struct 
 		return error_set(error, -errno, "%s: %s", path, strerror(errno));
 	}
 	int ret = image_size(disk->fd, path, &disk->size, error);
-	return ret < 0 ? ret : image_lock(disk->fd, path, write, error);
+	return ret < 0 ? ret : plan_lock_image(disk->fd, path, write, error);
 }
 
 static int add_option_disk(struct plan *plan, const char *option, struct error *error) {
@@ -117,17 +123,39 @@ static int add_option_disk(struct plan *plan, const char *option, struct error *
 	return add_disk(plan, path, read_only ? BLOCK_READ_ONLY : BLOCK_READ_WRITE, error);
 }
 
+static int add_rootfs(struct plan *plan, const struct plan_request *request, struct error *error) {
+	int ret = add_disk(plan, strdup(request->rootfs), request->rootfs_mode, error);
+	if (ret == 0 && request->partition > 0) {
+		ret = plan_find_partition(&plan->disks[0], request->partition, error);
+	}
+	plan->root = PLAN_ROOT_IMAGE;
+	return ret < 0 ? ret : image_check_ext4(&plan->disks[0], error);
+}
+
+/* --direct, once everything that ph itself reads of the images has been read. */
+static int make_direct(const struct plan_disk *disk, struct error *error) {
+	int flags = fcntl(disk->fd, F_GETFL);
+	if (flags < 0 || fcntl(disk->fd, F_SETFL, flags | O_DIRECT) < 0) {
+		return error_set(error, -errno,
+			"--direct: %s lies on a file system that cannot do without a cache", disk->path);
+	}
+	return 0;
+}
+
 int plan_resolve_disks(struct plan *plan, const struct plan_request *request, struct error *error) {
 	int ret = 0;
-	if (request->rootfs != NULL) {
-		plan->root = PLAN_ROOT_IMAGE;
-		ret = add_disk(plan, strdup(request->rootfs), request->rootfs_mode, error);
-		if (ret == 0) {
-			ret = image_check_ext4(&plan->disks[0], error);
-		}
+	if (plan->realm != NULL) {
+		ret = plan_add_realm_image(plan, request, error);
+	} else if (request->realmfs != NULL) {
+		ret = image_add_option(plan, request, error);
+	} else if (request->rootfs != NULL) {
+		ret = add_rootfs(plan, request, error);
 	}
 	for (size_t i = 0; i < request->disk_count && ret == 0; i++) {
 		ret = add_option_disk(plan, request->disks[i], error);
+	}
+	for (size_t i = 0; i < plan->disk_count && request->direct && ret == 0; i++) {
+		ret = make_direct(&plan->disks[i], error);
 	}
 	return ret;
 }

@@ -86,6 +86,17 @@ static void set_identity(struct strings *list, const struct plan *plan) {
 	strings_add_format(list, "XDG_RUNTIME_DIR=/run/user/%u", user->uid);
 }
 
+/* What Citadel's launcher sets for programs of a realm, as far as there is something behind it here. */
+static void set_realm(struct strings *list, const struct plan *plan) {
+	set_name(list, "REALM_NAME", plan->realm_name);
+	set_name(list, "GNOME_DESKTOP_SESSION_ID", "this-is-deprecated");
+	set_name(list, "NO_AT_BRIDGE", "1");
+	if (plan->socket_count > 0) {
+		set_name(list, "GDK_BACKEND", "wayland");
+		set_name(list, "XDG_SESSION_TYPE", "wayland");
+	}
+}
+
 static int resolve_variables(struct plan *plan, const struct plan_request *request, struct error *error) {
 	struct strings list = {0};
 	pass_on(&list);
@@ -93,6 +104,9 @@ static int resolve_variables(struct plan *plan, const struct plan_request *reque
 		set_name(&list, "TERM", NULL);
 	}
 	set_identity(&list, plan);
+	if (plan->realm_name != NULL) {
+		set_realm(&list, plan);
+	}
 	set_screen(&list, plan);
 	for (size_t i = 0; i < request->env_count; i++) {
 		const char *variable = request->env[i];

@@ -29,6 +29,7 @@ static int resolve_basics(struct plan *plan, const struct plan_request *request,
 	plan->timings = request->timings;
 	plan->sandbox = request->sandbox;
 	plan->tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	plan->overlay_size = request->overlay_size;
 	plan->name = strdup(request->name != NULL ? request->name : "ph");
 	plan->command = copy_command(request->command);
 	if (plan->name == NULL || plan->command == NULL) {
@@ -44,11 +45,13 @@ int plan_init(struct plan *plan, const struct plan_request *request, struct erro
 	typedef int step(struct plan *, const struct plan_request *, struct error *);
 	static step *const steps[] = {
 		resolve_basics,
+		plan_resolve_realm,
 		plan_resolve_user,
 		plan_resolve_machine,
 		plan_resolve_disks,
 		plan_resolve_shares,
 		plan_resolve_sockets,
+		plan_resolve_net,
 		plan_resolve_environment,
 	};
 	*plan = (struct plan){0};
@@ -57,6 +60,16 @@ int plan_init(struct plan *plan, const struct plan_request *request, struct erro
 		ret = steps[i](plan, request, error);
 	}
 	return ret;
+}
+
+static void finish_net(struct plan_net *net) {
+	if (net->kind == PLAN_NET_TAP) {
+		fd_close(&net->tap_fd);
+	}
+	strings_free(net->arguments);
+	free(net->passt);
+	free(net->tap);
+	free(net->resolv);
 }
 
 static void finish_user(struct plan_user *user) {
@@ -84,6 +97,8 @@ void plan_finish(struct plan *plan) {
 	for (size_t i = 0; i < plan->socket_count; i++) {
 		free(plan->sockets[i].path);
 	}
+	finish_net(&plan->net);
+	plan_finish_realm(plan);
 	finish_user(&plan->user);
 	strings_free(plan->command);
 	strings_free(plan->environment);

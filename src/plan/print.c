@@ -66,6 +66,23 @@ static void print_sockets(const struct plan *plan) {
 	}
 }
 
+static void print_net(const struct plan_net *net) {
+	if (net->kind == PLAN_NET_NONE) {
+		return;
+	}
+	printf("%-12s%s%s, MTU %u\n", "network", net->kind == PLAN_NET_TAP ? "tap " : net->passt,
+		net->kind == PLAN_NET_TAP ? net->tap : "", net->mtu);
+	if (net->arguments != NULL) {
+		print_words("  as", net->arguments);
+	}
+	if (net->address4[0] != '\0') {
+		printf("%-12s%s by %s\n", "  IPv4", net->address4, net->gateway4);
+	}
+	if (net->address6[0] != '\0') {
+		printf("%-12s%s by %s\n", "  IPv6", net->address6, net->gateway6);
+	}
+}
+
 void plan_print(const struct plan *plan) {
 	printf("%-12s%s\n", "name", plan->name);
 	printf("%-12s%u CPUs, %llu MiB of RAM\n", "machine", plan->cpus,
@@ -74,6 +91,7 @@ void plan_print(const struct plan *plan) {
 		plan->append != NULL ? ", with: " : "", plan->append != NULL ? plan->append : "");
 	print_files(plan);
 	print_sockets(plan);
+	print_net(&plan->net);
 	print_user(&plan->user, plan->as_root);
 	if (plan->command[0] != NULL) {
 		print_words("command", plan->command);

@@ -55,6 +55,24 @@ static int add_share(struct plan *plan, const char *what, const char *host, char
 					: 0;
 }
 
+int plan_add_share(
+	struct plan *plan, int fd, const char *host, const char *guest, bool read_only, struct error *error) {
+	if (plan->share_count == PLAN_SHARES_MAX) {
+		return error_set(error, -EINVAL, "more than %d shares are not possible", PLAN_SHARES_MAX);
+	}
+	struct plan_share *share = &plan->shares[plan->share_count];
+	*share = (struct plan_share){.host_path = strdup(host),
+		.guest_path = strdup(guest),
+		.mount_options = options_share,
+		.files = {.root_fd = -1, .read_only = read_only}};
+	plan->share_count++;
+	if (share->host_path == NULL || share->guest_path == NULL) {
+		return error_set(error, -ENOMEM, "out of memory");
+	}
+	share->files.root_fd = fd;
+	return 0;
+}
+
 static int add_root(struct plan *plan, const struct plan_request *request, struct error *error) {
 	int ret = add_share(plan, "root", "/", NULL, true, error);
 	if (ret < 0) {
@@ -92,7 +110,7 @@ static int add_home(struct plan *plan, const struct plan_request *request, struc
 }
 
 /* The guest's own file systems and the root cannot be mounted over. */
-static bool guest_path_is_free(const char *path) {
+bool plan_is_free_place(const char *path) {
 	static const char *const taken[] = {"/proc", "/sys", "/dev"};
 	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
 		if (path_below(path, taken[i]) != NULL) {
@@ -143,7 +161,7 @@ static int add_option_share(struct plan *plan, const char *option, struct error 
 		ret = error_set(error, -errno, "--share %s: %s", parsed.host, cause);
 		goto out;
 	}
-	if (guest == NULL || !guest_path_is_free(guest)) {
+	if (guest == NULL || !plan_is_free_place(guest)) {
 		ret = error_set(error, -EINVAL,
 			"--share %s: %s cannot be a shared directory's place in the VM", option,
 			guest != NULL ? guest : parsed.guest);
@@ -161,7 +179,7 @@ static int check_conflicts(const struct plan *plan, struct error *error) {
 	const char *home = plan->private_home ? plan->user.home : NULL;
 	for (size_t i = 0; i < plan->share_count; i++) {
 		const char *path = plan->shares[i].guest_path;
-		if (path == NULL) {
+		if (path == NULL || plan->shares[i].skeleton) {
 			continue;
 		}
 		if (home != NULL && path_below(home, path) != NULL) {
@@ -213,7 +231,8 @@ static int map_ids(struct plan *plan, const struct plan_request *request, struct
 int plan_resolve_shares(struct plan *plan, const struct plan_request *request, struct error *error) {
 	int ret = plan->root == PLAN_ROOT_SELF ? add_root(plan, request, error) : 0;
 	if (ret == 0) {
-		ret = add_home(plan, request, error);
+		ret = plan->realm != NULL ? plan_add_realm_shares(plan, request, error)
+					  : add_home(plan, request, error);
 	}
 	for (size_t i = 0; i < request->share_count && ret == 0; i++) {
 		ret = add_option_share(plan, request->shares[i], error);

@@ -38,6 +38,13 @@ static int add(struct plan *plan, const char *name, size_t length, const char *p
 	return 0;
 }
 
+int plan_add_compositor(struct plan *plan, const char *path, struct error *error) {
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path) || !is_socket(path)) {
+		return -ENOTSOCK;
+	}
+	return add(plan, "", 0, path, error);
+}
+
 static bool is_named(const struct plan *plan, const char *name, size_t length) {
 	for (size_t i = 0; i < plan->socket_count; i++) {
 		if (strlen(plan->sockets[i].name) == length &&
@@ -73,6 +80,9 @@ int plan_resolve_sockets(struct plan *plan, const struct plan_request *request, 
 	int ret = 0;
 	for (size_t i = 0; i < request->wl_socket_count && ret == 0; i++) {
 		ret = add_option(plan, request->wl_sockets[i], error);
+	}
+	if (ret == 0 && plan->realm != NULL && !is_named(plan, "", 0)) {
+		return plan_add_realm_socket(plan, request, error);
 	}
 	if (ret < 0 || !request->wayland) {
 		return ret;

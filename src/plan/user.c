@@ -31,7 +31,8 @@ static char *find_home(const struct passwd *entry) {
 
 static char *find_shell(const struct passwd *entry, const struct plan_request *request) {
 	/* Of an image nothing is known but that it should have the one shell every system has. */
-	bool known = request->rootfs == NULL && entry != NULL && entry->pw_shell[0] == '/';
+	bool known = request->rootfs == NULL && request->realmfs == NULL && entry != NULL &&
+		     entry->pw_shell[0] == '/';
 	return strdup(known ? entry->pw_shell : "/bin/sh");
 }
 
@@ -68,8 +69,30 @@ static int resolve_groups(struct plan_user *user) {
 	return ret;
 }
 
+/* In a realm works the user its images have: the owner of its home, under a name of Citadel's. */
+static int resolve_realm_user(struct plan_user *user, struct error *error) {
+	user->name = strdup("user");
+	user->gecos = strdup("");
+	user->home = strdup("/home/user");
+	user->shell = strdup("/bin/bash");
+	user->groups = calloc(1, sizeof(*user->groups));
+	char *group = strdup("user");
+	if (user->groups != NULL && group != NULL) {
+		user->groups[user->group_count++] = (struct plan_group){.gid = user->gid, .name = group};
+	} else {
+		free(group);
+	}
+	bool failed = user->name == NULL || user->gecos == NULL || user->home == NULL ||
+		      user->shell == NULL || user->group_count == 0;
+	return failed ? error_set(error, -ENOMEM, "out of memory") : 0;
+}
+
 int plan_resolve_user(struct plan *plan, const struct plan_request *request, struct error *error) {
 	struct plan_user *user = &plan->user;
+	if (plan->realm != NULL) {
+		plan_realm_owner(plan, &user->uid, &user->gid);
+		return resolve_realm_user(user, error);
+	}
 	user->uid = getuid();
 	user->gid = getgid();
 	const struct passwd *entry = getpwuid(user->uid);

@@ -252,7 +252,7 @@ uint32_t virtio_pci_common_read(struct virtio_pci *pci, unsigned offset, unsigne
 	case DEVICE_STATUS:
 		return read_status(pci);
 	case CONFIG_GENERATION:
-		return 0; /* the device configuration never changes */
+		return atomic_load(&pci->device->shared->config_generation);
 	case QUEUE_SELECT:
 		return pci->queue_select;
 	default:

@@ -81,6 +81,20 @@ void virtio_device_break(struct virtio_device *device, const char *rule) {
 	}
 }
 
+void virtio_device_change_config(struct virtio_device *device, unsigned offset, uint16_t value) {
+	struct virtio_shared *shared = device->shared;
+	for (unsigned i = 0; i < device->config_size && !shared->config_changed; i++) {
+		shared->config[i] = device->config[i];
+	}
+	shared->config[offset] = (uint8_t)value;
+	shared->config[offset + 1] = (uint8_t)(value >> 8);
+	shared->config_changed = true;
+	shared->config_generation++;
+	if (device->config_call_fd >= 0) {
+		fd_event_signal(device->config_call_fd);
+	}
+}
+
 /* Serve at most budget chains; the number served, less than budget when the queue is empty or broken. */
 static unsigned serve_chains(struct virtio_device *device, struct virtqueue *queue, unsigned budget,
 	uint32_t (*serve)(struct virtio_device *device, struct virtqueue_chain *chain)) {

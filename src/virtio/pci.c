@@ -184,7 +184,17 @@ void virtio_pci_init(struct virtio_pci *pci, struct virtio_device *device, struc
 /* ---- BAR 0 ---- */
 
 static uint32_t read_device_config(const struct virtio_device *device, unsigned offset, unsigned len) {
-	return offset + len <= device->config_size ? get(device->config + offset, len) : 0;
+	uint8_t changed[VIRTIO_CONFIG_MAX];
+	if (offset + len > device->config_size) {
+		return 0;
+	}
+	if (!atomic_load(&device->shared->config_changed)) {
+		return get(device->config + offset, len);
+	}
+	for (unsigned i = 0; i < len; i++) {
+		changed[i] = atomic_load(&device->shared->config[offset + i]);
+	}
+	return get(changed, len);
 }
 
 static uint32_t bar_read(struct virtio_pci *pci, unsigned offset, unsigned len) {

@@ -273,16 +273,25 @@ void virtqueue_unpop(struct virtqueue *queue) {
 	queue->last_avail--;
 }
 
-void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written) {
-	assert(head < queue->size && in_flight(queue, head));
-	clear_in_flight(queue, head);
-	*used_element(queue, queue->used_index) = (struct used_element){.id = head, .len = written};
-	queue->used_index++;
-	if (queue->used_index == queue->signalled_used) {
-		queue->signalled_valid = false; /* 65536 pushed since: the indexes alone no longer tell */
+void virtqueue_push_all(struct virtqueue *queue, const struct virtqueue_used *used, unsigned count) {
+	for (unsigned i = 0; i < count; i++) {
+		assert(used[i].head < queue->size && in_flight(queue, used[i].head));
+		clear_in_flight(queue, used[i].head);
+		*used_element(queue, queue->used_index) =
+			(struct used_element){.id = used[i].head, .len = used[i].written};
+		queue->used_index++;
+		if (queue->used_index == queue->signalled_used) {
+			queue->signalled_valid =
+				false; /* 65536 pushed since: the indexes alone no longer tell */
+		}
 	}
-	/* Release: the element and what the device wrote into the chain come first. */
+	/* Release: the elements and what the device wrote into the chains come first. */
 	__atomic_store_n(used_index(queue), queue->used_index, __ATOMIC_RELEASE);
+}
+
+void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written) {
+	const struct virtqueue_used used = {.head = head, .written = written};
+	virtqueue_push_all(queue, &used, 1);
 }
 
 /* ---- notifications and interrupts ---- */

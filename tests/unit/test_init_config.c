@@ -54,8 +54,8 @@ static void test_everything(void **state) {
 	assert_false(config.root_block);
 	assert_string_equal(config.root[1], "cache=loose");
 	assert_int_equal(config.mount_count, 2);
-	assert_false(config.mounts[0].tmpfs);
-	assert_true(config.mounts[1].tmpfs);
+	assert_false(config.mounts[0].kind == CONFIG_MOUNT_TMPFS);
+	assert_true(config.mounts[1].kind == CONFIG_MOUNT_TMPFS);
 	assert_string_equal(config.mounts[1].fields[0], "/scratch");
 	assert_string_equal(config.hostname, "box");
 	assert_true(config.user.uid == 1000 && config.user.gid == 100);

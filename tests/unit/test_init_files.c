@@ -154,7 +154,7 @@ static void add_mounts(void) {
 	struct stat st;
 	char *private_home[] = {
 		(char *)"/home/ann", (char *)"700", (char *)"1000", (char *)"1000", (char *)"1m"};
-	struct config_mount mounts[] = {{.tmpfs = true, .fields = private_home}};
+	struct config_mount mounts[] = {{.kind = CONFIG_MOUNT_TMPFS, .fields = private_home}};
 	char *env[] = {(char *)"PATH=/run/current-system/sw/bin", NULL}, link[64] = "";
 	const struct config config = {
 		.mounts = mounts, .mount_count = 1, .has_exec = true, .exec = {.env = env}};

@@ -6,6 +6,7 @@
 #include "guest/init/agent.h"
 
 #include "guest/init/report.h"
+#include "guest/init/root.h"
 
 #include <assert.h>
 #include <endian.h>
@@ -208,6 +209,7 @@ static void child_ended(struct agent *agent, pid_t pid, int status) {
 	}
 	for (struct session *session = agent->sessions; session != NULL; session = session->next) {
 		if (session->pid == pid && !session->exited) {
+			root_report_full(agent->config);
 			session_exited(session, status);
 			return;
 		}

@@ -55,7 +55,16 @@ static int parse_root(struct config *config, const struct record *record, bool b
 	return error;
 }
 
-static int parse_mount(struct config *config, const struct record *record, bool tmpfs) {
+static int parse_overlay(struct config *config, const struct record *record) {
+	int error = 0;
+	free(config->overlay);
+	config->overlay = parse_list(record, 2, &error);
+	return error;
+}
+
+static int parse_mount(struct config *config, const struct record *record, enum config_mount_kind kind) {
+	static const size_t field_counts[] = {
+		[CONFIG_MOUNT_9P] = 4, [CONFIG_MOUNT_TMPFS] = 5, [CONFIG_SKELETON] = 5, [CONFIG_FILE] = 3};
 	int error = 0;
 	struct config_mount *mounts =
 		grow(config->mounts, config->mount_count, sizeof(*config->mounts), &error);
@@ -64,7 +73,8 @@ static int parse_mount(struct config *config, const struct record *record, bool 
 	}
 	config->mounts = mounts;
 	struct config_mount *mount = &mounts[config->mount_count];
-	*mount = (struct config_mount){.tmpfs = tmpfs, .fields = parse_list(record, tmpfs ? 5 : 4, &error)};
+	*mount =
+		(struct config_mount){.kind = kind, .fields = parse_list(record, field_counts[kind], &error)};
 	if (mount->fields != NULL) {
 		config->mount_count++;
 	}
@@ -133,6 +143,19 @@ static int parse_hostname(struct config *config, const struct record *record) {
 	return config->hostname == NULL ? -EPROTO : 0;
 }
 
+static int parse_network(struct config *config, const struct record *record) {
+	int error = 0;
+	free(config->network);
+	config->network = parse_list(record, 4, &error);
+	return error;
+}
+
+static int parse_resolv(struct config *config, const struct record *record) {
+	free(config->resolv);
+	config->resolv = record_string(record);
+	return config->resolv == NULL ? -EPROTO : 0;
+}
+
 static int parse_exec(struct config *config, const struct record *record) {
 	exec_finish(&config->exec);
 	config->has_exec = true;
@@ -146,9 +169,15 @@ static int parse_record(struct config *config, const struct record *record) {
 	case GUEST_CONFIG_ROOT_BLOCK:
 		return parse_root(config, record, true);
 	case GUEST_CONFIG_MOUNT_9P:
-		return parse_mount(config, record, false);
+		return parse_mount(config, record, CONFIG_MOUNT_9P);
 	case GUEST_CONFIG_MOUNT_TMPFS:
-		return parse_mount(config, record, true);
+		return parse_mount(config, record, CONFIG_MOUNT_TMPFS);
+	case GUEST_CONFIG_SKELETON:
+		return parse_mount(config, record, CONFIG_SKELETON);
+	case GUEST_CONFIG_FILE:
+		return parse_mount(config, record, CONFIG_FILE);
+	case GUEST_CONFIG_OVERLAY:
+		return parse_overlay(config, record);
 	case GUEST_CONFIG_HOSTNAME:
 		return parse_hostname(config, record);
 	case GUEST_CONFIG_USER:
@@ -165,6 +194,10 @@ static int parse_record(struct config *config, const struct record *record) {
 	case GUEST_CONFIG_TIMINGS:
 		config->timings = true;
 		return 0;
+	case GUEST_CONFIG_NETWORK:
+		return parse_network(config, record);
+	case GUEST_CONFIG_RESOLV:
+		return parse_resolv(config, record);
 	default:
 		return -EPROTO;
 	}
@@ -230,7 +263,10 @@ void config_finish(struct config *config) {
 		free(config->groups[i].fields);
 	}
 	free(config->root);
+	free(config->overlay);
 	free(config->hostname);
+	free(config->network);
+	free(config->resolv);
 	free(config->user.fields);
 	free(config->groups);
 	free(config->mounts);

@@ -17,8 +17,10 @@ struct exec {
 	uint16_t rows, columns;
 };
 
+enum config_mount_kind { CONFIG_MOUNT_9P, CONFIG_MOUNT_TMPFS, CONFIG_SKELETON, CONFIG_FILE };
+
 struct config_mount {
-	bool tmpfs;    /* else 9p */
+	enum config_mount_kind kind;
 	char **fields; /* as in enum guest_config, checked to be complete */
 };
 
@@ -42,7 +44,10 @@ struct config_group {
 struct config {
 	char **root;     /* fields of ROOT_9P or ROOT_BLOCK; NULL: none was given */
 	bool root_block; /* which of the two */
+	char **overlay;  /* fields of OVERLAY, or NULL */
 	char *hostname;  /* or NULL */
+	char **network;  /* fields of NETWORK, or NULL */
+	char *resolv;    /* or NULL */
 	struct config_user user;
 	struct config_group *groups;
 	size_t group_count;

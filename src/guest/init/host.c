@@ -4,12 +4,15 @@
  */
 #include "guest/init/host.h"
 
+#include "guest/init/mounts.h"
 #include "guest/init/report.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -32,13 +35,17 @@ static void write_file(const char *folder, const char *name, const char *text) {
 	}
 }
 
-void host_write_names(const char *folder, const char *name) {
+void host_write_names(const char *folder, const struct config *config) {
+	const char *name = config->hostname;
 	char text[320];
 	snprintf(text, sizeof(text), "127.0.0.1 localhost\n127.0.1.1 %.255s\n::1 localhost ip6-localhost\n",
 		name);
 	write_file(folder, "hosts", text);
 	snprintf(text, sizeof(text), "%.255s\n", name);
 	write_file(folder, "hostname", text);
+	if (config->resolv != NULL) {
+		write_file(folder, "resolv.conf", config->resolv);
+	}
 }
 
 /* Only over a plain file: what a link leads to may be anything. */
@@ -48,6 +55,30 @@ static void mount_over(const char *source, const char *target) {
 		report_verbose("%s of the root is no file and stays", target);
 	} else if (mount(source, target, NULL, MS_BIND, NULL) < 0) {
 		report_problem("cannot mount over %s: %s", target, strerror(errno));
+	}
+}
+
+/* Often a link into /run, to what a service of the image would have written there. */
+static void place_resolv(void) {
+	char target[PATH_MAX], *path = realpath("/etc/resolv.conf", NULL);
+	ssize_t len = readlink("/etc/resolv.conf", target, sizeof(target) - 1);
+	if (path != NULL || len < 0) {
+		mount_over(NAMES_FOLDER "/resolv.conf", path != NULL ? path : "/etc/resolv.conf");
+		free(path);
+		return;
+	}
+	target[len] = '\0';
+	const char *run = strncmp(target, "../", 3) == 0 ? target + 2 : target;
+	char *slash = strrchr(target, '/');
+	if (strncmp(run, "/run/", 5) != 0) {
+		report_verbose("/etc/resolv.conf of the root leads to %s and stays", target);
+		return;
+	}
+	*slash = '\0';
+	int result = mounts_make_folder(run, 0755);
+	*slash = '/';
+	if (result < 0 || symlink(NAMES_FOLDER "/resolv.conf", run) < 0) {
+		report_problem("cannot make %s: %s", run, strerror(result < 0 ? -result : errno));
 	}
 }
 
@@ -66,9 +97,12 @@ void host_set_name(const struct config *config) {
 		report_problem("cannot make %s: %s", NAMES_FOLDER, strerror(errno));
 		return;
 	}
-	host_write_names(NAMES_FOLDER, name);
+	host_write_names(NAMES_FOLDER, config);
 	mount_over(NAMES_FOLDER "/hosts", "/etc/hosts");
 	mount_over(NAMES_FOLDER "/hostname", "/etc/hostname");
+	if (config->resolv != NULL) {
+		place_resolv();
+	}
 }
 
 void host_raise_loopback(void) {

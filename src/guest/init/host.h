@@ -1,14 +1,16 @@
-/* The guest as a host: its name and its loopback network. */
+/* The guest as a host: its names and its networks. */
 #ifndef PH_GUEST_INIT_HOST_H
 #define PH_GUEST_INIT_HOST_H
 
 #include "guest/init/config.h"
 
-/* Write hosts and hostname, for this name, into a folder. Failures are reported. */
-void host_write_names(const char *folder, const char *name);
+/* Write hosts, hostname and, with a network, resolv.conf into a folder. Failures are reported. */
+void host_write_names(const char *folder, const struct config *config);
 /* Set the kernel's host name. On a root without an overlay of init's the files are mounted over the root's,
  * which stay as they are. */
 void host_set_name(const struct config *config);
 void host_raise_loopback(void);
+/* network.c: give eth0 its addresses and routes, if the configuration has a network. */
+void host_raise_network(const struct config *config);
 
 #endif

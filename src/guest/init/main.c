@@ -58,6 +58,8 @@ static void prepare_root(void) {
 	users_add(&config);
 	report_timing("users");
 	host_raise_loopback();
+	host_raise_network(&config);
+	mounts_seal_root(&config);
 }
 
 static void start_first(void) {

@@ -5,10 +5,12 @@
  */
 #include "guest/init/mounts.h"
 
+#include "guest/init/copy.h"
 #include "guest/init/identity.h"
 #include "guest/init/report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,12 +207,56 @@ static void add_tmpfs(const struct config *config, char **fields) {
 	}
 }
 
+#define SKELETON "/run/ph/skeleton"
+
+static void add_skeleton(char **fields) {
+	char *share[] = {fields[0], (char *)SKELETON, fields[1], (char *)"ro"};
+	add_9p(share);
+	int result = copy_tree(SKELETON, fields[2], (uid_t)strtoul(fields[3], NULL, 10),
+		(gid_t)strtoul(fields[4], NULL, 10));
+	if (result < 0) {
+		report_problem("cannot copy the skeleton to %s: %s", fields[2], strerror(-result));
+	}
+	umount2(SKELETON, MNT_DETACH);
+}
+
+static void add_file(char **fields) {
+	const char *path = fields[0], *text = fields[2];
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)strtoul(fields[1], NULL, 8));
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
+		report_problem("cannot write %s: %s", path, strerror(errno));
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
 void mounts_add_configured(const struct config *config) {
 	for (size_t i = 0; i < config->mount_count; i++) {
-		if (config->mounts[i].tmpfs) {
-			add_tmpfs(config, config->mounts[i].fields);
-		} else {
-			add_9p(config->mounts[i].fields);
+		char **fields = config->mounts[i].fields;
+		switch (config->mounts[i].kind) {
+		case CONFIG_MOUNT_9P:
+			add_9p(fields);
+			break;
+		case CONFIG_MOUNT_TMPFS:
+			add_tmpfs(config, fields);
+			break;
+		case CONFIG_SKELETON:
+			add_skeleton(fields);
+			break;
+		case CONFIG_FILE:
+			add_file(fields);
+			break;
 		}
+	}
+}
+
+void mounts_seal_root(const struct config *config) {
+	if (config->overlay == NULL || strcmp(config->overlay[1], "ro") != 0) {
+		return;
+	}
+	if ((mount("/var", "/var", NULL, MS_BIND | MS_REC, NULL) < 0 && errno != ENOENT) ||
+		mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0) {
+		report_problem("cannot make the root read-only: %s", strerror(errno));
 	}
 }

@@ -27,5 +27,8 @@ uint64_t mounts_total_memory(const struct config *config);
 void mounts_add_system(const struct config *config);
 /* The mounts of the configuration, in its order. Failures are reported. */
 void mounts_add_configured(const struct config *config);
+/* Where the configuration wants it: the root becomes read-only but for /var. Nothing of init's writes to it
+ * after. */
+void mounts_seal_root(const struct config *config);
 
 #endif

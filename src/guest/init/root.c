@@ -14,9 +14,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -25,6 +27,9 @@
 #define OVER "/overlay"
 #define UPPER OVER "/upper"
 #define WORK OVER "/work"
+
+/* With less than this left, programs fail. */
+#define FULL_BYTES 65536
 
 static int make_folders(const char *const *paths, size_t count) {
 	for (size_t i = 0; i < count; i++) {
@@ -69,17 +74,17 @@ static int mount_block(char **fields, const char *target, bool writable) {
 }
 
 /* The guest's own names, in the upper folder's etc, which the overlay merges with the root's. */
-static void name_host(const char *hostname) {
+static void name_host(const struct config *config) {
 	struct stat st;
 	bool found = lstat(LOWER "/etc", &st) == 0;
-	if (hostname == NULL || (found && !S_ISDIR(st.st_mode))) {
+	if (config->hostname == NULL || (found && !S_ISDIR(st.st_mode))) {
 		return;
 	}
 	if (mkdir(UPPER "/etc", 0755) < 0 || (found && chown(UPPER "/etc", st.st_uid, st.st_gid) < 0)) {
 		report_problem("cannot prepare /etc: %s", strerror(errno));
 		return;
 	}
-	host_write_names(UPPER "/etc", hostname);
+	host_write_names(UPPER "/etc", config);
 }
 
 /* A root that shows the host's files hides its administrator's home; the guest's root needs one. */
@@ -107,7 +112,11 @@ static void make_mount_points(void) {
 static int mount_overlay(const struct config *config) {
 	static const char *const folders[] = {UPPER, WORK};
 	char options[96];
-	mounts_tmpfs_options(options, sizeof(options), config, 0755);
+	if (config->overlay != NULL && config->overlay[0][0] != '\0') {
+		snprintf(options, sizeof(options), "mode=755,size=%s", config->overlay[0]);
+	} else {
+		mounts_tmpfs_options(options, sizeof(options), config, 0755);
+	}
 	if (mount("tmpfs", OVER, "tmpfs", 0, options) < 0) {
 		report_error("cannot mount the tmpfs over the root: %s", strerror(errno));
 		return -errno;
@@ -117,7 +126,7 @@ static int mount_overlay(const struct config *config) {
 		return result;
 	}
 	make_mount_points();
-	name_host(config->hostname);
+	name_host(config);
 	make_root_home();
 	if (mount("overlay", NEW_ROOT, "overlay", 0,
 		    "lowerdir=" LOWER ",upperdir=" UPPER ",workdir=" WORK ",redirect_dir=on") < 0) {
@@ -171,4 +180,17 @@ int root_enter(const struct config *config) {
 		return -errno;
 	}
 	return 0;
+}
+
+/* The overlay tells of the tmpfs, where the changes are. */
+void root_report_full(const struct config *config) {
+	static bool reported;
+	struct statvfs fs;
+	if (reported || config->root == NULL || (config->root_block && strcmp(config->root[2], "rw") == 0) ||
+		statvfs("/", &fs) < 0 || fs.f_blocks == 0 || fs.f_bavail * fs.f_bsize >= FULL_BYTES) {
+		return;
+	}
+	reported = true;
+	report_error("no room is left for changes to the root (%llu MiB; --overlay-size makes it larger)",
+		(unsigned long long)(fs.f_blocks * fs.f_bsize >> 20));
 }

@@ -1,0 +1,34 @@
+/*
+ * passt(1), which connects a VM to the network with the rights of its user: a process that starts it, tells
+ * when it ends, and starts it once more. passt itself enters namespaces of its own.
+ *
+ * The process that tends passt is the only one of a running ph that may execute a program, and the only one
+ * that is not jailed; nothing of the guest's reaches it.
+ */
+#ifndef PH_PASST_H
+#define PH_PASST_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct passt {
+	pid_t pid; /* of the process that tends it */
+	int fd;    /* its pipe: the end of file is the VM's end */
+};
+
+struct passt_options {
+	const char *program;    /* a path */
+	char *const *arguments; /* but for --fd */
+};
+
+/*
+ * While the process has one thread. 0 or -errno; *link_fd then is a non-blocking stream of frames, and
+ * *supply_fd brings another one when passt had to be started again (see struct net_options).
+ */
+int passt_start(struct passt *passt, const struct passt_options *options, int *link_fd, int *supply_fd);
+/* Let go: passt ends in its own time. */
+void passt_hang_up(struct passt *passt);
+/* End it and wait. Accepts a zeroed one. */
+void passt_stop(struct passt *passt);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * The network device and where it runs: a worker of its own, at the other end of which is passt or a tap.
+ * Main thread; nothing hostile comes in here.
+ */
+#include "monitor/network.h"
+
+#include "ph/fd.h"
+#include "ph/net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* What the device is to have at its other end. */
+static int connect_device(struct network *network, const struct plan_net *net, struct net_options *options) {
+	options->supply_fd = -1;
+	if (net->kind == PLAN_NET_TAP) {
+		options->tap = true;
+		options->fd = fcntl(net->tap_fd, F_DUPFD_CLOEXEC, 0);
+		return options->fd < 0 ? -errno : 0;
+	}
+	const struct passt_options passt = {.program = net->passt, .arguments = net->arguments};
+	return passt_start(&network->passt, &passt, &options->fd, &options->supply_fd);
+}
+
+int network_start(struct network *network, const struct plan *plan, const struct guest_memory *memory,
+	enum jail_mode mode) {
+	if (plan->net.kind == PLAN_NET_NONE) {
+		return 0;
+	}
+	struct net_options options = {.mtu = plan->net.mtu};
+	memcpy(options.mac, plan->net.mac, sizeof(options.mac));
+	int ret = connect_device(network, &plan->net, &options);
+	if (ret == 0) {
+		ret = net_create(&network->device, &options);
+	}
+	if (ret < 0 || plan->sandbox == PLAN_SANDBOX_OFF) {
+		return ret;
+	}
+	const struct worker_options worker = {.name = "net",
+		.kind = JAIL_NET,
+		.mode = mode,
+		.memory = memory,
+		.devices = &network->device,
+		.device_count = 1};
+	ret = worker_start(&network->worker, &worker);
+	net_leave(network->device);
+	return ret;
+}
+
+int network_attach(struct network *network, struct pci_bus *pci) {
+	return network->worker.pid != 0 ? pci_add(pci, network->device, &network->worker.client, 0) : 0;
+}
+
+void network_lost(struct network *network) {
+	network->device->shared->needs_reset = true;
+	/* As in screen_lost(). */
+	fd_event_signal(network->device->vector_fds[0]);
+}
+
+/* passt's tender first, or it would take passt's end for a failure. */
+void network_hang_up(struct network *network) {
+	passt_hang_up(&network->passt);
+	if (network->worker.pid != 0) {
+		shutdown(network->worker.client.fd, SHUT_RDWR);
+	}
+}
+
+void network_finish(struct network *network) {
+	passt_hang_up(&network->passt);
+	worker_stop(&network->worker);
+	net_destroy(network->device);
+	network->device = NULL;
+	passt_stop(&network->passt);
+}

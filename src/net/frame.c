@@ -1,0 +1,167 @@
+/*
+ * Frames of the guest: taking them out of their chains, judging where they may go, and the checksums that the
+ * guest's kernel leaves to its device. Runs in the net worker. All of it is hostile: headers are copied, and
+ * the copy is judged and sent.
+ */
+#include "net/frame.h"
+
+#include <string.h>
+
+#define ETHERNET_SIZE 14
+#define TYPE_IPV4 0x0800
+#define TYPE_ARP 0x0806
+#define TYPE_IPV6 0x86dd
+#define IPV4_TO (ETHERNET_SIZE + 16)
+#define IPV6_TO (ETHERNET_SIZE + 24)
+
+/* ---- the header before the frame ---- */
+
+static const char *check_checksum(const struct net_frame *frame, uint64_t features) {
+	if ((features >> VIRTIO_NET_F_CSUM & 1) == 0) {
+		return "a checksum is left out without VIRTIO_NET_F_CSUM";
+	}
+	uint32_t end = (uint32_t)frame->header.csum_start + frame->header.csum_offset + 2;
+	return end > frame->size ? "a checksum lies outside of its frame" : NULL;
+}
+
+static const char *check_segments(const struct net_frame *frame, uint64_t features) {
+	bool ecn = (frame->header.gso_type & VIRTIO_NET_HDR_GSO_ECN) != 0;
+	unsigned feature;
+	switch (frame->header.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
+	case VIRTIO_NET_HDR_GSO_TCPV4:
+		feature = VIRTIO_NET_F_HOST_TSO4;
+		break;
+	case VIRTIO_NET_HDR_GSO_TCPV6:
+		feature = VIRTIO_NET_F_HOST_TSO6;
+		break;
+	default:
+		return "a kind of segmentation that was not offered";
+	}
+	if ((features >> feature & 1) == 0 || (ecn && (features >> VIRTIO_NET_F_HOST_ECN & 1) == 0)) {
+		return "segmentation that was not negotiated";
+	}
+	if (frame->header.gso_size == 0) {
+		return "segments of no size";
+	}
+	return (frame->header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0 ? "segments with their checksum"
+									: NULL;
+}
+
+/* Flags without a meaning here are the driver's to set. */
+static const char *check_header(struct net_frame *frame, uint64_t features) {
+	const char *rule = NULL;
+	frame->header.flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	frame->header.num_buffers = 0;
+	if (frame->header.flags != 0) {
+		rule = check_checksum(frame, features);
+	}
+	if (rule == NULL && frame->header.gso_type != VIRTIO_NET_HDR_GSO_NONE) {
+		rule = check_segments(frame, features);
+	}
+	return rule;
+}
+
+const char *net_frame_read(struct net_frame *frame, const struct virtqueue_chain *chain, uint64_t features) {
+	if (chain->writable_count > 0) {
+		return "a device-writable buffer in the queue of frames to send";
+	}
+	if (chain->readable_size < NET_HEADER_SIZE + ETHERNET_SIZE ||
+		chain->readable_size > NET_HEADER_SIZE + NET_FRAME_MAX) {
+		return "a frame that is too short or too long";
+	}
+	virtqueue_chain_read(chain, 0, &frame->header, NET_HEADER_SIZE);
+	frame->size = (uint32_t)(chain->readable_size - NET_HEADER_SIZE);
+	frame->head_size = frame->size < NET_HEAD_SIZE ? frame->size : NET_HEAD_SIZE;
+	virtqueue_chain_read(chain, NET_HEADER_SIZE, frame->head, frame->head_size);
+	/* Whatever was copied is what is judged: the compiler must not read the guest's bytes again. */
+	__asm__ volatile("" : : : "memory");
+	frame->rest_count = virtqueue_chain_slice(chain, false, NET_HEADER_SIZE + frame->head_size,
+		frame->size - frame->head_size, frame->rest, VIRTQUEUE_SIZE_MAX);
+	return check_header(frame, features);
+}
+
+/* ---- where it may go ---- */
+
+static unsigned big_endian(const uint8_t *bytes) {
+	return (unsigned)bytes[0] << 8 | bytes[1];
+}
+
+/* 0.0.0.0 is the host itself to Linux, as 127.0.0.1 is. */
+static bool ipv4_may_leave(const struct net_frame *frame) {
+	return frame->head_size >= IPV4_TO + 4 && frame->head[IPV4_TO] != 127 && frame->head[IPV4_TO] != 0;
+}
+
+/* Neither :: and ::1 nor an IPv4 address in the dress of IPv6. */
+static bool ipv6_may_leave(const struct net_frame *frame) {
+	static const uint8_t zeros[10];
+	if (frame->head_size < IPV6_TO + 16) {
+		return false;
+	}
+	const uint8_t *to = frame->head + IPV6_TO;
+	unsigned sixth = big_endian(to + 10);
+	return memcmp(to, zeros, sizeof(zeros)) != 0 || (sixth != 0 && sixth != 0xffff);
+}
+
+/* passt turns what it gets into the host's own sockets, and connects them wherever the frame says. */
+bool net_frame_may_leave(const struct net_frame *frame) {
+	switch (big_endian(frame->head + 12)) {
+	case TYPE_ARP:
+		return true;
+	case TYPE_IPV4:
+		return ipv4_may_leave(frame);
+	case TYPE_IPV6:
+		return ipv6_may_leave(frame);
+	default:
+		return false;
+	}
+}
+
+/* ---- checksums ---- */
+
+static uint16_t fold(uint64_t sum) {
+	while (sum >> 16 != 0) {
+		sum = (sum & 0xffff) + (sum >> 16);
+	}
+	return (uint16_t)sum;
+}
+
+/* The ones' complement sum of 16-bit words as they lie in memory. */
+static uint16_t sum_bytes(const uint8_t *data, size_t len) {
+	uint64_t sum = 0;
+	for (; len >= 4; data += 4, len -= 4) {
+		uint32_t word;
+		memcpy(&word, data, 4);
+		sum += word;
+	}
+	uint8_t last[4] = {0};
+	memcpy(last, data, len);
+	uint32_t word;
+	memcpy(&word, last, 4);
+	return fold(sum + word);
+}
+
+/* A sum that starts in the middle of a word has its bytes on the wrong sides. */
+static uint16_t swap_if(bool odd, uint16_t sum) {
+	return odd ? (uint16_t)(sum << 8 | sum >> 8) : sum;
+}
+
+bool net_frame_finish_checksum(struct net_frame *frame) {
+	if (frame->header.flags == 0) {
+		return true;
+	}
+	size_t start = frame->header.csum_start, at = start + frame->header.csum_offset;
+	if (at + 2 > frame->head_size) {
+		return false; /* no header is that long */
+	}
+	size_t done = frame->head_size - start;
+	uint64_t sum = sum_bytes(frame->head + start, done);
+	for (unsigned i = 0; i < frame->rest_count; i++) {
+		sum += swap_if(done % 2 != 0, sum_bytes(frame->rest[i].iov_base, frame->rest[i].iov_len));
+		done += frame->rest[i].iov_len;
+	}
+	uint16_t checksum = (uint16_t)~fold(sum);
+	/* UDP's 0 would mean that there is none. */
+	checksum = checksum == 0 ? 0xffff : checksum;
+	memcpy(frame->head + at, &checksum, 2);
+	return true;
+}

@@ -1,0 +1,205 @@
+/*
+ * The process that tends passt, both ends: the monitor's main thread starts and ends it; the process itself
+ * waits for passt's end or the VM's. Nothing hostile comes in but what passt writes to its standard error.
+ */
+#include "ph/passt.h"
+
+#include "passt/child.h"
+#include "ph/fd.h"
+#include "ph/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Once, and then once more. */
+#define RUNS 2
+/* A message from passt may arrive after its end. */
+#define LAST_WORDS_MS 200
+
+struct tender {
+	const struct passt_options *options;
+	int life;   /* at its end the VM is gone */
+	int supply; /* to the device */
+	struct passt_child child;
+};
+
+/* A new link for the device, over which the new passt is reached. 0 or -errno. */
+static int supply_link(const struct tender *tender, int fd) {
+	char byte = 0, control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	const struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(header), &fd, sizeof(int));
+	return sendmsg(tender->supply, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static int start_again(struct tender *tender) {
+	int ends[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+		return -errno;
+	}
+	int ret = passt_child_start(&tender->child, tender->options, ends[1]);
+	if (ret == 0) {
+		ret = supply_link(tender, ends[0]);
+	}
+	close(ends[0]);
+	close(ends[1]);
+	return ret;
+}
+
+/* Whether whoever waits for links is gone, and with it passt's reason to live. */
+static bool nobody_waits(const struct tender *tender) {
+	struct pollfd supply = {.fd = tender->supply};
+	return poll(&supply, 1, 0) > 0;
+}
+
+/* Until passt ends: true, or the VM does: false. */
+static bool watch(struct tender *tender) {
+	struct pollfd fds[] = {{.fd = tender->life}, {.fd = tender->child.pid_fd, .events = POLLIN},
+		{.fd = tender->child.log_fd, .events = POLLIN}};
+	for (;;) {
+		if (poll(fds, 3, -1) < 0 && errno != EINTR) {
+			return false;
+		}
+		if (fds[0].revents != 0) {
+			return false;
+		}
+		if (fds[2].revents != 0 && !passt_child_listen(&tender->child)) {
+			fds[2].fd = -1;
+		}
+		if (fds[1].revents != 0) {
+			/* What it said last explains why. */
+			struct pollfd words = {.fd = tender->child.log_fd, .events = POLLIN};
+			while (poll(&words, 1, LAST_WORDS_MS) > 0 && passt_child_listen(&tender->child)) {
+			}
+			return true;
+		}
+	}
+}
+
+static void tend(struct tender *tender) {
+	for (int run = 1; watch(tender); run++) {
+		char end[160];
+		passt_child_reap(&tender->child, end, sizeof(end));
+		if (nobody_waits(tender)) {
+			return;
+		}
+		int ret = run < RUNS ? start_again(tender) : -EAGAIN;
+		if (ret < 0) {
+			log_error("passt %s; the VM is without network from now on", end);
+			return;
+		}
+		log_error("passt %s; it has been started again, connections are lost", end);
+	}
+	passt_child_stop(&tender->child);
+}
+
+/* Nothing from the terminal, nothing of the monitor's but what was given, and no longer life than its. */
+static int leave_monitor(struct tender *tender, int *socket, pid_t parent) {
+	static const int ignored[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE};
+	int *const kept[] = {&tender->life, &tender->supply, socket};
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {
+		signal(ignored[i], SIG_IGN);
+	}
+	setsid();
+	prctl(PR_SET_NAME, "ph-network", 0, 0, 0);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	/* Out of each other's way, then side by side behind the standard streams. */
+	for (size_t i = 0; i < 3; i++) {
+		*kept[i] = fcntl(*kept[i], F_DUPFD_CLOEXEC, 16);
+	}
+	for (int i = 0; i < 3; i++) {
+		if (dup3(*kept[i], 3 + i, O_CLOEXEC) < 0) {
+			return -errno;
+		}
+		*kept[i] = 3 + i;
+	}
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+		syscall(SYS_close_range, 6, ~0u, 0) < 0) {
+		return -errno;
+	}
+	return getppid() == parent ? 0 : -ESRCH;
+}
+
+static void run(struct tender *tender, int socket, pid_t parent) {
+	int ret = leave_monitor(tender, &socket, parent);
+	if (ret == 0) {
+		ret = passt_child_start(&tender->child, tender->options, socket);
+		close(socket);
+	}
+	if (ret < 0) {
+		log_error("cannot start %s: %s", tender->options->program, strerror(-ret));
+		return;
+	}
+	tend(tender);
+}
+
+/* The three pairs: frames, links, life. */
+enum { OURS, THEIRS };
+
+static int make_pairs(int frames[2], int links[2], int life[2]) {
+	frames[0] = frames[1] = links[0] = links[1] = life[0] = life[1] = -1;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, frames) < 0 ||
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, links) < 0 ||
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, life) < 0 ||
+		fcntl(frames[OURS], F_SETFL, O_RDWR | O_NONBLOCK) < 0) {
+		return -errno;
+	}
+	return 0;
+}
+
+int passt_start(struct passt *passt, const struct passt_options *options, int *link_fd, int *supply_fd) {
+	int frames[2], links[2], life[2];
+	pid_t parent = getpid(), pid = -1;
+	int ret = make_pairs(frames, links, life);
+	if (ret == 0) {
+		pid = fork();
+		ret = pid < 0 ? -errno : 0;
+	}
+	if (pid == 0) {
+		struct tender tender = {.options = options, .life = life[THEIRS], .supply = links[THEIRS]};
+		run(&tender, frames[THEIRS], parent);
+		_exit(0);
+	}
+	fd_close(&frames[THEIRS]);
+	fd_close(&links[THEIRS]);
+	fd_close(&life[THEIRS]);
+	if (ret < 0) {
+		fd_close(&frames[OURS]);
+		fd_close(&links[OURS]);
+		fd_close(&life[OURS]);
+		return ret;
+	}
+	*passt = (struct passt){.pid = pid, .fd = life[OURS]};
+	*link_fd = frames[OURS];
+	*supply_fd = links[OURS];
+	return 0;
+}
+
+void passt_hang_up(struct passt *passt) {
+	if (passt->pid > 0) {
+		fd_close(&passt->fd);
+	}
+}
+
+void passt_stop(struct passt *passt) {
+	passt_hang_up(passt);
+	while (passt->pid > 0 && waitpid(passt->pid, NULL, 0) < 0 && errno == EINTR) {
+	}
+	passt->pid = 0;
+}
