@@ -10,16 +10,29 @@
 
 #define DISPLAY_SOCKETS_MAX 8
 #define DISPLAY_NAME_SIZE 32
+#define DISPLAY_TAG_SIZE 64
+
+/* When programs of the VM may read the host's clipboard and primary selection, and whether they may set them.
+ */
+enum display_clipboard {
+	DISPLAY_CLIPBOARD_KEY,   /* for two seconds after the user pasted into one of the VM's windows */
+	DISPLAY_CLIPBOARD_OFF,   /* never, neither */
+	DISPLAY_CLIPBOARD_FOCUS, /* while the keyboard is on one of the VM's windows */
+	DISPLAY_CLIPBOARD_ON,    /* as the compositor lets them */
+};
 
 /* A socket that the guest may connect to. */
 struct display_socket {
 	char name[DISPLAY_NAME_SIZE]; /* NUL-padded; empty: the compositor's */
 	char *path;
+	bool filtered; /* Wayland is spoken there, and what the guest says goes through the filter */
 };
 
 struct display_options {
 	const struct display_socket *sockets; /* copied */
 	unsigned socket_count;
+	const char *tag; /* the VM's name, in what its windows are called; copied */
+	enum display_clipboard clipboard;
 	int window_fd;           /* for the calls of window.h; duplicated */
 	uint64_t window_address; /* guest-physical */
 	uint64_t window_size;

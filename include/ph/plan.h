@@ -101,6 +101,8 @@ struct plan {
 	/* That the guest may connect to; none: there is no display device. */
 	struct display_socket sockets[DISPLAY_SOCKETS_MAX];
 	size_t socket_count;
+	char *tag; /* what its windows are marked with */
+	enum display_clipboard clipboard;
 	struct plan_net net;
 	struct plan_user user;
 	/* A realm of Citadel's: its name and who its files belong to. NULL: none. The open realm is the
@@ -153,7 +155,9 @@ struct plan_request {
 	size_t hide_count, show_count;
 	const char *uid_map[FILES_IDS_MAX]; /* GUEST:HOST[:COUNT] */
 	size_t uid_map_count;
-	bool wayland;                                    /* the compositor, unfiltered */
+	bool no_wayland; /* although there is a compositor */
+	const char *tag; /* NULL: the name */
+	enum display_clipboard clipboard;
 	const char *wl_sockets[DISPLAY_SOCKETS_MAX - 1]; /* NAME=PATH */
 	size_t wl_socket_count;
 	const char *net; /* NULL: none; "" or "passt"; "tap:IFACE" */

@@ -63,7 +63,7 @@ APPLY_LIST(disks, disk_count, PLAN_DISKS_MAX)
 APPLY_LIST(hide, hide_count, PLAN_PATHS_MAX)
 APPLY_LIST(show, show_count, PLAN_PATHS_MAX)
 APPLY_LIST(uid_map, uid_map_count, FILES_IDS_MAX)
-APPLY_FLAG(wayland)
+APPLY_FLAG(no_wayland)
 APPLY_LIST(wl_sockets, wl_socket_count, DISPLAY_SOCKETS_MAX - 1)
 APPLY_FLAG(net_host_loopback)
 APPLY_LIST(publish, publish_count, PLAN_PUBLISH_MAX)
@@ -114,6 +114,34 @@ static int apply_mem(struct cli_options *options, const char *value, struct erro
 static int apply_name(struct cli_options *options, const char *value, struct error *error) {
 	options->request.name = value;
 	return value_check_name(value, error);
+}
+
+static int apply_tag(struct cli_options *options, const char *value, struct error *error) {
+	options->request.tag = value;
+	if (strlen(value) >= DISPLAY_TAG_SIZE) {
+		return error_set(error, -EINVAL, "longer than %d bytes", DISPLAY_TAG_SIZE - 1);
+	}
+	for (const char *c = value; *c != '\0'; c++) {
+		if (*c <= ' ' || *c == '\x7f' || *c == '[' || *c == ']') {
+			return error_set(
+				error, -EINVAL, "letters, digits and punctuation only, but no brackets");
+		}
+	}
+	return 0;
+}
+
+static int apply_clipboard(struct cli_options *options, const char *value, struct error *error) {
+	static const char *const policies[] = {[DISPLAY_CLIPBOARD_KEY] = "key",
+		[DISPLAY_CLIPBOARD_OFF] = "off",
+		[DISPLAY_CLIPBOARD_FOCUS] = "focus",
+		[DISPLAY_CLIPBOARD_ON] = "on",
+		NULL};
+	int policy = value_choice(value, policies, error);
+	if (policy < 0) {
+		return policy;
+	}
+	options->request.clipboard = (enum display_clipboard)policy;
+	return 0;
 }
 
 static int apply_env(struct cli_options *options, const char *value, struct error *error) {
@@ -189,8 +217,13 @@ const struct option cli_table[] = {
 	{OPTION_FILES, "disk", "FILE[:ro]", "another disk, from a raw image", .completion = COMPLETE_FILE,
 		.apply = apply_disks},
 
-	{OPTION_SCREEN, "wayland", NULL, "let the VM talk to your compositor, unfiltered", .common = true,
-		.apply = apply_wayland},
+	{OPTION_SCREEN, "no-wayland", NULL, "no windows: keep the compositor from the VM", .common = true,
+		.apply = apply_no_wayland},
+	{OPTION_SCREEN, "tag", "TEXT", "in front of the titles of its windows (default: the VM's name)",
+		.apply = apply_tag},
+	{OPTION_SCREEN, "clipboard", "key|focus|on|off",
+		"when the VM may read your clipboard (default: when you paste)", .common = true,
+		.apply = apply_clipboard},
 	{OPTION_SCREEN, "wl-socket", "NAME=PATH",
 		"let the VM connect to another socket of this host, as NAME", .apply = apply_wl_sockets},
 

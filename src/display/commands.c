@@ -6,6 +6,7 @@
 
 #include "display/device.h"
 #include "display/dmabuf.h"
+#include "display/filtered.h"
 #include "display/memory.h"
 #include "display/pages.h"
 
@@ -67,37 +68,38 @@ static uint32_t new_memory(struct wl_command *command) {
 
 /* ---- connections ---- */
 
-static const char *find_path(const struct wl_device *device, const char *name) {
+static const struct display_socket *find_socket(const struct wl_device *device, const char *name) {
 	for (unsigned i = 0; i < device->socket_count; i++) {
 		if (strncmp(device->sockets[i].name, name, DISPLAY_NAME_SIZE) == 0) {
-			return device->sockets[i].path;
+			return &device->sockets[i];
 		}
 	}
 	return NULL;
 }
 
-static int connect_to(struct wl_vfd *vfd, const char *path) {
+static int connect_to(struct wl_vfd *vfd, const struct display_socket *target) {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+	strncpy(address.sun_path, target->path, sizeof(address.sun_path) - 1);
 	vfd->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (vfd->fd < 0 || connect(vfd->fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
 		return -errno;
 	}
 	vfd->is_socket = vfd->readable = vfd->writable = true;
-	return wl_vfd_watch(vfd);
+	int ret = target->filtered ? wl_filtered_open(vfd) : 0;
+	return ret < 0 ? ret : wl_vfd_watch(vfd);
 }
 
 static uint32_t new_context(struct wl_command *command, const char *name) {
 	uint32_t response;
-	const char *path = find_path(command->device, name);
-	if (path == NULL) {
+	const struct display_socket *target = find_socket(command->device, name);
+	if (target == NULL) {
 		return VIRTIO_WL_RESP_ERR;
 	}
 	struct wl_vfd *vfd = wl_command_create_vfd(command, WL_CONTEXT, &response);
 	if (vfd == NULL) {
 		return response;
 	}
-	return wl_command_created(command, vfd, connect_to(vfd, path));
+	return wl_command_created(command, vfd, connect_to(vfd, target));
 }
 
 static uint32_t new_default_context(struct wl_command *command) {
@@ -163,7 +165,7 @@ static uint32_t add_credit(struct wl_command *command) {
 	}
 	vfd->credit += credit->messages;
 	if (vfd->readable) {
-		wl_vfd_update(vfd);
+		wl_vfd_continue(vfd);
 	}
 	return VIRTIO_WL_RESP_OK;
 }

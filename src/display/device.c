@@ -6,6 +6,7 @@
 
 #include "display/commands.h"
 #include "display/dmabuf.h"
+#include "display/filter_parts.h"
 #include "display/pages.h"
 
 #include "ph/fd.h"
@@ -96,8 +97,28 @@ static void notify(struct virtio_device *base, struct virtqueue *queue) {
 
 /* ---- the device ---- */
 
+/* Before the process is confined, if it is at all: from then on it could load nothing. */
+static void load_chords(struct wl_device *device) {
+	bool filters = false;
+	for (unsigned i = 0; i < device->socket_count; i++) {
+		filters = filters || device->sockets[i].filtered;
+	}
+	if (filters && device->screen.clipboard == DISPLAY_CLIPBOARD_KEY && !device->chords_sought) {
+		device->screen.chords = chords_create();
+		device->chords_sought = true;
+		if (device->screen.chords == NULL) {
+			log_error("there is no libxkbcommon to tell when you paste: programs of the VM "
+				  "cannot read "
+				  "the clipboard, but for dropping and middle clicks (install libxkbcommon0, "
+				  "or "
+				  "see --clipboard)");
+		}
+	}
+}
+
 static int start(struct virtio_device *base) {
 	struct wl_device *device = from_base(base);
+	load_chords(device);
 	/* A message with all the vfds it may bring must fit. */
 	if (wl_in_queue(device)->size <= VIRTIO_WL_FDS_MAX || wl_out_queue(device)->size == 0) {
 		return -EINVAL;
@@ -113,8 +134,8 @@ static void stop(struct virtio_device *base) {
 }
 
 static int enter(struct virtio_device *base) {
-	(void)base;
 	struct rlimit limit;
+	load_chords(from_base(base));
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS_WANTED) {
 		limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
 		setrlimit(RLIMIT_NOFILE, &limit); /* with fewer, the guest is told when there are no more */
@@ -183,6 +204,10 @@ int display_create(struct virtio_device **created, const struct display_options 
 		ret = copy_sockets(device, options);
 	}
 	if (ret == 0) {
+		ret = filter_vm_init(&device->screen, options->tag != NULL ? options->tag : "ph",
+			options->clipboard, NULL);
+	}
+	if (ret == 0) {
 		ret = virtio_device_init(base);
 	}
 	if (ret < 0) {
@@ -208,6 +233,7 @@ void display_destroy(struct virtio_device *base) {
 	struct wl_device *device = from_base(base);
 	virtio_device_finish(base);
 	display_leave(base);
+	filter_vm_finish(&device->screen);
 	for (unsigned i = 0; i < device->socket_count; i++) {
 		free(device->sockets[i].path);
 	}

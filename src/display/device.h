@@ -2,6 +2,7 @@
 #ifndef DISPLAY_DEVICE_H
 #define DISPLAY_DEVICE_H
 
+#include "display/filter.h"
 #include "display/inbox.h"
 #include "display/vfd.h"
 #include "display/window.h"
@@ -36,7 +37,9 @@ struct wl_device {
 	size_t buffered;     /* bytes, by all vfds */
 	uint64_t page_bytes; /* of guest RAM, in dma-bufs of all vfds */
 	struct wl_inbox inbox;
-	struct log_limit host_errors;
+	struct filter_vm screen;
+	bool chords_sought;
+	struct log_limit host_errors, broken_rules;
 };
 
 static inline struct virtqueue *wl_in_queue(struct wl_device *device) {

@@ -8,6 +8,7 @@
 #include "display/output.h"
 
 #include "display/device.h"
+#include "display/filtered.h"
 
 #include "ph/fd.h"
 
@@ -21,10 +22,11 @@
 struct wl_send {
 	struct wl_send *next;
 	int fds[VIRTIO_WL_FDS_MAX];
-	unsigned fd_count; /* 0 once the first byte went */
-	uint64_t offset;   /* of the next byte, in the chain or in data */
-	uint64_t left;     /* bytes */
-	size_t size;       /* of data */
+	uint8_t kinds[VIRTIO_WL_FDS_MAX]; /* enum filter_fd, of what is yet to be filtered */
+	unsigned fd_count;                /* 0 once the first byte went */
+	uint64_t offset;                  /* of the next byte, in the chain or in data */
+	uint64_t left;                    /* bytes */
+	size_t size;                      /* of data */
 	bool answer;
 	struct virtqueue_chain *chain; /* of a held command, or NULL */
 	uint8_t data[];
@@ -208,9 +210,138 @@ uint32_t wl_output_send(struct wl_vfd *vfd, const struct virtqueue_chain *chain,
 	return response;
 }
 
+/* ---- what is filtered: messages that passed, then commands that wait to be ---- */
+
+static struct wl_send **first_held(struct wl_output *output) {
+	struct wl_send **at = &output->first;
+	while (*at != NULL && (*at)->chain == NULL) {
+		at = &(*at)->next;
+	}
+	return at;
+}
+
+bool wl_output_has_room(const struct wl_vfd *vfd) {
+	return vfd->output.buffered < WL_BUFFERED_MAX / 2 &&
+	       vfd->device->buffered < WL_BUFFERED_TOTAL_MAX / 2;
+}
+
+/* Keep what could not be written, with the descriptors unless they went. */
+static int keep_passed(struct wl_vfd *vfd, struct wire_queue *queue, size_t written) {
+	struct wl_output *output = &vfd->output;
+	size_t left = wire_queue_size(queue) - written;
+	struct wl_send *send = calloc(1, sizeof(*send) + left);
+	if (send == NULL) {
+		return -ENOMEM;
+	}
+	memcpy(send->data, wire_queue_data(queue) + written, left);
+	send->left = send->size = left;
+	while (written == 0 && queue->fd_count > 0) {
+		send->fds[send->fd_count++] = wire_queue_pop_fd(queue, NULL);
+	}
+	struct wl_send **at = first_held(output);
+	send->next = *at;
+	*at = send;
+	find_last(output);
+	output->buffered += left;
+	vfd->device->buffered += left;
+	return 0;
+}
+
+int wl_output_write(struct wl_vfd *vfd, struct wire_queue *queue) {
+	const struct iovec iov = {
+		.iov_base = (void *)wire_queue_data(queue), .iov_len = wire_queue_size(queue)};
+	bool waits = first_held(&vfd->output) != &vfd->output.first;
+	ssize_t n = waits ? -EAGAIN : write_some(vfd, &iov, 1, queue->fds, queue->fd_count);
+	int ret = n < 0 && n != -EAGAIN ? (int)n : 0;
+	size_t written = n > 0 ? (size_t)n : 0;
+	if (ret == 0 && written < iov.iov_len) {
+		ret = keep_passed(vfd, queue, written);
+	}
+	while (queue->fd_count > 0) {
+		close(wire_queue_pop_fd(queue, NULL));
+	}
+	wire_queue_consume(queue, iov.iov_len);
+	return ret;
+}
+
+static uint32_t hold(struct wl_vfd *vfd, const struct wl_feed *feed, bool answer) {
+	struct wl_send *send = NULL;
+	if (vfd->output.held < WL_HELD_MAX && vfd->device->held < WL_HELD_TOTAL_MAX) {
+		send = calloc(1, sizeof(*send));
+	}
+	if (send != NULL) {
+		send->chain = malloc(sizeof(*send->chain));
+	}
+	if (send == NULL || send->chain == NULL || !copy_fds(send, feed->fds, feed->fd_count)) {
+		free(send != NULL ? send->chain : NULL);
+		free(send);
+		return VIRTIO_WL_RESP_OUT_OF_MEMORY;
+	}
+	*send->chain = *feed->chain;
+	send->offset = feed->offset;
+	send->left = feed->left;
+	send->answer = answer;
+	memcpy(send->kinds, feed->kinds, send->fd_count);
+	append(vfd, send);
+	wl_vfd_update(vfd);
+	return WL_HELD;
+}
+
+uint32_t wl_output_send_filtered(struct wl_vfd *vfd, const struct virtqueue_chain *chain, uint64_t offset,
+	int *fds, const uint8_t *kinds, unsigned fd_count, bool answer) {
+	struct wl_feed feed = {.chain = chain,
+		.offset = offset,
+		.left = chain->readable_size - offset,
+		.fds = fds,
+		.kinds = kinds,
+		.fd_count = fd_count};
+	bool begins = vfd->output.held == 0 && wl_output_has_room(vfd);
+	int ret = begins ? wl_filtered_feed(vfd, &feed) : 0;
+	if (ret < 0) {
+		return ret == -ENOMEM ? VIRTIO_WL_RESP_OUT_OF_MEMORY : VIRTIO_WL_RESP_ERR;
+	}
+	uint32_t response = feed.left == 0 ? VIRTIO_WL_RESP_OK : hold(vfd, &feed, answer);
+	if (response == VIRTIO_WL_RESP_OUT_OF_MEMORY && begins) {
+		wl_vfd_break(vfd); /* the receiver has half of it */
+	} else {
+		wl_vfd_update(vfd);
+	}
+	return response;
+}
+
+/* The oldest command that waits. False when no more passes now, or at all. */
+static bool feed_held(struct wl_vfd *vfd) {
+	struct wl_send *send = vfd->output.first;
+	struct wl_feed feed = {.chain = send->chain,
+		.offset = send->offset,
+		.left = send->left,
+		.fds = send->fds,
+		.kinds = send->kinds,
+		.fd_count = send->fd_count};
+	int ret = wl_filtered_feed(vfd, &feed);
+	if (ret < 0) {
+		wl_vfd_break(vfd); /* nothing is held any more */
+		return false;
+	}
+	close_fds(send);
+	send->offset = feed.offset;
+	send->left = feed.left;
+	if (send->left == 0) {
+		remove_send(vfd, first_held(&vfd->output), VIRTIO_WL_RESP_OK);
+		find_last(&vfd->output);
+		return true;
+	}
+	return false;
+}
+
+/* ---- flushing ---- */
+
 /* False when no more can be written now, or at all (-errno in *error). */
 static bool flush_one(struct wl_vfd *vfd, int *error) {
 	struct wl_send *send = vfd->output.first;
+	if (vfd->filter != NULL && send->chain != NULL) {
+		return feed_held(vfd);
+	}
 	ssize_t n = write_send(vfd, send);
 	if (n < 0) {
 		*error = n == -EAGAIN ? 0 : (int)n;

@@ -3,6 +3,7 @@
 #define DISPLAY_OUTPUT_H
 
 #include "ph/virtqueue.h"
+#include "ph/wayland.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,6 +27,13 @@ struct wl_output {
  */
 uint32_t wl_output_send(struct wl_vfd *vfd, const struct virtqueue_chain *chain, uint64_t offset,
 	const int *fds, unsigned fd_count, bool answer);
+/* The same through the vfd's filter, which is told what kinds of descriptors (enum filter_fd) those are. */
+uint32_t wl_output_send_filtered(struct wl_vfd *vfd, const struct virtqueue_chain *chain, uint64_t offset,
+	int *fds, const uint8_t *kinds, unsigned fd_count, bool answer);
+/* Send what passed the filter, all of the queue, before what is held. 0 or -errno: it is lost. */
+int wl_output_write(struct wl_vfd *vfd, struct wire_queue *queue);
+/* Whether more should be filtered now. */
+bool wl_output_has_room(const struct wl_vfd *vfd);
 /* Write what can be written. */
 void wl_output_flush(struct wl_vfd *vfd);
 /* Drop what waits, answering held commands with response, or (0) not at all. */

@@ -6,6 +6,7 @@
 #include "display/receive.h"
 
 #include "display/device.h"
+#include "display/filtered.h"
 #include "display/foreign.h"
 
 #include "ph/fd.h"
@@ -15,6 +16,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define FILTERED_PIECE 16384 /* bytes that are read at a time of what is filtered */
 
 struct received {
 	int fds[VIRTIO_WL_FDS_MAX];
@@ -98,6 +101,64 @@ static bool adopt(struct wl_device *device, struct received *received, struct wl
 	return false;
 }
 
+static void take_inbox(struct wl_vfd *vfd, size_t len) {
+	struct wl_device *device = vfd->device;
+	struct wl_inbox *inbox = &device->inbox;
+	inbox->taken = true;
+	inbox->type = VIRTIO_WL_CMD_VFD_RECV;
+	inbox->vfd_id = vfd->id;
+	inbox->len = len;
+	if (wl_has_feature(device, VIRTIO_WL_F_RECV_CREDIT) && --vfd->credit == 0) {
+		wl_vfd_update(vfd);
+	}
+	wl_inbox_deliver(device);
+}
+
+static void refuse(struct wl_vfd *vfd, struct received *received) {
+	struct wl_device *device = vfd->device;
+	log_guest(&device->host_errors, "%s: a connection sent more descriptors than there is room for",
+		device->base.name);
+	close_all(received);
+	wl_vfd_break(vfd);
+}
+
+void wl_vfd_deliver(struct wl_vfd *vfd) {
+	struct wire_queue *queue = &vfd->filter->to_guest;
+	struct wl_inbox *inbox = &vfd->device->inbox;
+	struct received received = {0};
+	if (wire_queue_size(queue) == 0 && !wl_filtered_refill(vfd)) {
+		return;
+	}
+	while (queue->fd_count > 0) {
+		received.fds[received.count++] = wire_queue_pop_fd(queue, NULL);
+	}
+	if (!adopt(vfd->device, &received, inbox)) {
+		wire_queue_finish(queue);
+		refuse(vfd, &received);
+		return;
+	}
+	size_t size =
+		wire_queue_size(queue) < sizeof(inbox->data) ? wire_queue_size(queue) : sizeof(inbox->data);
+	memcpy(inbox->data, wire_queue_data(queue), size);
+	wire_queue_consume(queue, size);
+	take_inbox(vfd, size);
+}
+
+static void receive_filtered(struct wl_vfd *vfd) {
+	struct received received = {0};
+	uint8_t *data = wire_queue_reserve(&vfd->filter->from_host, FILTERED_PIECE);
+	ssize_t n = data != NULL ? read_some(vfd, data, FILTERED_PIECE, &received) : 0;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		return;
+	}
+	if (n <= 0 || received.too_many) {
+		close_all(&received);
+		wl_vfd_hang_up(vfd);
+		return;
+	}
+	wl_filtered_receive(vfd, (size_t)n, received.fds, received.count);
+}
+
 static void receive(struct wl_vfd *vfd) {
 	struct wl_device *device = vfd->device;
 	struct wl_inbox *inbox = &device->inbox;
@@ -112,20 +173,10 @@ static void receive(struct wl_vfd *vfd) {
 		return;
 	}
 	if (received.too_many || !adopt(device, &received, inbox)) {
-		log_guest(&device->host_errors,
-			"%s: a connection sent more descriptors than there is room for", device->base.name);
-		close_all(&received);
-		wl_vfd_break(vfd);
+		refuse(vfd, &received);
 		return;
 	}
-	inbox->taken = true;
-	inbox->type = VIRTIO_WL_CMD_VFD_RECV;
-	inbox->vfd_id = vfd->id;
-	inbox->len = (size_t)n;
-	if (wl_has_feature(device, VIRTIO_WL_F_RECV_CREDIT) && --vfd->credit == 0) {
-		wl_vfd_update(vfd);
-	}
-	wl_inbox_deliver(device);
+	take_inbox(vfd, (size_t)n);
 }
 
 void wl_vfd_ready(struct loop_source *source, uint32_t events) {
@@ -143,6 +194,8 @@ void wl_vfd_ready(struct loop_source *source, uint32_t events) {
 	}
 	if (device->inbox.taken) {
 		wl_vfd_pause(vfd);
+	} else if (vfd->filter != NULL) {
+		receive_filtered(vfd);
 	} else if (vfd->readable) {
 		receive(vfd);
 	} else {

@@ -4,6 +4,7 @@
  */
 #include "display/commands.h"
 #include "display/device.h"
+#include "display/filtered.h"
 
 #include "ph/fd.h"
 
@@ -11,6 +12,7 @@
 struct parcel {
 	unsigned count;
 	int fds[VIRTIO_WL_FDS_MAX];
+	uint8_t kinds[VIRTIO_WL_FDS_MAX]; /* enum filter_fd */
 	struct wl_vfd *vfds[VIRTIO_WL_FDS_MAX];
 };
 
@@ -24,6 +26,7 @@ static uint32_t add(struct wl_device *device, struct parcel *parcel, uint32_t id
 		return VIRTIO_WL_RESP_INVALID_TYPE;
 	}
 	parcel->vfds[parcel->count] = vfd;
+	parcel->kinds[parcel->count] = (uint8_t)wl_filtered_kind(vfd);
 	parcel->fds[parcel->count++] = fd;
 	return VIRTIO_WL_RESP_OK;
 }
@@ -79,7 +82,10 @@ static uint32_t send_parcel(struct wl_command *command, struct wl_vfd *vfd, size
 		/* Descriptors travel with a byte at least. */
 		return parcel.count > 0 ? VIRTIO_WL_RESP_INVALID_TYPE : VIRTIO_WL_RESP_OK;
 	}
-	response = wl_output_send(vfd, command->chain, data, parcel.fds, parcel.count, command->answer);
+	response = vfd->filter != NULL ? wl_output_send_filtered(vfd, command->chain, data, parcel.fds,
+						 parcel.kinds, parcel.count, command->answer)
+				       : wl_output_send(vfd, command->chain, data, parcel.fds, parcel.count,
+						 command->answer);
 	if (response == VIRTIO_WL_RESP_OK || response == WL_HELD) {
 		part_with(&parcel);
 	}

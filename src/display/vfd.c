@@ -8,6 +8,7 @@
 #include "display/vfd.h"
 
 #include "display/device.h"
+#include "display/filtered.h"
 #include "display/receive.h"
 
 #include "ph/fd.h"
@@ -128,6 +129,7 @@ void wl_vfd_destroy(struct wl_vfd *vfd) {
 	if (vfd->mapped) {
 		wl_window_unmap(&device->window, vfd->offset, vfd->mapped_size);
 	}
+	filter_destroy(vfd->filter);
 	fd_close(&vfd->remote_fd);
 	fd_close(&vfd->fd);
 	device->vfd_count--;
@@ -217,11 +219,7 @@ void wl_vfds_resume(struct wl_device *device) {
 	while (device->paused != NULL && !device->inbox.taken) {
 		struct wl_vfd *vfd = device->paused;
 		unpause(vfd);
-		if (vfd->broken) {
-			wl_vfd_hang_up(vfd);
-		} else {
-			wl_vfd_update(vfd);
-		}
+		wl_vfd_continue(vfd);
 	}
 }
 
@@ -234,10 +232,28 @@ void wl_vfd_break(struct wl_vfd *vfd) {
 	if (vfd->is_socket) {
 		shutdown(vfd->fd, SHUT_RDWR);
 	}
-	if (vfd->device->inbox.taken) {
+	wl_vfd_continue(vfd);
+}
+
+/* What passed the filter goes first; then the end of what is broken. */
+void wl_vfd_continue(struct wl_vfd *vfd) {
+	const struct wl_inbox *inbox = &vfd->device->inbox;
+	if (vfd->hung_up || vfd->lingering) {
+		return;
+	}
+	while (vfd->credit > 0 && !inbox->taken && wl_filtered_waits(vfd)) {
+		wl_vfd_deliver(vfd);
+	}
+	if (vfd->hung_up) {
+		return; /* what was on its way broke a rule */
+	}
+	bool waits = vfd->broken || (vfd->credit > 0 && wl_filtered_waits(vfd));
+	if (waits && inbox->taken) {
 		wl_vfd_pause(vfd);
-	} else {
+	} else if (vfd->broken) {
 		wl_vfd_hang_up(vfd);
+	} else {
+		wl_vfd_update(vfd);
 	}
 }
 

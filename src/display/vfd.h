@@ -8,6 +8,7 @@
 #include "ph/wl_wire.h"
 
 struct wl_device;
+struct filter;
 
 enum wl_kind {
 	WL_CONTEXT, /* a connection */
@@ -39,6 +40,7 @@ struct wl_vfd {
 	struct loop_source source;
 	uint32_t events; /* that the source is watched for */
 	struct wl_output output;
+	struct filter *filter; /* of a connection to the compositor; or NULL */
 
 	uint64_t size; /* of the memory, 0: none */
 	bool mapped, read_only;
@@ -73,6 +75,8 @@ bool wl_vfd_listens(const struct wl_vfd *vfd);
 void wl_vfd_update(struct wl_vfd *vfd);
 /* The stream is of no use any more: it will hang up. */
 void wl_vfd_break(struct wl_vfd *vfd);
+/* Something that passed the filter waits for the guest: send as much as it takes now. */
+void wl_vfd_continue(struct wl_vfd *vfd);
 /* It has something for the guest, but the inbox is taken. */
 void wl_vfd_pause(struct wl_vfd *vfd);
 /* The inbox is free again. */

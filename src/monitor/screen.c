@@ -12,6 +12,8 @@
 static int create_device(struct screen *screen, const struct plan *plan) {
 	const struct display_options options = {.sockets = plan->sockets,
 		.socket_count = (unsigned)plan->socket_count,
+		.tag = plan->tag,
+		.clipboard = plan->clipboard,
 		.window_fd = screen->window.client_fd,
 		.window_address = screen->window.address,
 		.window_size = screen->window.size};

@@ -102,6 +102,7 @@ void plan_finish(struct plan *plan) {
 	finish_user(&plan->user);
 	strings_free(plan->command);
 	strings_free(plan->environment);
+	free(plan->tag);
 	free(plan->name);
 	free(plan->kernel);
 	free(plan->append);

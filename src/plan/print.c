@@ -59,7 +59,9 @@ static void print_sockets(const struct plan *plan) {
 	for (size_t i = 0; i < plan->socket_count; i++) {
 		const struct display_socket *socket = &plan->sockets[i];
 		if (socket->name[0] == '\0') {
-			printf("%-12s%s\n", "compositor", socket->path);
+			printf("%-12s%s%s%s\n", "compositor", socket->path,
+				socket->filtered ? ", filtered; windows are marked " : ", unfiltered",
+				socket->filtered ? plan->tag : "");
 		} else {
 			printf("%-12s%s, as %s\n", "socket", socket->path, socket->name);
 		}

@@ -1,6 +1,6 @@
 /*
- * The sockets of this host that the guest may connect to: the compositor's, when the user says so, and those
- * the user names. ph's first thread; the caller's own input.
+ * The sockets of this host that the guest may connect to: the compositor's, where there is one, and those
+ * that the user names. ph's first thread; the caller's own input.
  */
 #include "plan/parts.h"
 
@@ -27,8 +27,10 @@ static bool is_socket(const char *path) {
 	return stat(path, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
-static int add(struct plan *plan, const char *name, size_t length, const char *path, struct error *error) {
+static int add(struct plan *plan, const char *name, size_t length, const char *path, bool filtered,
+	struct error *error) {
 	struct display_socket *socket = &plan->sockets[plan->socket_count];
+	socket->filtered = filtered;
 	memcpy(socket->name, name, length);
 	socket->path = strdup(path);
 	if (socket->path == NULL) {
@@ -42,7 +44,7 @@ int plan_add_compositor(struct plan *plan, const char *path, struct error *error
 	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path) || !is_socket(path)) {
 		return -ENOTSOCK;
 	}
-	return add(plan, "", 0, path, error);
+	return add(plan, "", 0, path, true, error);
 }
 
 static bool is_named(const struct plan *plan, const char *name, size_t length) {
@@ -72,29 +74,23 @@ static int add_option(struct plan *plan, const char *option, struct error *error
 	if (!is_socket(path)) {
 		return error_set(error, -ENOTSOCK, "--wl-socket: %s is not a socket", path);
 	}
-	return add(plan, option, length, path, error);
+	return add(plan, option, length, path, false, error);
 }
 
 int plan_resolve_sockets(struct plan *plan, const struct plan_request *request, struct error *error) {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	int ret = 0;
+	plan->clipboard = request->clipboard;
+	plan->tag = strdup(request->tag != NULL ? request->tag : plan->name);
+	int ret = plan->tag != NULL ? 0 : error_set(error, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < request->wl_socket_count && ret == 0; i++) {
 		ret = add_option(plan, request->wl_sockets[i], error);
 	}
 	if (ret == 0 && plan->realm != NULL && !is_named(plan, "", 0)) {
 		return plan_add_realm_socket(plan, request, error);
 	}
-	if (ret < 0 || !request->wayland) {
+	if (ret < 0 || request->no_wayland || is_named(plan, "", 0)) {
 		return ret;
 	}
-	if (is_named(plan, "", 0)) {
-		return error_set(
-			error, -EINVAL, "--wayland: a --wl-socket takes the compositor's place already");
-	}
-	if (!plan_wayland_path(path, sizeof(path)) || !is_socket(path)) {
-		return error_set(error, -ENOTCONN,
-			"--wayland: there is no compositor (WAYLAND_DISPLAY and XDG_RUNTIME_DIR tell where "
-			"it is)");
-	}
-	return add(plan, "", 0, path, error);
+	bool found = plan_wayland_path(path, sizeof(path)) && is_socket(path);
+	return found ? add(plan, "", 0, path, true, error) : 0;
 }

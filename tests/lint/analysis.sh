@@ -30,12 +30,12 @@ unexpected() {
 }
 
 gcc_analyzer() {
-	files | xargs -P "$(nproc)" -n 1 sh -c 'gcc -fanalyzer -Iinclude -Isrc -D_GNU_SOURCE -std=gnu11 -O2 -c -o /dev/null "$1" 2>&1' sh |
+	files | xargs -P "$(nproc)" -n 1 sh -c 'gcc -fanalyzer -Iinclude -Isrc -I"${BUILD:-build}"/gen -D_GNU_SOURCE -std=gnu11 -O2 -c -o /dev/null "$1" 2>&1' sh |
 		grep -E 'warning:|error:' | sort -u | unexpected
 }
 
 cppcheck_analyzer() {
-	files | xargs cppcheck -q -j "$(nproc)" --std=c11 --enable=warning,portability,performance -Iinclude -Isrc \
+	files | xargs cppcheck -q -j "$(nproc)" --std=c11 --enable=warning,portability,performance -Iinclude -Isrc -I"${BUILD:-build}"/gen \
 		-D_GNU_SOURCE --template='{file}:{line}: {message} [{id}]' 2>&1 | grep '\[' | sort -u | unexpected
 }
 

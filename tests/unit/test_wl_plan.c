@@ -83,10 +83,13 @@ static void refuse(const char *message, const char *const *arguments) {
 static void test_compositor(void **state) {
 	(void)state;
 	struct plan plan;
-	PLAN(&plan, "--wayland");
+	PLAN(&plan, "--mem=128M");
 	assert_int_equal(plan.socket_count, 1);
 	assert_string_equal(plan.sockets[0].name, "");
 	assert_string_equal(plan.sockets[0].path, compositor);
+	assert_true(plan.sockets[0].filtered);
+	assert_string_equal(plan.tag, "ph");
+	assert_int_equal(plan.clipboard, DISPLAY_CLIPBOARD_KEY);
 	plan_finish(&plan);
 }
 
@@ -95,31 +98,59 @@ static void test_absolute_path(void **state) {
 	struct plan plan;
 	setenv("WAYLAND_DISPLAY", other, 1);
 	unsetenv("XDG_RUNTIME_DIR");
-	PLAN(&plan, "--wayland");
+	PLAN(&plan, "--mem=128M");
 	assert_string_equal(plan.sockets[0].path, other);
 	plan_finish(&plan);
 }
 
-/* Nothing is given that was not asked for; what was asked for and is not there is an error. */
-static void test_unasked(void **state) {
+static void test_unwanted(void **state) {
 	(void)state;
+	struct plan plan;
+	PLAN(&plan, "--no-wayland");
+	assert_int_equal(plan.socket_count, 0);
+	plan_finish(&plan);
+}
+
+static void expect_none(void) {
 	struct plan plan;
 	PLAN(&plan, "--mem=128M");
 	assert_int_equal(plan.socket_count, 0);
 	plan_finish(&plan);
 }
 
+/* Then there are no windows, and that is all. */
 static void test_no_compositor(void **state) {
 	(void)state;
 	setenv("WAYLAND_DISPLAY", "wayland-8", 1);
-	REFUSE("no compositor", "--wayland");
+	expect_none();
 	unsetenv("WAYLAND_DISPLAY"); /* which is wayland-0 */
-	REFUSE("no compositor", "--wayland");
+	expect_none();
 	setenv("WAYLAND_DISPLAY", "wayland-7", 1);
 	unsetenv("XDG_RUNTIME_DIR");
-	REFUSE("no compositor", "--wayland");
+	expect_none();
 	setenv("WAYLAND_DISPLAY", "/etc/passwd", 1);
-	REFUSE("no compositor", "--wayland");
+	expect_none();
+}
+
+static void test_marks(void **state) {
+	(void)state;
+	struct plan plan;
+	PLAN(&plan, "--name=mail", "--clipboard=off");
+	assert_string_equal(plan.tag, "mail");
+	assert_int_equal(plan.clipboard, DISPLAY_CLIPBOARD_OFF);
+	plan_finish(&plan);
+	assert_true(plan_for(&plan, &error,
+		(const char *const[]){
+			"--private-home", "--name=mail", "--tag=work!", "--clipboard=focus", NULL}));
+	assert_string_equal(plan.tag, "work!");
+	assert_int_equal(plan.clipboard, DISPLAY_CLIPBOARD_FOCUS);
+	plan_finish(&plan);
+	char longest[80];
+	snprintf(longest, sizeof(longest), "--tag=%064d", 1);
+	REFUSE("longer than 63 bytes", longest);
+	REFUSE("no brackets", "--tag=a]");
+	REFUSE("no brackets", "--tag=a b");
+	REFUSE("clipboard", "--clipboard=perhaps");
 }
 
 static void test_named(void **state) {
@@ -127,10 +158,11 @@ static void test_named(void **state) {
 	struct plan plan;
 	char option[128];
 	snprintf(option, sizeof(option), "--wl-socket=name=%s", other);
-	PLAN(&plan, "--wayland", option);
+	PLAN(&plan, option);
 	assert_int_equal(plan.socket_count, 2);
 	assert_string_equal(plan.sockets[0].name, "name");
 	assert_string_equal(plan.sockets[0].path, other);
+	assert_false(plan.sockets[0].filtered);
 	assert_string_equal(plan.sockets[1].path, compositor);
 	plan_finish(&plan);
 }
@@ -145,7 +177,6 @@ static void test_instead_of_the_compositor(void **state) {
 	assert_string_equal(plan.sockets[0].name, "");
 	assert_string_equal(plan.sockets[0].path, other);
 	plan_finish(&plan);
-	REFUSE("takes the compositor's place", "--wayland", option);
 }
 
 static void test_errors(void **state) {
@@ -169,7 +200,8 @@ int main(void) {
 		cmocka_unit_test_setup(test_compositor, set_environment),
 		cmocka_unit_test_setup(test_absolute_path, set_environment),
 		cmocka_unit_test_setup(test_no_compositor, set_environment),
-		cmocka_unit_test_setup(test_unasked, set_environment),
+		cmocka_unit_test_setup(test_unwanted, set_environment),
+		cmocka_unit_test_setup(test_marks, set_environment),
 		cmocka_unit_test_setup(test_named, set_environment),
 		cmocka_unit_test_setup(test_instead_of_the_compositor, set_environment),
 		cmocka_unit_test_setup(test_errors, set_environment),

@@ -250,11 +250,8 @@ int plan_add_realm_shares(struct plan *plan, const struct plan_request *request,
 
 int plan_add_realm_socket(struct plan *plan, const struct plan_request *request, struct error *error) {
 	const char *name = value_of(plan, KEY_WAYLAND_SOCKET)->text;
-	if (!value_of(plan, KEY_USE_WAYLAND)->flag) {
-		return request->wayland
-			       ? error_set(error, -EPERM, "--wayland: realm %s has use-wayland = false",
-					 plan->realm->name)
-			       : 0;
+	if (!value_of(plan, KEY_USE_WAYLAND)->flag || request->no_wayland) {
+		return 0;
 	}
 	if (name[0] == '\0' || strchr(name, '/') != NULL || strcmp(name, ".") == 0 ||
 		strcmp(name, "..") == 0) {
@@ -269,9 +266,7 @@ int plan_add_realm_socket(struct plan *plan, const struct plan_request *request,
 		return error_set(error, -ENOMEM, "out of memory");
 	}
 	int ret = plan_add_compositor(plan, path, error);
-	if (ret == -ENOTSOCK && request->wayland) {
-		error_set(error, ret, "--wayland: there is no compositor at %s", path);
-	} else if (ret == -ENOTSOCK) {
+	if (ret == -ENOTSOCK) {
 		log_verbose("realm %s: there is no compositor at %s", plan->realm->name, path);
 		ret = 0;
 	}

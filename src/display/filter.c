@@ -1,0 +1,370 @@
+/*
+ * The filter of one connection: messages taken off the streams, their objects and new ids looked after, in
+ * both directions. Runs on the display's loop. What the guest sends is hostile; what the compositor sends is
+ * checked as strictly, but for the objects it names.
+ */
+#include "display/filter_parts.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ERROR_IMPLEMENTATION 3 /* of wl_display.error */
+
+/* ---- of a VM ---- */
+
+static uint64_t monotonic_ns(void) {
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int filter_vm_init(
+	struct filter_vm *vm, const char *tag, enum display_clipboard clipboard, uint64_t (*now)(void)) {
+	uint64_t secret[2];
+	if (getrandom(secret, sizeof(secret), 0) != (ssize_t)sizeof(secret)) {
+		return -EIO;
+	}
+	*vm = (struct filter_vm){.clipboard = clipboard, .now = now != NULL ? now : monotonic_ns};
+	snprintf(vm->tag, sizeof(vm->tag), "%s", tag);
+	snprintf(vm->mark, sizeof(vm->mark), "x-ph/%016llx%016llx", (unsigned long long)secret[0],
+		(unsigned long long)secret[1]);
+	return 0;
+}
+
+void filter_vm_finish(struct filter_vm *vm) {
+	chords_destroy(vm->chords);
+	vm->chords = NULL;
+}
+
+/* ---- of a connection ---- */
+
+struct filter *filter_create(struct filter_vm *vm) {
+	struct filter *filter = calloc(1, sizeof(*filter));
+	if (filter == NULL) {
+		return NULL;
+	}
+	filter->vm = vm;
+	if (wire_objects_add(&filter->objects, 1, &wl_display_interface, 1) == NULL) {
+		filter_destroy(filter);
+		return NULL;
+	}
+	vm->objects++;
+	return filter;
+}
+
+static void release_all(struct filter *filter) {
+	struct wire_objects *objects = &filter->objects;
+	for (uint32_t i = 0; i < objects->client_count; i++) {
+		filter_release(filter, &objects->client[i]);
+		filter->vm->objects -= objects->client[i].interface != NULL;
+	}
+	for (uint32_t i = 0; i < objects->server_count; i++) {
+		filter_release(filter, &objects->server[i]);
+	}
+}
+
+void filter_destroy(struct filter *filter) {
+	if (filter == NULL) {
+		return;
+	}
+	release_all(filter);
+	wire_objects_finish(&filter->objects);
+	wire_queue_finish(&filter->from_guest);
+	wire_queue_finish(&filter->to_host);
+	wire_queue_finish(&filter->from_host);
+	wire_queue_finish(&filter->to_guest);
+	free(filter->globals);
+	free(filter);
+}
+
+/* ---- a message ---- */
+
+enum verdict filter_break(struct passage *passage, const char *format, ...) {
+	char *rule = passage->filter->rule;
+	const size_t size = sizeof(passage->filter->rule);
+	int length = 0;
+	if (passage->type != NULL) {
+		length = snprintf(rule, size, "%s@%u.%s: ", passage->interface->name, passage->message.object,
+			passage->type->name);
+	}
+	va_list args;
+	va_start(args, format);
+	vsnprintf(rule + length, size - (size_t)length, format, args);
+	va_end(args);
+	return FILTER_BREAK;
+}
+
+enum verdict filter_forward(struct passage *passage, struct wire_queue *to) {
+	const struct wire_message *message = &passage->message;
+	int ret = passage->rewritten ? wire_write(to, message->object, message->opcode, passage->type,
+					       passage->args, WIRE_MESSAGE_MAX)
+				     : wire_queue_append(to, message->data, message->size);
+	if (ret < 0) {
+		return filter_break(passage, "no memory to pass it on");
+	}
+	for (unsigned i = 0; i < passage->fd_count; i++) {
+		wire_queue_push_fd(to, passage->fds[i], passage->kinds[i]); /* there is room: see next() */
+	}
+	passage->fd_count = 0;
+	return FILTER_DONE;
+}
+
+static void close_fds(struct passage *passage) {
+	while (passage->fd_count > 0) {
+		close(passage->fds[--passage->fd_count]);
+	}
+}
+
+/* What the message takes of the descriptors beside the stream. */
+static enum verdict take_fds(struct passage *passage, struct wire_queue *from) {
+	unsigned count = wire_count(passage->type, 'h');
+	while (passage->fd_count < count) {
+		unsigned i = passage->fd_count;
+		int fd = wire_queue_pop_fd(from, &passage->kinds[i]);
+		if (fd < 0) {
+			return filter_break(passage, "a descriptor is missing");
+		}
+		passage->fds[i] = fd;
+		passage->fd_count++;
+	}
+	return FILTER_PASS;
+}
+
+static enum verdict add_object(
+	struct passage *passage, uint32_t id, const struct wl_interface *interface, uint32_t version) {
+	struct filter *filter = passage->filter;
+	bool from_guest = id < WIRE_SERVER_ID_FIRST;
+	if (from_guest && filter->vm->objects >= FILTER_OBJECTS_MAX) {
+		return filter_break(passage, "the VM has too many objects");
+	}
+	struct wire_object *old = wire_objects_find(&filter->objects, id);
+	if (old != NULL && old->dead && !from_guest) {
+		filter_release(filter, old);
+	}
+	if (wire_objects_add(&filter->objects, id, interface, version) == NULL) {
+		return filter_break(passage, "the new id %u is not free or not the next one", id);
+	}
+	filter->vm->objects += from_guest;
+	return FILTER_PASS;
+}
+
+/* ---- from the guest ---- */
+
+static enum verdict find_request(struct passage *passage) {
+	const struct wire_message *message = &passage->message;
+	const struct wire_object *object = passage_object(passage);
+	if (object == NULL || object->dead) {
+		return filter_break(passage, "a request for object %u, which there is not", message->object);
+	}
+	passage->interface = object->interface;
+	if (message->opcode >= object->interface->method_count) {
+		return filter_break(passage, "%s@%u: there is no request %u", object->interface->name,
+			message->object, message->opcode);
+	}
+	passage->type = &object->interface->methods[message->opcode];
+	if (wire_since(passage->type) > object->version) {
+		return filter_break(passage, "not in version %u", object->version);
+	}
+	return FILTER_PASS;
+}
+
+/* The objects that a request names exist and are what they should be; new ones come to be. */
+static enum verdict check_objects(struct passage *passage) {
+	const char *signature = passage->type->signature;
+	uint32_t version = passage_object(passage)->version;
+	bool nullable;
+	char next;
+	enum verdict verdict = FILTER_PASS;
+	for (unsigned i = 0; verdict == FILTER_PASS; i++) {
+		next = wire_signature_next(&signature, &nullable);
+		uint32_t id = passage->args[i].object;
+		const struct wl_interface *interface = next != '\0' ? passage->type->types[i] : NULL;
+		if (next == '\0') {
+			break;
+		}
+		if (next == 'o' && id != 0) {
+			const struct wire_object *object = wire_objects_find(&passage->filter->objects, id);
+			if (object == NULL || object->dead || object->interface != interface) {
+				verdict = filter_break(passage, "object %u is no %s", id,
+					interface != NULL ? interface->name : "object");
+			}
+		} else if (next == 'n' && id >= WIRE_SERVER_ID_FIRST) {
+			verdict = filter_break(passage, "the new id %u is the compositor's", id);
+		} else if (next == 'n' && interface != NULL) {
+			verdict = add_object(passage, id, interface, version);
+		} else if (next == 'n') {
+			interface = filter_bind(passage);
+			verdict = interface == NULL ? FILTER_BREAK
+						    : add_object(passage, id, interface, passage->args[2].u);
+		}
+	}
+	return verdict;
+}
+
+static enum verdict pass_request(struct passage *passage) {
+	struct filter *filter = passage->filter;
+	enum verdict verdict = find_request(passage);
+	if (verdict == FILTER_PASS && passage->message.size > WIRE_LIBWAYLAND_MAX) {
+		verdict = filter_break(
+			passage, "%u bytes, at most %u", passage->message.size, WIRE_LIBWAYLAND_MAX);
+	}
+	if (verdict == FILTER_PASS) {
+		const char *rule = wire_parse(&passage->message, passage->type, passage->args);
+		verdict = rule != NULL ? filter_break(passage, "%s", rule) : FILTER_PASS;
+	}
+	if (verdict == FILTER_PASS) {
+		verdict = take_fds(passage, &filter->from_guest);
+	}
+	if (verdict == FILTER_PASS) {
+		verdict = check_objects(passage);
+	}
+	if (verdict == FILTER_PASS) {
+		verdict = filter_request(passage);
+	}
+	if (verdict == FILTER_PASS) {
+		verdict = filter_forward(passage, &filter->to_host);
+	}
+	struct wire_object *object = verdict == FILTER_DONE ? passage_object(passage) : NULL;
+	if (object != NULL && (object->destructors >> passage->message.opcode & 1) != 0) {
+		filter_release(filter, object);
+		object->dead = true;
+	}
+	return verdict;
+}
+
+/* ---- from the compositor ---- */
+
+static enum verdict find_event(struct passage *passage) {
+	const struct wire_message *message = &passage->message;
+	const struct wire_object *object = passage_object(passage);
+	if (object == NULL) {
+		return filter_break(passage, "the compositor sent an event for object %u, which there is not",
+			message->object);
+	}
+	passage->interface = object->interface;
+	if (message->opcode >= object->interface->event_count) {
+		return filter_break(passage, "the compositor sent %s@%u event %u, which there is not",
+			object->interface->name, message->object, message->opcode);
+	}
+	passage->type = &object->interface->events[message->opcode];
+	return FILTER_PASS;
+}
+
+static enum verdict add_event_objects(struct passage *passage) {
+	const char *signature = passage->type->signature;
+	uint32_t version = passage_object(passage)->version;
+	bool nullable;
+	char next;
+	enum verdict verdict = FILTER_PASS;
+	for (unsigned i = 0;
+		verdict == FILTER_PASS && (next = wire_signature_next(&signature, &nullable)) != '\0'; i++) {
+		uint32_t id = passage->args[i].object;
+		if (next != 'n' || id == 0) {
+			continue;
+		}
+		if (id < WIRE_SERVER_ID_FIRST || passage->type->types[i] == NULL) {
+			return filter_break(passage, "the compositor's new id %u is not one of its own", id);
+		}
+		verdict = add_object(passage, id, passage->type->types[i], version);
+	}
+	return verdict;
+}
+
+static enum verdict pass_event(struct passage *passage) {
+	struct filter *filter = passage->filter;
+	enum verdict verdict = find_event(passage);
+	if (verdict == FILTER_PASS) {
+		const char *rule = wire_parse(&passage->message, passage->type, passage->args);
+		verdict = rule != NULL ? filter_break(passage, "%s", rule) : FILTER_PASS;
+	}
+	if (verdict == FILTER_PASS) {
+		verdict = take_fds(passage, &filter->from_host);
+	}
+	if (verdict == FILTER_PASS) {
+		verdict = add_event_objects(passage);
+	}
+	if (verdict == FILTER_PASS) {
+		verdict = filter_event(passage);
+	}
+	return verdict == FILTER_PASS ? filter_forward(passage, &filter->to_guest) : verdict;
+}
+
+/* ---- the streams ---- */
+
+/* Descriptors that the next message needs. */
+static unsigned fds_of(const struct filter *filter, const struct wire_message *message, bool from_guest) {
+	const struct wire_object *object = wire_objects_find(&filter->objects, message->object);
+	if (object == NULL) {
+		return 0;
+	}
+	int count = from_guest ? object->interface->method_count : object->interface->event_count;
+	const struct wl_message *types = from_guest ? object->interface->methods : object->interface->events;
+	return message->opcode < count ? wire_count(&types[message->opcode], 'h') : 0;
+}
+
+/* 1: a whole message which may pass now; 0: none; -EPROTO. */
+static int next(const struct filter *filter, bool from_guest, struct wire_message *message) {
+	const struct wire_queue *from = from_guest ? &filter->from_guest : &filter->from_host;
+	const struct wire_queue *to = from_guest ? &filter->to_host : &filter->to_guest;
+	int ret = wire_peek(wire_queue_data(from), wire_queue_size(from), message);
+	if (ret == 1 && to->fd_count + fds_of(filter, message, from_guest) > FILTER_FDS_MAX) {
+		return 0;
+	}
+	return ret;
+}
+
+/* The guest hears what it did before its connection ends. */
+static void tell(struct filter *filter) {
+	char text[sizeof(filter->rule) + 8];
+	snprintf(text, sizeof(text), "ph: %s", filter->rule);
+	const union wire_arg args[] = {{.object = 1}, {.u = ERROR_IMPLEMENTATION}, {.string = text}};
+	wire_write(&filter->to_guest, 1, WL_DISPLAY_EVENT_ERROR,
+		&wl_display_interface.events[WL_DISPLAY_EVENT_ERROR], args, WIRE_LIBWAYLAND_MAX);
+}
+
+static bool pass(struct filter *filter, bool from_guest) {
+	struct wire_queue *from = from_guest ? &filter->from_guest : &filter->from_host;
+	while (filter->rule[0] == '\0') {
+		struct passage passage = {.filter = filter};
+		int ret = next(filter, from_guest, &passage.message);
+		if (ret == 0) {
+			return true;
+		}
+		if (ret < 0) {
+			filter_break(&passage, "a message of %u bytes", passage.message.size);
+		} else if ((from_guest ? pass_request(&passage) : pass_event(&passage)) != FILTER_BREAK) {
+			wire_queue_consume(from, passage.message.size);
+		}
+		close_fds(&passage);
+		if (filter->rule[0] != '\0') {
+			tell(filter);
+		}
+	}
+	return false;
+}
+
+bool filter_guest(struct filter *filter) {
+	return pass(filter, true);
+}
+
+bool filter_host(struct filter *filter) {
+	return pass(filter, false);
+}
+
+bool filter_guest_waits(const struct filter *filter) {
+	struct wire_message message;
+	const struct wire_queue *from = &filter->from_guest;
+	return wire_peek(wire_queue_data(from), wire_queue_size(from), &message) != 0;
+}
+
+bool filter_host_waits(const struct filter *filter) {
+	struct wire_message message;
+	const struct wire_queue *from = &filter->from_host;
+	return wire_peek(wire_queue_data(from), wire_queue_size(from), &message) != 0;
+}

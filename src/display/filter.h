@@ -1,0 +1,87 @@
+/*
+ * The filter: what programs of the VM may say to the compositor and hear from it. The boundary of the screen;
+ * the proxy in the guest is not trusted. docs/wayland.md has the rules.
+ *
+ * A filter belongs to one connection. It is bytes and descriptors in, bytes and descriptors out, and does no
+ * I/O of its own, but to look at a descriptor or close it.
+ */
+#ifndef DISPLAY_FILTER_H
+#define DISPLAY_FILTER_H
+
+#include "ph/display.h"
+#include "ph/log.h"
+#include "ph/wayland.h"
+
+#define FILTER_OBJECTS_MAX 65536u /* that the guest made, in all connections */
+#define FILTER_GLOBALS_MAX 1024u
+#define FILTER_SERIALS 256
+/* What leaves in one piece: no more descriptors than libwayland and the guest take at once. */
+#define FILTER_FDS_MAX 28u
+#define FILTER_PASTE_NS 2000000000ull   /* how long a paste chord lasts */
+#define FILTER_GESTURE_NS 5000000000ull /* how long a key or button speaks for its user */
+#define FILTER_MARK_SIZE 40
+
+/* What a descriptor from the guest is. */
+enum filter_fd {
+	FILTER_FD_OTHER,
+	FILTER_FD_MEMORY,
+	FILTER_FD_DMABUF,
+	FILTER_FD_PIPE, /* the end that the guest does not have */
+};
+
+struct chords;
+
+/* What the connections of one VM share. */
+struct filter_vm {
+	char tag[DISPLAY_TAG_SIZE];
+	enum display_clipboard clipboard;
+	char mark[FILTER_MARK_SIZE]; /* a type offered with all that the VM's programs offer, secret to them
+				      */
+	uint64_t (*now)(void);       /* ns */
+	struct chords *chords;       /* of keys; NULL: nobody can tell */
+	unsigned objects;
+	unsigned focused;                              /* keyboards that are on one of the VM's windows */
+	uint64_t gesture_ns, clipboard_ns, primary_ns; /* when the user last did such a thing; 0: never */
+};
+
+/* A global as the guest was told of it. */
+struct filter_global {
+	uint32_t name;
+	uint32_t version;
+	const struct wl_interface *interface;
+	bool removed;
+};
+
+struct filter {
+	struct filter_vm *vm;
+	struct wire_objects objects;
+	struct wire_queue from_guest, to_host; /* not yet whole messages; what passed */
+	struct wire_queue from_host, to_guest;
+	struct filter_global *globals;
+	uint32_t global_count;
+	uint32_t serials[FILTER_SERIALS]; /* of input events, the latest */
+	unsigned serial_count;            /* ever */
+	char rule[200];                   /* what was broken, by whom; "": nothing */
+};
+
+/* 0 or -errno; now() may be NULL for CLOCK_MONOTONIC. */
+int filter_vm_init(
+	struct filter_vm *vm, const char *tag, enum display_clipboard clipboard, uint64_t (*now)(void));
+void filter_vm_finish(struct filter_vm *vm);
+
+/* NULL: no memory. */
+struct filter *filter_create(struct filter_vm *vm);
+void filter_destroy(struct filter *filter);
+
+/*
+ * Let pass what is in from_guest, or in from_host, as far as it is whole messages and what passed in that
+ * direction has room for their descriptors. False: a rule was broken, which filter->rule tells; then nothing
+ * more passes, and to_guest has a message saying so.
+ */
+bool filter_guest(struct filter *filter);
+bool filter_host(struct filter *filter);
+/* Whether one of these could go on once what passed has left. */
+bool filter_guest_waits(const struct filter *filter);
+bool filter_host_waits(const struct filter *filter);
+
+#endif

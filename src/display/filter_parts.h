@@ -1,0 +1,126 @@
+/* What the parts of the filter share. */
+#ifndef DISPLAY_FILTER_PARTS_H
+#define DISPLAY_FILTER_PARTS_H
+
+#include "display/filter.h"
+
+#include "ph/wayland_protocols.h"
+
+enum verdict {
+	FILTER_PASS,
+	FILTER_DONE,  /* it goes no further: it was swallowed, or went already */
+	FILTER_BREAK, /* a rule is broken; a text for it was set */
+};
+
+/* A message on its way. */
+struct passage {
+	struct filter *filter;
+	struct wire_message message;
+	const struct wl_interface *interface; /* of its object */
+	const struct wl_message *type;
+	union wire_arg args[WIRE_ARGS_MAX];
+	bool rewritten; /* args are to be sent, not the bytes as they came */
+	int fds[FILTER_FDS_MAX];
+	uint8_t kinds[FILTER_FDS_MAX];
+	unsigned fd_count; /* owned until they went */
+};
+
+/* The object that the message is for; good until objects are added. */
+static inline struct wire_object *passage_object(const struct passage *passage) {
+	return wire_objects_find(&passage->filter->objects, passage->message.object);
+}
+
+enum verdict filter_break(struct passage *passage, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Send the message on as it now is. */
+enum verdict filter_forward(struct passage *passage, struct wire_queue *to);
+
+/* requests.c: rules for certain requests. */
+enum verdict filter_request(struct passage *passage);
+
+/* events.c: what events tell the filter. */
+enum verdict filter_event(struct passage *passage);
+/* An object goes, or its destructor was sent. */
+void filter_release(struct filter *filter, struct wire_object *object);
+
+/* globals.c: which globals there are for the guest. */
+enum verdict filter_global(struct passage *passage);
+enum verdict filter_global_remove(struct passage *passage);
+/* NULL: a rule is broken. */
+const struct wl_interface *filter_bind(struct passage *passage);
+
+/* surfaces.c: what is shown, where, and under which name. */
+struct filter_surface {
+	enum filter_role { ROLE_NONE, ROLE_CURSOR, ROLE_ICON, ROLE_POPUP, ROLE_OTHER } role;
+	int32_t buffer_width, buffer_height; /* of what was attached last, in pixels */
+	int32_t width, height;               /* that a viewport makes of it; 0: nothing else */
+	int64_t offset_x, offset_y;          /* by which it was moved, in all */
+	bool has_children;
+};
+enum verdict filter_surface_attach(struct passage *passage);
+enum verdict filter_surface_offset(struct passage *passage);
+enum verdict filter_viewport_create(struct passage *passage);
+enum verdict filter_viewport_size(struct passage *passage);
+enum verdict filter_subsurface(struct passage *passage);
+enum verdict filter_pointer_cursor(struct passage *passage);
+enum verdict filter_popup_create(struct passage *passage);
+enum verdict filter_positioner_size(struct passage *passage);
+enum verdict filter_xdg_surface_create(struct passage *passage);
+enum verdict filter_toplevel_create(struct passage *passage);
+enum verdict filter_set_title(struct passage *passage);
+enum verdict filter_set_app_id(struct passage *passage);
+enum verdict filter_by_gesture(struct passage *passage);
+/* The surface becomes the icon of what is dragged. */
+enum verdict filter_set_icon(struct passage *passage, uint32_t surface);
+
+/* buffers.c: memory. */
+enum verdict filter_pool_create(struct passage *passage);
+enum verdict filter_pool_resize(struct passage *passage);
+enum verdict filter_buffer_create(struct passage *passage);
+enum verdict filter_dmabuf_add(struct passage *passage);
+enum verdict filter_dmabuf_create(struct passage *passage);
+enum verdict filter_pixel_create(struct passage *passage);
+/* Two sizes in what an object has for its owner's use. */
+static inline void *filter_pack_size(int32_t width, int32_t height) {
+	return (void *)(uintptr_t)((uint64_t)(uint32_t)height << 32 | (uint32_t)width);
+}
+static inline int32_t filter_width(const struct wire_object *object) {
+	return (int32_t)(uint32_t)(uintptr_t)object->data;
+}
+static inline int32_t filter_height(const struct wire_object *object) {
+	return (int32_t)(uint32_t)((uint64_t)(uintptr_t)object->data >> 32);
+}
+
+/* selection.c: the clipboard, the primary selection, drag and drop. */
+enum verdict filter_offer_source(struct passage *passage); /* a source, once it exists */
+enum verdict filter_receive(struct passage *passage);
+enum verdict filter_set_selection(struct passage *passage);
+enum verdict filter_start_drag(struct passage *passage);
+enum verdict filter_offer_type(struct passage *passage);
+enum verdict filter_source_send(struct passage *passage);
+enum verdict filter_selection(struct passage *passage);
+enum verdict filter_drag(struct passage *passage);
+
+/* chords.c: which keys are a paste chord. Needs libxkbcommon. */
+struct chord_keyboard;
+struct chords *chords_create(void); /* NULL: no library */
+void chords_destroy(struct chords *chords);
+/* A keyboard's keymap; NULL: it is none. */
+struct chord_keyboard *chords_add_keyboard(struct chords *chords, int fd, uint32_t size);
+void chords_remove_keyboard(struct chords *chords, struct chord_keyboard *keyboard);
+void chords_set_modifiers(struct chords *chords, struct chord_keyboard *keyboard, const union wire_arg *args);
+/* What pressing this key means. */
+enum chord {
+	CHORD_NONE,
+	CHORD_PASTE,     /* Ctrl+V, Ctrl+Shift+V, the Paste key */
+	CHORD_PASTE_ANY, /* Shift+Insert: of the clipboard or of the primary selection */
+};
+enum chord chords_press(struct chords *chords, struct chord_keyboard *keyboard, uint32_t key);
+
+/* text.c: names with the VM's in them; cut to what fits a message. */
+#define FILTER_TITLE_SIZE 1024
+#define FILTER_APP_ID_SIZE 256
+void filter_tag_title(char text[FILTER_TITLE_SIZE], const char *tag, const char *title);
+void filter_tag_app_id(char text[FILTER_APP_ID_SIZE], const char *tag, const char *app_id);
+
+#endif

@@ -1,0 +1,137 @@
+/*
+ * Between the device and the filter: bytes of the guest's commands go in, whole messages that passed go out,
+ * and the other way round. Runs on the display's loop. Commands may hold any part of a message, or thousands
+ * of them.
+ */
+#include "display/filtered.h"
+
+#include "display/device.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define PIECE 65536u /* bytes of a command that are copied at a time */
+
+int wl_filtered_open(struct wl_vfd *vfd) {
+	vfd->filter = filter_create(&vfd->device->screen);
+	return vfd->filter != NULL ? 0 : -ENOMEM;
+}
+
+enum filter_fd wl_filtered_kind(const struct wl_vfd *vfd) {
+	switch (vfd->kind) {
+	case WL_MEMORY:
+		return FILTER_FD_MEMORY;
+	case WL_DMABUF:
+		return FILTER_FD_DMABUF;
+	case WL_PIPE:
+		return vfd->readable ? FILTER_FD_PIPE : FILTER_FD_OTHER;
+	default:
+		return FILTER_FD_OTHER;
+	}
+}
+
+/* One line tells which rule it was; the connection is over. */
+static int refuse(struct wl_vfd *vfd) {
+	struct wl_device *device = vfd->device;
+	log_guest(&device->broken_rules, "%s: a program has lost its connection to the compositor: %s",
+		device->screen.tag, vfd->filter->rule);
+	wl_vfd_break(vfd);
+	return -EPROTO;
+}
+
+/* ---- from the guest ---- */
+
+static int add_fds(struct wl_vfd *vfd, struct wl_feed *feed) {
+	struct wire_queue *queue = &vfd->filter->from_guest;
+	if (feed->fd_count > WIRE_FDS_MAX - queue->fd_count) {
+		return -ENOMEM;
+	}
+	unsigned before = queue->fd_count;
+	for (unsigned i = 0; i < feed->fd_count; i++) {
+		int fd = fcntl(feed->fds[i], F_DUPFD_CLOEXEC, 0);
+		if (fd < 0) {
+			while (queue->fd_count > before) {
+				close(queue->fds[--queue->fd_count]);
+			}
+			return -ENOMEM;
+		}
+		wire_queue_push_fd(queue, fd, feed->kinds[i]);
+	}
+	feed->fd_count = 0;
+	return 0;
+}
+
+/* Until all of it went through the filter. What passed is the output's. */
+static int filter_all(struct wl_vfd *vfd) {
+	struct filter *filter = vfd->filter;
+	int ret = 0;
+	do {
+		bool passes = filter_guest(filter);
+		if (wire_queue_size(&filter->to_host) > 0) {
+			ret = wl_output_write(vfd, &filter->to_host);
+		}
+		if (!passes) {
+			return refuse(vfd);
+		}
+	} while (ret == 0 && filter_guest_waits(filter));
+	if (ret < 0) {
+		wl_vfd_break(vfd);
+	}
+	return ret;
+}
+
+int wl_filtered_feed(struct wl_vfd *vfd, struct wl_feed *feed) {
+	struct filter *filter = vfd->filter;
+	int ret = add_fds(vfd, feed);
+	while (ret == 0 && feed->left > 0 && wl_output_has_room(vfd)) {
+		size_t size = feed->left < PIECE ? (size_t)feed->left : PIECE;
+		uint8_t *at = wire_queue_reserve(&filter->from_guest, size);
+		if (at == NULL) {
+			wl_vfd_break(vfd); /* with half of it gone already */
+			return -EPROTO;
+		}
+		wire_queue_commit(
+			&filter->from_guest, virtqueue_chain_read(feed->chain, feed->offset, at, size));
+		feed->offset += size;
+		feed->left -= size;
+		ret = filter_all(vfd);
+	}
+	if (ret == 0 && wl_filtered_waits(vfd)) {
+		wl_vfd_continue(vfd); /* the filter has answered itself */
+	}
+	return ret;
+}
+
+/* ---- from the compositor ---- */
+
+void wl_filtered_receive(struct wl_vfd *vfd, size_t size, int *fds, unsigned fd_count) {
+	struct filter *filter = vfd->filter;
+	wire_queue_commit(&filter->from_host, size);
+	for (unsigned i = 0; i < fd_count; i++) {
+		if (wire_queue_push_fd(&filter->from_host, fds[i], 0) < 0) {
+			close(fds[i]);
+		}
+		fds[i] = -1;
+	}
+	if (!filter_host(filter)) {
+		refuse(vfd);
+	} else {
+		wl_vfd_continue(vfd);
+	}
+}
+
+bool wl_filtered_waits(const struct wl_vfd *vfd) {
+	const struct filter *filter = vfd->filter;
+	return filter != NULL && (wire_queue_size(&filter->to_guest) > 0 ||
+					 (filter->rule[0] == '\0' && filter_host_waits(filter)));
+}
+
+bool wl_filtered_refill(struct wl_vfd *vfd) {
+	struct filter *filter = vfd->filter;
+	if (filter->rule[0] == '\0' && !filter_host(filter)) {
+		refuse(vfd);
+		return false;
+	}
+	return wire_queue_size(&filter->to_guest) > 0;
+}

@@ -1,0 +1,60 @@
+/*
+ * Which requests have rules of their own, beside those of their signatures. Runs on the display's loop. A
+ * request that brings descriptors and is not in this table does not pass: nobody has looked at them.
+ */
+#include "display/filter_parts.h"
+
+static const struct {
+	const struct wl_interface *interface;
+	uint16_t opcode;
+	enum verdict (*check)(struct passage *passage);
+} rules[] = {
+	{&wl_shm_interface, WL_SHM_REQUEST_CREATE_POOL, filter_pool_create},
+	{&wl_shm_pool_interface, WL_SHM_POOL_REQUEST_CREATE_BUFFER, filter_buffer_create},
+	{&wl_shm_pool_interface, WL_SHM_POOL_REQUEST_RESIZE, filter_pool_resize},
+	{&zwp_linux_buffer_params_v1_interface, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_ADD, filter_dmabuf_add},
+	{&zwp_linux_buffer_params_v1_interface, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_CREATE,
+		filter_dmabuf_create},
+	{&zwp_linux_buffer_params_v1_interface, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_CREATE_IMMED,
+		filter_dmabuf_create},
+	{&wp_single_pixel_buffer_manager_v1_interface,
+		WP_SINGLE_PIXEL_BUFFER_MANAGER_V1_REQUEST_CREATE_U32_RGBA_BUFFER, filter_pixel_create},
+
+	{&wl_surface_interface, WL_SURFACE_REQUEST_ATTACH, filter_surface_attach},
+	{&wl_surface_interface, WL_SURFACE_REQUEST_OFFSET, filter_surface_offset},
+	{&wp_viewporter_interface, WP_VIEWPORTER_REQUEST_GET_VIEWPORT, filter_viewport_create},
+	{&wp_viewport_interface, WP_VIEWPORT_REQUEST_SET_DESTINATION, filter_viewport_size},
+	{&wl_subcompositor_interface, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, filter_subsurface},
+	{&wl_pointer_interface, WL_POINTER_REQUEST_SET_CURSOR, filter_pointer_cursor},
+	{&zwp_tablet_tool_v2_interface, ZWP_TABLET_TOOL_V2_REQUEST_SET_CURSOR, filter_pointer_cursor},
+	{&xdg_positioner_interface, XDG_POSITIONER_REQUEST_SET_SIZE, filter_positioner_size},
+	{&xdg_wm_base_interface, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, filter_xdg_surface_create},
+	{&xdg_surface_interface, XDG_SURFACE_REQUEST_GET_POPUP, filter_popup_create},
+	{&xdg_surface_interface, XDG_SURFACE_REQUEST_GET_TOPLEVEL, filter_toplevel_create},
+	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE, filter_set_title},
+	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_APP_ID, filter_set_app_id},
+	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_FULLSCREEN, filter_by_gesture},
+	{&xdg_activation_token_v1_interface, XDG_ACTIVATION_TOKEN_V1_REQUEST_SET_APP_ID, filter_set_app_id},
+	{&xdg_activation_v1_interface, XDG_ACTIVATION_V1_REQUEST_ACTIVATE, filter_by_gesture},
+
+	{&wl_data_device_manager_interface, WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE,
+		filter_offer_source},
+	{&wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION, filter_set_selection},
+	{&wl_data_device_interface, WL_DATA_DEVICE_REQUEST_START_DRAG, filter_start_drag},
+	{&wl_data_offer_interface, WL_DATA_OFFER_REQUEST_RECEIVE, filter_receive},
+	{&zwp_primary_selection_device_manager_v1_interface,
+		ZWP_PRIMARY_SELECTION_DEVICE_MANAGER_V1_REQUEST_CREATE_SOURCE, filter_offer_source},
+	{&zwp_primary_selection_device_v1_interface, ZWP_PRIMARY_SELECTION_DEVICE_V1_REQUEST_SET_SELECTION,
+		filter_set_selection},
+	{&zwp_primary_selection_offer_v1_interface, ZWP_PRIMARY_SELECTION_OFFER_V1_REQUEST_RECEIVE,
+		filter_receive},
+};
+
+enum verdict filter_request(struct passage *passage) {
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		if (rules[i].interface == passage->interface && rules[i].opcode == passage->message.opcode) {
+			return rules[i].check(passage);
+		}
+	}
+	return passage->fd_count > 0 ? filter_break(passage, "it takes no descriptors") : FILTER_PASS;
+}

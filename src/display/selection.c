@@ -1,0 +1,167 @@
+/*
+ * The clipboard, the primary selection, drag and drop. Runs on the display's loop. The guest is hostile: it
+ * asks for the host's data at any time. It gets them when the policy and the user's keys say so; at other
+ * times its reader finds nothing there, since programs ask in good faith, too.
+ *
+ * What the VM's own programs offer is theirs at any time. It is known by a type that is offered with it,
+ * which they never see.
+ */
+#include "display/filter_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What an offer is, in its object. */
+enum {
+	OFFER_OWN = 1, /* it has the mark */
+	OFFER_SELECTION = 2,
+	OFFER_DRAGGED = 4,
+	OFFER_DROPPED = 8,
+};
+
+static struct wire_object *live(struct filter *filter, uint32_t id) {
+	struct wire_object *object = wire_objects_find(&filter->objects, id);
+	return object != NULL && !object->dead ? object : NULL;
+}
+
+static uintptr_t flags_of(const struct wire_object *object) {
+	return (uintptr_t)object->data;
+}
+
+static void add_flags(struct filter *filter, uint32_t id, uintptr_t flags) {
+	struct wire_object *object = live(filter, id);
+	if (object != NULL && (object->interface == &wl_data_offer_interface ||
+				      object->interface == &zwp_primary_selection_offer_v1_interface)) {
+		object->data = (void *)(flags_of(object) | flags);
+	}
+}
+
+/* ---- what the guest offers ---- */
+
+enum verdict filter_offer_source(struct passage *passage) {
+	struct filter *filter = passage->filter;
+	enum verdict verdict = filter_forward(passage, &filter->to_host);
+	bool primary = passage->interface != &wl_data_device_manager_interface;
+	const struct wl_interface *source =
+		primary ? &zwp_primary_selection_source_v1_interface : &wl_data_source_interface;
+	uint16_t opcode =
+		primary ? ZWP_PRIMARY_SELECTION_SOURCE_V1_REQUEST_OFFER : WL_DATA_SOURCE_REQUEST_OFFER;
+	const union wire_arg args[] = {{.string = filter->vm->mark}};
+	if (verdict == FILTER_DONE && wire_write(&filter->to_host, passage->args[0].object, opcode,
+					      &source->methods[opcode], args, WIRE_LIBWAYLAND_MAX) < 0) {
+		return filter_break(passage, "no memory for the source");
+	}
+	return verdict;
+}
+
+/* Somebody of the host's collects all types: the mark has nothing behind it. */
+enum verdict filter_source_send(struct passage *passage) {
+	bool marked = strcmp(passage->args[0].string, passage->filter->vm->mark) == 0;
+	return marked ? FILTER_DONE : FILTER_PASS;
+}
+
+static bool has_serial(const struct filter *filter, uint32_t serial) {
+	unsigned count = filter->serial_count < FILTER_SERIALS ? filter->serial_count : FILTER_SERIALS;
+	for (unsigned i = 0; i < count; i++) {
+		if (filter->serials[i] == serial) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The program learns that its offer does not stand. */
+static enum verdict refuse_source(struct passage *passage, uint32_t id) {
+	const struct wire_object *source = live(passage->filter, id);
+	if (source == NULL) {
+		return FILTER_DONE;
+	}
+	uint16_t opcode = source->interface == &wl_data_source_interface
+				  ? WL_DATA_SOURCE_EVENT_CANCELLED
+				  : ZWP_PRIMARY_SELECTION_SOURCE_V1_EVENT_CANCELLED;
+	int ret = wire_write(&passage->filter->to_guest, id, opcode, &source->interface->events[opcode], NULL,
+		WIRE_LIBWAYLAND_MAX);
+	return ret < 0 ? filter_break(passage, "no memory to refuse it") : FILTER_DONE;
+}
+
+enum verdict filter_set_selection(struct passage *passage) {
+	const struct filter *filter = passage->filter;
+	bool may = filter->vm->clipboard == DISPLAY_CLIPBOARD_ON ||
+		   (filter->vm->clipboard != DISPLAY_CLIPBOARD_OFF && has_serial(filter, passage->args[1].u));
+	return may ? FILTER_PASS : refuse_source(passage, passage->args[0].object);
+}
+
+/* Without a source nothing leaves the program's own windows. */
+enum verdict filter_start_drag(struct passage *passage) {
+	const struct filter *filter = passage->filter;
+	uint32_t source = passage->args[0].object;
+	if (source != 0 && filter->vm->clipboard == DISPLAY_CLIPBOARD_OFF) {
+		return refuse_source(passage, source);
+	}
+	return filter_set_icon(passage, passage->args[2].object);
+}
+
+/* ---- what the host offers ---- */
+
+enum verdict filter_offer_type(struct passage *passage) {
+	if (strcmp(passage->args[0].string, passage->filter->vm->mark) != 0) {
+		return FILTER_PASS;
+	}
+	add_flags(passage->filter, passage->message.object, OFFER_OWN);
+	return FILTER_DONE;
+}
+
+enum verdict filter_selection(struct passage *passage) {
+	add_flags(passage->filter, passage->args[0].object, OFFER_SELECTION);
+	return FILTER_PASS;
+}
+
+/* A device has the id of the offer that is dragged over its windows. */
+enum verdict filter_drag(struct passage *passage) {
+	struct wire_object *device = passage_object(passage);
+	uint32_t offer = 0;
+	switch (passage->message.opcode) {
+	case WL_DATA_DEVICE_EVENT_ENTER:
+		offer = passage->args[4].object;
+		add_flags(passage->filter, offer, OFFER_DRAGGED);
+		break;
+	case WL_DATA_DEVICE_EVENT_DROP:
+		add_flags(passage->filter, (uint32_t)(uintptr_t)device->data, OFFER_DROPPED);
+		break;
+	default:
+		break;
+	}
+	device->data = (void *)(uintptr_t)offer;
+	return FILTER_PASS;
+}
+
+static bool is_recent(const struct filter_vm *vm, uint64_t when) {
+	return when != 0 && vm->now() - when <= FILTER_PASTE_NS;
+}
+
+static bool may_receive(const struct filter *filter, const struct wire_object *offer) {
+	const struct filter_vm *vm = filter->vm;
+	bool primary = offer->interface == &zwp_primary_selection_offer_v1_interface;
+	uintptr_t flags = flags_of(offer);
+	if ((flags & OFFER_OWN) != 0 || vm->clipboard == DISPLAY_CLIPBOARD_ON) {
+		return true;
+	}
+	if (vm->clipboard == DISPLAY_CLIPBOARD_OFF) {
+		return false;
+	}
+	if ((flags & OFFER_DRAGGED) != 0) {
+		return (flags & OFFER_DROPPED) != 0;
+	}
+	if (vm->clipboard == DISPLAY_CLIPBOARD_FOCUS) {
+		return vm->focused > 0;
+	}
+	return is_recent(vm, primary ? vm->primary_ns : vm->clipboard_ns);
+}
+
+/* Whoever may not have it reads an end of file. */
+enum verdict filter_receive(struct passage *passage) {
+	if (passage->kinds[0] != FILTER_FD_PIPE) {
+		return filter_break(passage, "the descriptor is no pipe");
+	}
+	return may_receive(passage->filter, passage_object(passage)) ? FILTER_PASS : FILTER_DONE;
+}

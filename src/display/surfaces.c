@@ -1,0 +1,222 @@
+/*
+ * What surfaces may do on the user's screen: the VM's name on windows; pointers, icons and popups of bounded
+ * size, so that none of them can cover what is not the VM's; fullscreen and activation only for a user who is
+ * at one of the VM's windows. Runs on the display's loop. All numbers and texts are hostile.
+ */
+#include "display/filter_parts.h"
+
+#include <stdlib.h>
+
+/* In pixels, before any scaling down. */
+#define CURSOR_MAX 512
+#define ICON_MAX 1024
+#define POPUP_MAX 8192
+#define POSITIONER_MAX 4096
+
+static struct filter_surface *surface_of(struct passage *passage, uint32_t id) {
+	struct wire_object *object = wire_objects_find(&passage->filter->objects, id);
+	if (object == NULL || object->interface != &wl_surface_interface || object->dead) {
+		return NULL;
+	}
+	if (object->data == NULL) {
+		object->data = calloc(1, sizeof(struct filter_surface));
+	}
+	return object->data;
+}
+
+/* ---- sizes ---- */
+
+static int32_t largest(enum filter_role role) {
+	switch (role) {
+	case ROLE_CURSOR:
+		return CURSOR_MAX;
+	case ROLE_ICON:
+		return ICON_MAX;
+	case ROLE_POPUP:
+		return POPUP_MAX;
+	default:
+		return INT32_MAX;
+	}
+}
+
+static enum verdict check_size(struct passage *passage, const struct filter_surface *surface) {
+	static const char *const names[] = {
+		[ROLE_CURSOR] = "pointer", [ROLE_ICON] = "icon", [ROLE_POPUP] = "popup"};
+	int32_t most = largest(surface->role);
+	if (surface->buffer_width > most || surface->buffer_height > most || surface->width > most ||
+		surface->height > most) {
+		return filter_break(passage, "a %s of %dx%d, shown as %dx%d, at most %d",
+			names[surface->role], surface->buffer_width, surface->buffer_height, surface->width,
+			surface->height, most);
+	}
+	return FILTER_PASS;
+}
+
+static enum verdict set_role(struct passage *passage, uint32_t id, enum filter_role role) {
+	struct filter_surface *surface = surface_of(passage, id);
+	if (surface == NULL) {
+		return filter_break(passage, "no memory for the surface");
+	}
+	if ((role == ROLE_CURSOR || role == ROLE_ICON) && surface->has_children) {
+		return filter_break(passage, "a pointer or an icon with subsurfaces");
+	}
+	if (surface->role != role) {
+		surface->offset_x = surface->offset_y = 0;
+	}
+	surface->role = role;
+	return check_size(passage, surface);
+}
+
+/* What moves a pointer's image away from the pointer. A window may move as it likes; an icon a bit. */
+static void limit_offset(struct passage *passage, struct filter_surface *surface, union wire_arg *xy) {
+	if (surface->role == ROLE_OTHER || surface->role == ROLE_POPUP || (xy[0].i == 0 && xy[1].i == 0)) {
+		return;
+	}
+	int64_t x = surface->offset_x + xy[0].i, y = surface->offset_y + xy[1].i;
+	if (surface->role == ROLE_ICON && llabs(x) <= ICON_MAX && llabs(y) <= ICON_MAX) {
+		surface->offset_x = x;
+		surface->offset_y = y;
+		return;
+	}
+	xy[0].i = xy[1].i = 0;
+	passage->rewritten = true;
+}
+
+enum verdict filter_surface_attach(struct passage *passage) {
+	struct filter_surface *surface = surface_of(passage, passage->message.object);
+	const struct wire_object *buffer =
+		wire_objects_find(&passage->filter->objects, passage->args[0].object);
+	if (surface == NULL) {
+		return filter_break(passage, "no memory for the surface");
+	}
+	surface->buffer_width = buffer != NULL ? filter_width(buffer) : 0;
+	surface->buffer_height = buffer != NULL ? filter_height(buffer) : 0;
+	limit_offset(passage, surface, passage->args + 1);
+	return check_size(passage, surface);
+}
+
+enum verdict filter_surface_offset(struct passage *passage) {
+	struct filter_surface *surface = surface_of(passage, passage->message.object);
+	if (surface == NULL) {
+		return filter_break(passage, "no memory for the surface");
+	}
+	limit_offset(passage, surface, passage->args);
+	return FILTER_PASS;
+}
+
+/* A viewport has its surface's id. */
+enum verdict filter_viewport_create(struct passage *passage) {
+	struct wire_object *viewport = wire_objects_find(&passage->filter->objects, passage->args[0].object);
+	viewport->data = (void *)(uintptr_t)passage->args[1].object;
+	return FILTER_PASS;
+}
+
+enum verdict filter_viewport_size(struct passage *passage) {
+	uint32_t id = (uint32_t)(uintptr_t)passage_object(passage)->data;
+	struct filter_surface *surface = surface_of(passage, id);
+	if (surface == NULL) {
+		return FILTER_PASS; /* it is gone, which is for the compositor to say */
+	}
+	surface->width = passage->args[0].i;
+	surface->height = passage->args[1].i;
+	return check_size(passage, surface);
+}
+
+/* ---- roles ---- */
+
+enum verdict filter_subsurface(struct passage *passage) {
+	struct filter_surface *parent = surface_of(passage, passage->args[2].object);
+	if (parent == NULL) {
+		return filter_break(passage, "no memory for the surface");
+	}
+	if (parent->role == ROLE_CURSOR || parent->role == ROLE_ICON) {
+		return filter_break(passage, "a pointer or an icon with subsurfaces");
+	}
+	parent->has_children = true;
+	return set_role(passage, passage->args[1].object, ROLE_OTHER);
+}
+
+/* Of pointers and of tablets' tools. */
+enum verdict filter_pointer_cursor(struct passage *passage) {
+	const union wire_arg *args = passage->args;
+	if (args[1].object == 0) {
+		return FILTER_PASS;
+	}
+	if (args[2].i < -CURSOR_MAX || args[2].i > CURSOR_MAX || args[3].i < -CURSOR_MAX ||
+		args[3].i > CURSOR_MAX) {
+		return filter_break(passage, "a pointer's image %d,%d away from it", args[2].i, args[3].i);
+	}
+	return set_role(passage, args[1].object, ROLE_CURSOR);
+}
+
+enum verdict filter_set_icon(struct passage *passage, uint32_t surface) {
+	return surface != 0 ? set_role(passage, surface, ROLE_ICON) : FILTER_PASS;
+}
+
+enum verdict filter_positioner_size(struct passage *passage) {
+	if (passage->args[0].i > POSITIONER_MAX || passage->args[1].i > POSITIONER_MAX) {
+		return filter_break(passage, "a popup of %dx%d, at most %d", passage->args[0].i,
+			passage->args[1].i, POSITIONER_MAX);
+	}
+	return FILTER_PASS;
+}
+
+/* An xdg_surface has its surface's id. Until it is said to be a popup it counts as a window. */
+enum verdict filter_xdg_surface_create(struct passage *passage) {
+	struct wire_object *object = wire_objects_find(&passage->filter->objects, passage->args[0].object);
+	object->data = (void *)(uintptr_t)passage->args[1].object;
+	return set_role(passage, passage->args[1].object, ROLE_OTHER);
+}
+
+enum verdict filter_popup_create(struct passage *passage) {
+	uint32_t surface = (uint32_t)(uintptr_t)passage_object(passage)->data;
+	return surface_of(passage, surface) != NULL ? set_role(passage, surface, ROLE_POPUP) : FILTER_PASS;
+}
+
+/* ---- names ---- */
+
+/* A request of the filter's own, with one text. */
+static enum verdict name_toplevel(struct passage *passage, uint16_t opcode, const char *text) {
+	const union wire_arg args[] = {{.string = text}};
+	int ret = wire_write(&passage->filter->to_host, passage->args[0].object, opcode,
+		&xdg_toplevel_interface.methods[opcode], args, WIRE_LIBWAYLAND_MAX);
+	return ret < 0 ? filter_break(passage, "no memory for its name") : FILTER_DONE;
+}
+
+/* A window has the VM's name before its program gives it any, or none. */
+enum verdict filter_toplevel_create(struct passage *passage) {
+	char title[FILTER_TITLE_SIZE], app_id[FILTER_APP_ID_SIZE];
+	filter_tag_title(title, passage->filter->vm->tag, "");
+	filter_tag_app_id(app_id, passage->filter->vm->tag, "");
+	enum verdict verdict = filter_forward(passage, &passage->filter->to_host);
+	if (verdict == FILTER_DONE) {
+		verdict = name_toplevel(passage, XDG_TOPLEVEL_REQUEST_SET_TITLE, title);
+	}
+	return verdict == FILTER_DONE ? name_toplevel(passage, XDG_TOPLEVEL_REQUEST_SET_APP_ID, app_id)
+				      : verdict;
+}
+
+enum verdict filter_set_title(struct passage *passage) {
+	char title[FILTER_TITLE_SIZE];
+	filter_tag_title(title, passage->filter->vm->tag, passage->args[0].string);
+	passage->args[0].string = title;
+	passage->rewritten = true;
+	return filter_forward(passage, &passage->filter->to_host);
+}
+
+/* Of windows, and of activation tokens. */
+enum verdict filter_set_app_id(struct passage *passage) {
+	char app_id[FILTER_APP_ID_SIZE];
+	filter_tag_app_id(app_id, passage->filter->vm->tag, passage->args[0].string);
+	passage->args[0].string = app_id;
+	passage->rewritten = true;
+	return filter_forward(passage, &passage->filter->to_host);
+}
+
+/* ---- what only a user may cause ---- */
+
+enum verdict filter_by_gesture(struct passage *passage) {
+	const struct filter_vm *vm = passage->filter->vm;
+	bool recent = vm->gesture_ns != 0 && vm->now() - vm->gesture_ns <= FILTER_GESTURE_NS;
+	return recent ? FILTER_PASS : FILTER_DONE;
+}

@@ -1,0 +1,936 @@
+/*
+ * The filter, message by message: what passes, what is changed, what is swallowed, and what ends the
+ * connection. Both sides are played by the test, with a clock of its own.
+ */
+#include "display/filter_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/input-event-codes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <xkbcommon/xkbcommon.h>
+
+#include <cmocka.h>
+
+static uint64_t clock_ns;
+
+static uint64_t test_now(void) {
+	return clock_ns;
+}
+
+struct fixture {
+	struct filter_vm vm;
+	struct filter *filter;
+	uint32_t next_id;
+	struct wire_message last; /* taken from what passed */
+	uint8_t bytes[WIRE_MESSAGE_MAX];
+	union wire_arg args[WIRE_ARGS_MAX];
+};
+
+static int setup_with(void **state, enum display_clipboard clipboard) {
+	struct fixture *f = calloc(1, sizeof(*f));
+	clock_ns = 1000000000000;
+	if (f == NULL || filter_vm_init(&f->vm, "mail", clipboard, test_now) < 0) {
+		return -1;
+	}
+	f->filter = filter_create(&f->vm);
+	f->next_id = 2;
+	*state = f;
+	return f->filter != NULL ? 0 : -1;
+}
+
+static int setup(void **state) {
+	return setup_with(state, DISPLAY_CLIPBOARD_KEY);
+}
+
+static int setup_off(void **state) {
+	return setup_with(state, DISPLAY_CLIPBOARD_OFF);
+}
+
+static int setup_focus(void **state) {
+	return setup_with(state, DISPLAY_CLIPBOARD_FOCUS);
+}
+
+static int setup_on(void **state) {
+	return setup_with(state, DISPLAY_CLIPBOARD_ON);
+}
+
+static int teardown(void **state) {
+	struct fixture *f = *state;
+	filter_destroy(f->filter);
+	bool balanced = f->vm.objects == 0 && f->vm.focused == 0;
+	filter_vm_finish(&f->vm);
+	free(f);
+	return balanced ? 0 : -1;
+}
+
+/* ---- both sides ---- */
+
+#define ARGS(...) ((const union wire_arg[]){__VA_ARGS__, {0}})
+
+static bool request(struct fixture *f, uint32_t object, const struct wl_interface *interface, uint16_t opcode,
+	const union wire_arg *args) {
+	assert_int_equal(wire_write(&f->filter->from_guest, object, opcode, &interface->methods[opcode], args,
+				 WIRE_MESSAGE_MAX),
+		0);
+	return filter_guest(f->filter);
+}
+
+static bool event(struct fixture *f, uint32_t object, const struct wl_interface *interface, uint16_t opcode,
+	const union wire_arg *args) {
+	assert_int_equal(wire_write(&f->filter->from_host, object, opcode, &interface->events[opcode], args,
+				 WIRE_MESSAGE_MAX),
+		0);
+	return filter_host(f->filter);
+}
+
+/* The next message that passed; false: there is none. */
+static bool take(struct fixture *f, struct wire_queue *queue, const struct wl_message *type) {
+	struct wire_message message;
+	if (wire_peek(wire_queue_data(queue), wire_queue_size(queue), &message) != 1) {
+		assert_int_equal(wire_queue_size(queue), 0);
+		return false;
+	}
+	memcpy(f->bytes, message.data, message.size);
+	f->last = message;
+	f->last.data = f->bytes;
+	wire_queue_consume(queue, message.size);
+	if (type != NULL) {
+		assert_null(wire_parse(&f->last, type, f->args));
+	}
+	return true;
+}
+
+static bool take_request(struct fixture *f, const struct wl_interface *interface, uint16_t opcode) {
+	bool there = take(f, &f->filter->to_host, &interface->methods[opcode]);
+	assert_true(!there || f->last.opcode == opcode);
+	return there;
+}
+
+static bool take_event(struct fixture *f, const struct wl_interface *interface, uint16_t opcode) {
+	bool there = take(f, &f->filter->to_guest, &interface->events[opcode]);
+	assert_true(!there || f->last.opcode == opcode);
+	return there;
+}
+
+static void drop_passed(struct fixture *f) {
+	wire_queue_finish(&f->filter->to_host);
+	wire_queue_finish(&f->filter->to_guest);
+}
+
+#define assert_broken(f, text) \
+	do { \
+		if (strstr((f)->filter->rule, text) == NULL) { \
+			fail_msg("\"%s\" is not in \"%s\"", text, (f)->filter->rule); \
+		} \
+	} while (0)
+
+/* ---- objects ---- */
+
+static uint32_t make(struct fixture *f, uint32_t object, const struct wl_interface *interface,
+	uint16_t opcode, uint32_t other, uint32_t more) {
+	uint32_t id = f->next_id++;
+	assert_true(request(
+		f, object, interface, opcode, ARGS({.object = id}, {.object = other}, {.object = more})));
+	drop_passed(f);
+	return id;
+}
+
+static uint32_t get_registry(struct fixture *f) {
+	return make(f, 1, &wl_display_interface, WL_DISPLAY_REQUEST_GET_REGISTRY, 0, 0);
+}
+
+static uint32_t global(struct fixture *f, uint32_t registry, const char *name, uint32_t version) {
+	static uint32_t next_name = 100;
+	const uint32_t global = next_name++;
+	assert_true(event(f, registry, &wl_registry_interface, WL_REGISTRY_EVENT_GLOBAL,
+		ARGS({.u = global}, {.string = name}, {.u = version})));
+	return global;
+}
+
+static bool try_bind(
+	struct fixture *f, uint32_t registry, uint32_t global, const char *name, uint32_t version) {
+	return request(f, registry, &wl_registry_interface, WL_REGISTRY_REQUEST_BIND,
+		ARGS({.u = global}, {.string = name}, {.u = version}, {.object = f->next_id++}));
+}
+
+static uint32_t bind_new(struct fixture *f, uint32_t registry, const struct wl_interface *interface) {
+	uint32_t version = (uint32_t)interface->version;
+	uint32_t name = global(f, registry, interface->name, version);
+	assert_true(take_event(f, &wl_registry_interface, WL_REGISTRY_EVENT_GLOBAL));
+	assert_true(try_bind(f, registry, name, interface->name, f->args[2].u));
+	drop_passed(f);
+	return f->next_id - 1;
+}
+
+#define MAKE(f, object, type, opcode, ...) make(f, object, &type##_interface, opcode, __VA_ARGS__)
+
+/* ---- the registry ---- */
+
+static void test_globals(void **state) {
+	struct fixture *f = *state;
+	uint32_t registry = get_registry(f);
+	uint32_t shown = global(f, registry, "wl_compositor", 9);
+	assert_true(take_event(f, &wl_registry_interface, WL_REGISTRY_EVENT_GLOBAL));
+	assert_string_equal(f->args[1].string, "wl_compositor");
+	assert_int_equal(f->args[2].u, 5);
+	uint32_t old = global(f, registry, "wl_shm", 1);
+	assert_true(take_event(f, &wl_registry_interface, WL_REGISTRY_EVENT_GLOBAL));
+	assert_int_equal(f->args[2].u, 1);
+	static const char *const hidden[] = {"zwlr_screencopy_manager_v1", "zwlr_data_control_manager_v1",
+		"zwp_virtual_keyboard_manager_v1", "zwlr_layer_shell_v1", "wp_security_context_manager_v1",
+		"ext_session_lock_manager_v1", "zwp_input_method_manager_v2", "wl_shell", "wl_compositor2",
+		""};
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+		uint32_t name = global(f, registry, hidden[i], 1);
+		assert_false(take_event(f, &wl_registry_interface, WL_REGISTRY_EVENT_GLOBAL));
+		assert_true(event(f, registry, &wl_registry_interface, WL_REGISTRY_EVENT_GLOBAL_REMOVE,
+			ARGS({.u = name})));
+		assert_false(take_event(f, &wl_registry_interface, WL_REGISTRY_EVENT_GLOBAL_REMOVE));
+	}
+	assert_true(try_bind(f, registry, shown, "wl_compositor", 5));
+	assert_true(take_request(f, &wl_registry_interface, WL_REGISTRY_REQUEST_BIND));
+	assert_true(event(
+		f, registry, &wl_registry_interface, WL_REGISTRY_EVENT_GLOBAL_REMOVE, ARGS({.u = old})));
+	assert_true(take_event(f, &wl_registry_interface, WL_REGISTRY_EVENT_GLOBAL_REMOVE));
+	assert_true(try_bind(f, registry, old, "wl_shm", 1)); /* it may not have heard yet */
+}
+
+static void test_hidden_global(void **state) {
+	struct fixture *f = *state;
+	uint32_t registry = get_registry(f);
+	uint32_t name = global(f, registry, "zwlr_screencopy_manager_v1", 3);
+	assert_false(try_bind(f, registry, name, "zwlr_screencopy_manager_v1", 1));
+	assert_broken(f, "there is no global");
+	assert_int_equal(wire_queue_size(&f->filter->to_host), 0);
+	assert_true(take_event(f, &wl_display_interface, WL_DISPLAY_EVENT_ERROR));
+	assert_non_null(strstr(f->args[2].string, "ph: wl_registry@2.bind"));
+	assert_false(filter_guest(f->filter)); /* it stays so */
+}
+
+static void test_global_by_another_name(void **state) {
+	struct fixture *f = *state;
+	uint32_t registry = get_registry(f), name = global(f, registry, "wl_shm", 1);
+	assert_false(try_bind(f, registry, name, "wl_compositor", 1));
+	assert_broken(f, "there is no global");
+}
+
+static void test_global_newer(void **state) {
+	struct fixture *f = *state;
+	uint32_t registry = get_registry(f), name = global(f, registry, "wl_compositor", 6);
+	assert_false(try_bind(f, registry, name, "wl_compositor", 6));
+	assert_broken(f, "version 5 at most");
+}
+
+static void test_global_version_0(void **state) {
+	struct fixture *f = *state;
+	uint32_t registry = get_registry(f), name = global(f, registry, "wl_compositor", 6);
+	assert_false(try_bind(f, registry, name, "wl_compositor", 0));
+	assert_broken(f, "not 0");
+}
+
+/* ---- objects and messages ---- */
+
+static void test_no_such_object(void **state) {
+	struct fixture *f = *state;
+	assert_false(request(f, 7, &wl_surface_interface, WL_SURFACE_REQUEST_COMMIT, ARGS({0})));
+	assert_broken(f, "object 7, which there is not");
+}
+
+static void test_no_such_request(void **state) {
+	struct fixture *f = *state;
+	const uint32_t words[] = {1, 8 << 16 | 2};
+	wire_queue_append(&f->filter->from_guest, words, sizeof(words));
+	assert_false(filter_guest(f->filter));
+	assert_broken(f, "no request 2");
+}
+
+static void test_header_too_small(void **state) {
+	struct fixture *f = *state;
+	const uint32_t words[] = {1, 4 << 16};
+	wire_queue_append(&f->filter->from_guest, words, sizeof(words));
+	assert_false(filter_guest(f->filter));
+	assert_broken(f, "a message of 4 bytes");
+}
+
+static void test_too_long(void **state) {
+	struct fixture *f = *state;
+	uint8_t bytes[8000] = {0};
+	const uint32_t head[] = {1, 8000u << 16};
+	memcpy(bytes, head, 8);
+	wire_queue_append(&f->filter->from_guest, bytes, sizeof(bytes));
+	assert_false(filter_guest(f->filter));
+	assert_broken(f, "8000 bytes, at most 4096");
+}
+
+static void test_id_not_next(void **state) {
+	struct fixture *f = *state;
+	assert_false(request(f, 1, &wl_display_interface, WL_DISPLAY_REQUEST_SYNC, ARGS({.object = 3})));
+	assert_broken(f, "new id 3");
+}
+
+static void test_id_in_use(void **state) {
+	struct fixture *f = *state;
+	uint32_t registry = get_registry(f);
+	assert_false(
+		request(f, 1, &wl_display_interface, WL_DISPLAY_REQUEST_SYNC, ARGS({.object = registry})));
+	assert_broken(f, "new id 2");
+}
+
+static void test_id_of_the_compositor(void **state) {
+	struct fixture *f = *state;
+	assert_false(request(f, 1, &wl_display_interface, WL_DISPLAY_REQUEST_SYNC,
+		ARGS({.object = WIRE_SERVER_ID_FIRST})));
+	assert_broken(f, "is the compositor's");
+}
+
+static void test_wrong_type(void **state) {
+	struct fixture *f = *state;
+	uint32_t registry = get_registry(f), compositor = bind_new(f, registry, &wl_compositor_interface);
+	uint32_t surface = MAKE(f, compositor, wl_compositor, WL_COMPOSITOR_REQUEST_CREATE_SURFACE, 0, 0);
+	assert_false(request(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_ATTACH,
+		ARGS({.object = registry}, {.i = 0}, {.i = 0})));
+	assert_broken(f, "object 2 is no wl_buffer");
+}
+
+/* A destroyed object is there for events until its id is given back, and then the id is free. */
+static void test_destroyed(void **state) {
+	struct fixture *f = *state;
+	uint32_t registry = get_registry(f), compositor = bind_new(f, registry, &wl_compositor_interface);
+	uint32_t surface = MAKE(f, compositor, wl_compositor, WL_COMPOSITOR_REQUEST_CREATE_SURFACE, 0, 0);
+	assert_true(request(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_DESTROY, ARGS({0})));
+	assert_true(event(f, surface, &wl_surface_interface, WL_SURFACE_EVENT_ENTER, ARGS({.object = 0x77})));
+	assert_true(event(f, 1, &wl_display_interface, WL_DISPLAY_EVENT_DELETE_ID, ARGS({.u = surface})));
+	f->next_id = surface;
+	MAKE(f, compositor, wl_compositor, WL_COMPOSITOR_REQUEST_CREATE_REGION, 0, 0);
+	assert_true(request(f, surface, &wl_region_interface, WL_REGION_REQUEST_DESTROY, ARGS({0})));
+	assert_false(request(f, surface, &wl_region_interface, WL_REGION_REQUEST_DESTROY, ARGS({0})));
+	assert_broken(f, "which there is not");
+}
+
+static void test_too_old(void **state) {
+	struct fixture *f = *state;
+	uint32_t registry = get_registry(f), name = global(f, registry, "wl_compositor", 3);
+	assert_true(try_bind(f, registry, name, "wl_compositor", 3));
+	uint32_t surface = MAKE(f, f->next_id - 1, wl_compositor, WL_COMPOSITOR_REQUEST_CREATE_SURFACE, 0, 0);
+	assert_false(request(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_DAMAGE_BUFFER,
+		ARGS({.i = 0}, {.i = 0}, {.i = 1}, {.i = 1})));
+	assert_broken(f, "not in version 3");
+}
+
+/* Byte by byte; a half message goes nowhere. */
+static void test_in_pieces(void **state) {
+	struct fixture *f = *state;
+	const uint32_t words[] = {1, 12 << 16 | 0, 2};
+	for (size_t i = 0; i < sizeof(words); i++) {
+		assert_int_equal(wire_queue_size(&f->filter->to_host), 0);
+		wire_queue_append(&f->filter->from_guest, (const uint8_t *)words + i, 1);
+		assert_true(filter_guest(f->filter));
+	}
+	assert_int_equal(wire_queue_size(&f->filter->to_host), 12);
+	assert_memory_equal(wire_queue_data(&f->filter->to_host), words, 12);
+}
+
+static void test_event_for_nobody(void **state) {
+	struct fixture *f = *state;
+	assert_false(event(f, 9, &wl_callback_interface, WL_CALLBACK_EVENT_DONE, ARGS({.u = 1})));
+	assert_broken(f, "the compositor sent an event for object 9");
+}
+
+/* ---- descriptors ---- */
+
+static int memory(size_t size) {
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	assert_true(fd >= 0 && ftruncate(fd, (off_t)size) == 0);
+	return fd;
+}
+
+static bool create_pool(struct fixture *f, uint32_t shm, int fd, enum filter_fd kind, int32_t size) {
+	wire_queue_push_fd(&f->filter->from_guest, fd, (uint8_t)kind);
+	return request(f, shm, &wl_shm_interface, WL_SHM_REQUEST_CREATE_POOL,
+		ARGS({.object = f->next_id++}, {0}, {.i = size}));
+}
+
+static uint32_t bind_shm(struct fixture *f) {
+	return bind_new(f, get_registry(f), &wl_shm_interface);
+}
+
+static void test_pool(void **state) {
+	struct fixture *f = *state;
+	uint32_t shm = bind_shm(f);
+	assert_true(create_pool(f, shm, memory(8192), FILTER_FD_MEMORY, 4096));
+	assert_int_equal(f->filter->to_host.fd_count, 1);
+	uint32_t pool = f->next_id - 1;
+	drop_passed(f);
+	assert_true(request(f, pool, &wl_shm_pool_interface, WL_SHM_POOL_REQUEST_RESIZE, ARGS({.i = 8192})));
+	assert_true(request(f, pool, &wl_shm_pool_interface, WL_SHM_POOL_REQUEST_CREATE_BUFFER,
+		ARGS({.object = f->next_id++}, {.i = 4096}, {.i = 16}, {.i = 64}, {.i = 64}, {.u = 0})));
+	assert_false(request(f, pool, &wl_shm_pool_interface, WL_SHM_POOL_REQUEST_CREATE_BUFFER,
+		ARGS({.object = f->next_id++}, {.i = 4097}, {.i = 16}, {.i = 64}, {.i = 64}, {.u = 0})));
+	assert_broken(f, "16x64, 64 a line, at 4097 of 8192");
+}
+
+static void test_pool_too_small(void **state) {
+	struct fixture *f = *state;
+	assert_false(create_pool(f, bind_shm(f), memory(4096), FILTER_FD_MEMORY, 4097));
+	assert_broken(f, "4097 bytes of 4096");
+}
+
+static void test_pool_grows_too_far(void **state) {
+	struct fixture *f = *state;
+	uint32_t shm = bind_shm(f);
+	assert_true(create_pool(f, shm, memory(4096), FILTER_FD_MEMORY, 4096));
+	assert_false(request(
+		f, f->next_id - 1, &wl_shm_pool_interface, WL_SHM_POOL_REQUEST_RESIZE, ARGS({.i = 8192})));
+	assert_broken(f, "from 4096 to 8192 bytes of 4096");
+}
+
+static void test_pool_of_a_pipe(void **state) {
+	struct fixture *f = *state;
+	assert_false(create_pool(f, bind_shm(f), memory(4096), FILTER_FD_PIPE, 4096));
+	assert_broken(f, "no memory");
+}
+
+static void test_no_descriptor(void **state) {
+	struct fixture *f = *state;
+	uint32_t shm = bind_shm(f);
+	assert_false(request(f, shm, &wl_shm_interface, WL_SHM_REQUEST_CREATE_POOL,
+		ARGS({.object = f->next_id}, {0}, {.i = 4096})));
+	assert_broken(f, "a descriptor is missing");
+}
+
+/* At most 28 go in one piece; the rest waits for its turn and comes then. */
+static void test_many_descriptors(void **state) {
+	struct fixture *f = *state;
+	uint32_t shm = bind_shm(f);
+	for (unsigned i = 0; i < 40; i++) {
+		assert_true(create_pool(f, shm, memory(4096), FILTER_FD_MEMORY, 4096));
+	}
+	assert_int_equal(f->filter->to_host.fd_count, 28);
+	assert_int_equal(wire_queue_size(&f->filter->to_host), 28 * 16);
+	assert_true(filter_guest_waits(f->filter));
+	drop_passed(f);
+	assert_true(filter_guest(f->filter));
+	assert_int_equal(f->filter->to_host.fd_count, 12);
+	assert_false(filter_guest_waits(f->filter));
+}
+
+/* ---- windows ---- */
+
+struct screen {
+	uint32_t registry, compositor, shm, shell, seat, pool;
+};
+
+static struct screen open_screen(struct fixture *f) {
+	struct screen screen = {.registry = get_registry(f)};
+	screen.compositor = bind_new(f, screen.registry, &wl_compositor_interface);
+	screen.shm = bind_new(f, screen.registry, &wl_shm_interface);
+	screen.shell = bind_new(f, screen.registry, &xdg_wm_base_interface);
+	screen.seat = bind_new(f, screen.registry, &wl_seat_interface);
+	assert_true(create_pool(f, screen.shm, memory(64 << 20), FILTER_FD_MEMORY, 64 << 20));
+	screen.pool = f->next_id - 1;
+	drop_passed(f);
+	return screen;
+}
+
+static uint32_t new_surface(struct fixture *f, const struct screen *screen) {
+	return MAKE(f, screen->compositor, wl_compositor, WL_COMPOSITOR_REQUEST_CREATE_SURFACE, 0, 0);
+}
+
+static bool show(
+	struct fixture *f, const struct screen *screen, uint32_t surface, int32_t width, int32_t height) {
+	uint32_t buffer = f->next_id++;
+	assert_true(request(f, screen->pool, &wl_shm_pool_interface, WL_SHM_POOL_REQUEST_CREATE_BUFFER,
+		ARGS({.object = buffer}, {.i = 0}, {.i = width}, {.i = height}, {.i = width * 4}, {.u = 0})));
+	drop_passed(f);
+	return request(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_ATTACH,
+		ARGS({.object = buffer}, {.i = 0}, {.i = 0}));
+}
+
+static uint32_t new_toplevel(struct fixture *f, const struct screen *screen) {
+	uint32_t surface = new_surface(f, screen);
+	uint32_t xdg = MAKE(f, screen->shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	assert_true(request(f, xdg, &xdg_surface_interface, XDG_SURFACE_REQUEST_GET_TOPLEVEL,
+		ARGS({.object = f->next_id++})));
+	return f->next_id - 1;
+}
+
+static void test_titles(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t toplevel = new_toplevel(f, &screen);
+	assert_true(take_request(f, &xdg_surface_interface, XDG_SURFACE_REQUEST_GET_TOPLEVEL));
+	assert_true(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE));
+	assert_string_equal(f->args[0].string, "[mail]");
+	assert_int_equal(f->last.object, toplevel);
+	assert_true(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_APP_ID));
+	assert_string_equal(f->args[0].string, "ph.mail");
+	assert_true(request(f, toplevel, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE,
+		ARGS({.string = "Inbox\n\xe2\x80\xaegnp\xff \xc3\xa9"})));
+	assert_true(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE));
+	assert_string_equal(f->args[0].string, "[mail] Inbox??gnp? \xc3\xa9");
+	assert_true(request(f, toplevel, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_APP_ID,
+		ARGS({.string = "org.mozilla/../x y"})));
+	assert_true(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_APP_ID));
+	assert_string_equal(f->args[0].string, "ph.mail.org.mozilla_.._x_y");
+	char longest[4080];
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	assert_true(request(f, toplevel, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE,
+		ARGS({.string = longest})));
+	assert_true(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE));
+	assert_int_equal(strlen(f->args[0].string), FILTER_TITLE_SIZE - 1);
+}
+
+static uint32_t get_pointer(struct fixture *f, const struct screen *screen) {
+	return MAKE(f, screen->seat, wl_seat, WL_SEAT_REQUEST_GET_POINTER, 0, 0);
+}
+
+static bool set_cursor(struct fixture *f, uint32_t pointer, uint32_t surface, int32_t hotspot) {
+	return request(f, pointer, &wl_pointer_interface, WL_POINTER_REQUEST_SET_CURSOR,
+		ARGS({.u = 1}, {.object = surface}, {.i = hotspot}, {.i = 0}));
+}
+
+static void test_cursor(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
+	assert_true(set_cursor(f, pointer, 0, 0));
+	assert_true(show(f, &screen, surface, 64, 64));
+	assert_true(set_cursor(f, pointer, surface, 10));
+	assert_true(show(f, &screen, surface, 512, 512));
+	assert_false(show(f, &screen, surface, 513, 8));
+	assert_broken(f, "a pointer of 513x8");
+}
+
+static void test_cursor_was_large(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
+	assert_true(show(f, &screen, surface, 1920, 1080));
+	assert_false(set_cursor(f, pointer, surface, 0));
+	assert_broken(f, "a pointer of 1920x1080");
+}
+
+static void test_cursor_elsewhere(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
+	assert_false(set_cursor(f, pointer, surface, -600));
+	assert_broken(f, "-600,0 away");
+}
+
+static void test_cursor_by_viewport(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t viewporter = bind_new(f, screen.registry, &wp_viewporter_interface);
+	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
+	uint32_t viewport =
+		MAKE(f, viewporter, wp_viewporter, WP_VIEWPORTER_REQUEST_GET_VIEWPORT, surface, 0);
+	assert_true(set_cursor(f, pointer, surface, 0));
+	assert_false(request(f, viewport, &wp_viewport_interface, WP_VIEWPORT_REQUEST_SET_DESTINATION,
+		ARGS({.i = 2000}, {.i = 2000})));
+	assert_broken(f, "shown as 2000x2000");
+}
+
+static void test_cursor_with_children(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
+	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen),
+		 child = new_surface(f, &screen);
+	MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, child, surface);
+	assert_false(set_cursor(f, pointer, surface, 0));
+	assert_broken(f, "with subsurfaces");
+}
+
+static void test_cursor_does_not_wander(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
+	assert_true(set_cursor(f, pointer, surface, 0));
+	drop_passed(f);
+	assert_true(request(
+		f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_OFFSET, ARGS({.i = 300}, {.i = 3})));
+	assert_true(take_request(f, &wl_surface_interface, WL_SURFACE_REQUEST_OFFSET));
+	assert_int_equal(f->args[0].i, 0);
+	assert_int_equal(f->args[1].i, 0);
+}
+
+static void test_popup(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t positioner = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_CREATE_POSITIONER, 0, 0);
+	assert_true(request(f, positioner, &xdg_positioner_interface, XDG_POSITIONER_REQUEST_SET_SIZE,
+		ARGS({.i = 4096}, {.i = 10})));
+	assert_false(request(f, positioner, &xdg_positioner_interface, XDG_POSITIONER_REQUEST_SET_SIZE,
+		ARGS({.i = 10}, {.i = 4097})));
+	assert_broken(f, "a popup of 10x4097");
+}
+
+static void press(struct fixture *f, uint32_t pointer, uint32_t serial, uint32_t button) {
+	assert_true(event(f, pointer, &wl_pointer_interface, WL_POINTER_EVENT_BUTTON,
+		ARGS({.u = serial}, {.u = 0}, {.u = button}, {.u = 1})));
+}
+
+static void test_fullscreen(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t pointer = get_pointer(f, &screen), toplevel = new_toplevel(f, &screen);
+	drop_passed(f);
+	assert_true(request(
+		f, toplevel, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_FULLSCREEN, ARGS({0})));
+	assert_false(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_FULLSCREEN));
+	press(f, pointer, 5, BTN_LEFT);
+	assert_true(request(
+		f, toplevel, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_FULLSCREEN, ARGS({0})));
+	assert_true(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_FULLSCREEN));
+	clock_ns += FILTER_GESTURE_NS + 1;
+	assert_true(request(
+		f, toplevel, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_FULLSCREEN, ARGS({0})));
+	assert_false(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_FULLSCREEN));
+}
+
+/* ---- the clipboard ---- */
+
+struct desk {
+	struct screen screen;
+	uint32_t manager, device, primary_manager, primary_device, keyboard, pointer;
+	uint32_t next_offer;
+};
+
+static int keymap_fd(uint32_t *size) {
+	struct xkb_context *context = xkb_context_new(XKB_CONTEXT_NO_ENVIRONMENT_NAMES);
+	const struct xkb_rule_names names = {.layout = "us,ru"};
+	struct xkb_keymap *keymap = xkb_keymap_new_from_names(context, &names, XKB_KEYMAP_COMPILE_NO_FLAGS);
+	assert_non_null(keymap);
+	char *text = xkb_keymap_get_as_string(keymap, XKB_KEYMAP_FORMAT_TEXT_V1);
+	*size = (uint32_t)strlen(text) + 1;
+	int fd = memory(*size);
+	assert_int_equal(write(fd, text, *size), *size);
+	free(text);
+	xkb_keymap_unref(keymap);
+	xkb_context_unref(context);
+	return fd;
+}
+
+static struct desk open_desk(struct fixture *f) {
+	struct desk d = {.screen = open_screen(f), .next_offer = WIRE_SERVER_ID_FIRST};
+	uint32_t registry = d.screen.registry, seat = d.screen.seat;
+	f->vm.chords = chords_create();
+	assert_non_null(f->vm.chords);
+	d.manager = bind_new(f, registry, &wl_data_device_manager_interface);
+	d.device = MAKE(f, d.manager, wl_data_device_manager, WL_DATA_DEVICE_MANAGER_REQUEST_GET_DATA_DEVICE,
+		seat, 0);
+	d.primary_manager = bind_new(f, registry, &zwp_primary_selection_device_manager_v1_interface);
+	d.primary_device = MAKE(f, d.primary_manager, zwp_primary_selection_device_manager_v1,
+		ZWP_PRIMARY_SELECTION_DEVICE_MANAGER_V1_REQUEST_GET_DEVICE, seat, 0);
+	d.keyboard = MAKE(f, seat, wl_seat, WL_SEAT_REQUEST_GET_KEYBOARD, 0, 0);
+	d.pointer = MAKE(f, seat, wl_seat, WL_SEAT_REQUEST_GET_POINTER, 0, 0);
+	uint32_t size;
+	wire_queue_push_fd(&f->filter->from_host, keymap_fd(&size), 0);
+	assert_true(event(f, d.keyboard, &wl_keyboard_interface, WL_KEYBOARD_EVENT_KEYMAP,
+		ARGS({.u = 1}, {0}, {.u = size})));
+	assert_int_equal(f->filter->to_guest.fd_count, 1);
+	drop_passed(f);
+	return d;
+}
+
+static void key(struct fixture *f, const struct desk *d, uint32_t serial, uint32_t modifiers, uint32_t code,
+	uint32_t layout) {
+	assert_true(event(f, d->keyboard, &wl_keyboard_interface, WL_KEYBOARD_EVENT_MODIFIERS,
+		ARGS({.u = serial}, {.u = modifiers}, {.u = 0}, {.u = 0}, {.u = layout})));
+	assert_true(event(f, d->keyboard, &wl_keyboard_interface, WL_KEYBOARD_EVENT_KEY,
+		ARGS({.u = serial}, {.u = 0}, {.u = code}, {.u = 1})));
+}
+
+static uint32_t offer(struct fixture *f, struct desk *d, bool primary, const char *type) {
+	uint32_t id = d->next_offer++, device = primary ? d->primary_device : d->device;
+	const struct wl_interface *devices =
+		primary ? &zwp_primary_selection_device_v1_interface : &wl_data_device_interface;
+	const struct wl_interface *offers =
+		primary ? &zwp_primary_selection_offer_v1_interface : &wl_data_offer_interface;
+	assert_true(event(f, device, devices, 0, ARGS({.object = id})));
+	assert_true(event(f, id, offers, 0, ARGS({.string = "text/plain"})));
+	drop_passed(f);
+	if (type != NULL) {
+		assert_true(event(f, id, offers, 0, ARGS({.string = type})));
+		assert_false(take_event(f, offers, 0)); /* the mark is secret */
+	}
+	return id;
+}
+
+static uint32_t select_offer(struct fixture *f, struct desk *d, bool primary, const char *type) {
+	uint32_t id = offer(f, d, primary, type);
+	bool selected =
+		primary ? event(f, d->primary_device, &zwp_primary_selection_device_v1_interface,
+				  ZWP_PRIMARY_SELECTION_DEVICE_V1_EVENT_SELECTION, ARGS({.object = id}))
+			: event(f, d->device, &wl_data_device_interface, WL_DATA_DEVICE_EVENT_SELECTION,
+				  ARGS({.object = id}));
+	assert_true(selected);
+	drop_passed(f);
+	return id;
+}
+
+/* Whether the request goes to the compositor; if not the pipe is at its end. */
+static bool receives(struct fixture *f, uint32_t offered, bool primary) {
+	int ends[2];
+	char byte;
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	wire_queue_push_fd(&f->filter->from_guest, ends[1], FILTER_FD_PIPE);
+	bool passes = primary ? request(f, offered, &zwp_primary_selection_offer_v1_interface, 0,
+					ARGS({.string = "text/plain"}, {0}))
+			      : request(f, offered, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_RECEIVE,
+					ARGS({.string = "text/plain"}, {0}));
+	assert_true(passes);
+	bool received = wire_queue_size(&f->filter->to_host) > 0;
+	assert_int_equal(read(ends[0], &byte, 1), received ? -1 : 0);
+	assert_int_equal(f->filter->to_host.fd_count, received);
+	close(ends[0]);
+	drop_passed(f);
+	return received;
+}
+
+enum { SHIFT = 1, CONTROL = 4, ALT = 8 };
+
+static void test_paste_by_key(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t selection = select_offer(f, &d, false, NULL), primary = select_offer(f, &d, true, NULL);
+	assert_false(receives(f, selection, false));
+	const struct {
+		uint32_t modifiers, code, layout;
+		bool pastes, primary;
+	} keys[] = {
+		{0, KEY_V, 0, false, false},
+		{SHIFT, KEY_V, 0, false, false},
+		{CONTROL, KEY_C, 0, false, false},
+		{CONTROL | ALT, KEY_V, 0, false, false},
+		{CONTROL, KEY_V, 0, true, false},
+		{CONTROL, KEY_V, 1, true, false}, /* on a layout that has no Latin letters */
+		{CONTROL | SHIFT, KEY_V, 0, true, false},
+		{SHIFT, KEY_INSERT, 0, true, true},
+		{0, KEY_INSERT, 0, false, false},
+		{CONTROL, KEY_INSERT, 0, false, false},
+		{0, KEY_PASTE, 0, true, false},
+	};
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		clock_ns += FILTER_PASTE_NS + 1;
+		key(f, &d, 10, keys[i].modifiers, keys[i].code, keys[i].layout);
+		drop_passed(f);
+		assert_int_equal(receives(f, selection, false), keys[i].pastes);
+		assert_int_equal(receives(f, primary, true), keys[i].primary);
+		clock_ns += FILTER_PASTE_NS;
+		assert_int_equal(receives(f, selection, false), keys[i].pastes);
+		clock_ns++;
+		assert_false(receives(f, selection, false));
+	}
+}
+
+static void test_paste_by_button(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t selection = select_offer(f, &d, false, NULL), primary = select_offer(f, &d, true, NULL);
+	press(f, d.pointer, 3, BTN_LEFT);
+	drop_passed(f);
+	assert_false(receives(f, primary, true));
+	press(f, d.pointer, 4, BTN_MIDDLE);
+	drop_passed(f);
+	assert_true(receives(f, primary, true));
+	assert_false(receives(f, selection, false));
+	clock_ns += FILTER_PASTE_NS + 1;
+	assert_false(receives(f, primary, true));
+}
+
+/* What the VM's own programs offered is theirs. */
+static void test_paste_own(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t selection = select_offer(f, &d, false, f->vm.mark),
+		 primary = select_offer(f, &d, true, f->vm.mark);
+	assert_true(receives(f, selection, false));
+	assert_true(receives(f, primary, true));
+	assert_true(request(f, d.manager, &wl_data_device_manager_interface,
+		WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE, ARGS({.object = f->next_id})));
+	assert_true(take_request(
+		f, &wl_data_device_manager_interface, WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE));
+	assert_true(take_request(f, &wl_data_source_interface, WL_DATA_SOURCE_REQUEST_OFFER));
+	assert_string_equal(f->args[0].string, f->vm.mark);
+	assert_int_equal(f->last.object, f->next_id);
+	wire_queue_push_fd(&f->filter->from_host, memory(1), 0);
+	assert_true(event(f, f->next_id, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_SEND,
+		ARGS({.string = f->vm.mark}, {0})));
+	assert_false(take_event(f, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_SEND));
+}
+
+static bool sets_selection(struct fixture *f, const struct desk *d, uint32_t serial) {
+	uint32_t source = f->next_id++;
+	assert_true(request(f, d->manager, &wl_data_device_manager_interface,
+		WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE, ARGS({.object = source})));
+	drop_passed(f);
+	assert_true(request(f, d->device, &wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION,
+		ARGS({.object = source}, {.u = serial})));
+	bool set = wire_queue_size(&f->filter->to_host) > 0;
+	assert_int_equal(take_event(f, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_CANCELLED), !set);
+	drop_passed(f);
+	return set;
+}
+
+static void test_copy_needs_serial(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	assert_false(sets_selection(f, &d, 0));
+	key(f, &d, 77, CONTROL, KEY_C, 0);
+	drop_passed(f);
+	assert_true(sets_selection(f, &d, 77));
+	assert_false(sets_selection(f, &d, 78));
+}
+
+static void drag(struct fixture *f, const struct desk *d, uint32_t surface, uint32_t offered) {
+	assert_true(event(f, d->device, &wl_data_device_interface, WL_DATA_DEVICE_EVENT_ENTER,
+		ARGS({.u = 9}, {.object = surface}, {.i = 0}, {.i = 0}, {.object = offered})));
+	drop_passed(f);
+}
+
+/* What is dragged across a window is not the window's until it is dropped there. */
+static void test_drop(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t surface = new_surface(f, &d.screen), first = offer(f, &d, false, NULL);
+	drag(f, &d, surface, first);
+	key(f, &d, 10, CONTROL, KEY_V, 0);
+	drop_passed(f);
+	assert_false(receives(f, first, false));
+	assert_true(event(f, d.device, &wl_data_device_interface, WL_DATA_DEVICE_EVENT_LEAVE, ARGS({0})));
+	assert_true(event(f, d.device, &wl_data_device_interface, WL_DATA_DEVICE_EVENT_DROP, ARGS({0})));
+	drop_passed(f);
+	assert_false(receives(f, first, false));
+	uint32_t second = offer(f, &d, false, NULL);
+	drag(f, &d, surface, second);
+	assert_true(event(f, d.device, &wl_data_device_interface, WL_DATA_DEVICE_EVENT_DROP, ARGS({0})));
+	drop_passed(f);
+	assert_true(receives(f, second, false));
+	assert_false(receives(f, first, false));
+}
+
+static void test_clipboard_off(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t selection = select_offer(f, &d, false, NULL), own = select_offer(f, &d, false, f->vm.mark);
+	key(f, &d, 10, CONTROL, KEY_V, 0);
+	drop_passed(f);
+	assert_false(receives(f, selection, false));
+	assert_true(receives(f, own, false));
+	assert_false(sets_selection(f, &d, 10));
+}
+
+static void test_clipboard_focus(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t selection = select_offer(f, &d, false, NULL), surface = new_surface(f, &d.screen);
+	assert_false(receives(f, selection, false));
+	assert_true(event(f, d.keyboard, &wl_keyboard_interface, WL_KEYBOARD_EVENT_ENTER,
+		ARGS({.u = 1}, {.object = surface}, {.array = {NULL, 0}})));
+	drop_passed(f);
+	assert_true(receives(f, selection, false));
+	assert_true(event(f, d.keyboard, &wl_keyboard_interface, WL_KEYBOARD_EVENT_LEAVE,
+		ARGS({.u = 1}, {.object = surface})));
+	drop_passed(f);
+	assert_false(receives(f, selection, false));
+	assert_true(event(f, d.keyboard, &wl_keyboard_interface, WL_KEYBOARD_EVENT_ENTER,
+		ARGS({.u = 1}, {.object = surface}, {.array = {NULL, 0}})));
+	assert_true(request(f, d.keyboard, &wl_keyboard_interface, WL_KEYBOARD_REQUEST_RELEASE, ARGS({0})));
+	drop_passed(f);
+	assert_false(receives(f, selection, false));
+}
+
+static void test_clipboard_on(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	assert_true(receives(f, select_offer(f, &d, false, NULL), false));
+	assert_true(receives(f, select_offer(f, &d, true, NULL), true));
+	assert_true(sets_selection(f, &d, 0));
+}
+
+static void test_receive_into_memory(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t selection = select_offer(f, &d, false, NULL);
+	wire_queue_push_fd(&f->filter->from_guest, memory(10), FILTER_FD_MEMORY);
+	assert_false(request(f, selection, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_RECEIVE,
+		ARGS({.string = "text/plain"}, {0})));
+	assert_broken(f, "no pipe");
+}
+
+/* ---- limits ---- */
+
+static void test_too_many_objects(void **state) {
+	struct fixture *f = *state;
+	struct filter *other = filter_create(&f->vm);
+	bool passes = true;
+	unsigned made = 0;
+	for (; passes; made++) {
+		passes = request(
+			f, 1, &wl_display_interface, WL_DISPLAY_REQUEST_SYNC, ARGS({.object = f->next_id++}));
+		drop_passed(f);
+	}
+	assert_int_equal(made, FILTER_OBJECTS_MAX - 1);
+	assert_broken(f, "too many objects");
+	filter_destroy(other);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		TEST(test_globals),
+		TEST(test_hidden_global),
+		TEST(test_global_by_another_name),
+		TEST(test_global_newer),
+		TEST(test_global_version_0),
+		TEST(test_no_such_object),
+		TEST(test_no_such_request),
+		TEST(test_header_too_small),
+		TEST(test_too_long),
+		TEST(test_id_not_next),
+		TEST(test_id_in_use),
+		TEST(test_id_of_the_compositor),
+		TEST(test_wrong_type),
+		TEST(test_destroyed),
+		TEST(test_too_old),
+		TEST(test_in_pieces),
+		TEST(test_event_for_nobody),
+		TEST(test_pool),
+		TEST(test_pool_too_small),
+		TEST(test_pool_grows_too_far),
+		TEST(test_pool_of_a_pipe),
+		TEST(test_no_descriptor),
+		TEST(test_many_descriptors),
+		TEST(test_titles),
+		TEST(test_cursor),
+		TEST(test_cursor_was_large),
+		TEST(test_cursor_elsewhere),
+		TEST(test_cursor_by_viewport),
+		TEST(test_cursor_with_children),
+		TEST(test_cursor_does_not_wander),
+		TEST(test_popup),
+		TEST(test_fullscreen),
+		TEST(test_paste_by_key),
+		TEST(test_paste_by_button),
+		TEST(test_paste_own),
+		TEST(test_copy_needs_serial),
+		TEST(test_drop),
+		cmocka_unit_test_setup_teardown(test_clipboard_off, setup_off, teardown),
+		cmocka_unit_test_setup_teardown(test_clipboard_focus, setup_focus, teardown),
+		cmocka_unit_test_setup_teardown(test_clipboard_on, setup_on, teardown),
+		TEST(test_receive_into_memory),
+		TEST(test_too_many_objects),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
