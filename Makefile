@@ -39,7 +39,7 @@ CFLAGS = -std=gnu11 -O2 -g -pthread $(WARNINGS) $(HARDENING) -ffile-prefix-map=$
 LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--build-id=sha1
 # What a host may lack is linked in: the binary needs nothing but the C library.
 LDLIBS = -Wl,-Bstatic -lelf -lz -luring -lseccomp -lsodium -Wl,-Bdynamic
-SAN_LDLIBS = -lelf -l:liburing.a -lseccomp -l:libsodium.a -lxkbcommon
+SAN_LDLIBS = -lelf -l:liburing.a -lseccomp -l:libsodium.a -lxkbcommon -lwayland-server
 
 # The protocols that programs of the VM may speak. Tables of their messages are made of the XML: NAME.c by
 # wayland-scanner, what it leaves out by tables.awk.
@@ -160,7 +160,7 @@ $(BUILD)/ph-wayland: $(PROXY_OBJECTS)
 # ---- the packages: what the parts list beside what is listed here ----
 BUILD_PACKAGES = gcc make libc6-dev musl-tools libelf-dev zlib1g-dev liburing-dev libdrm-dev libseccomp-dev libwayland-dev libxkbcommon-dev \
 	wayland-protocols scdoc
-TEST_PACKAGES = xkb-data libcmocka-dev passt iproute2 clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck e2fsprogs tmux procps \
+TEST_PACKAGES = xkb-data weston wayland-utils libcmocka-dev passt iproute2 clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck e2fsprogs tmux procps \
 	attr fio git sqlite3 stress-ng
 # Realms: signatures, the bus, images of the tests.
 BUILD_PACKAGES += libsodium-dev libdbus-1-dev

@@ -99,7 +99,7 @@ static inline size_t wire_queue_size(const struct wire_queue *queue) {
 	return queue->end - queue->start;
 }
 static inline const uint8_t *wire_queue_data(const struct wire_queue *queue) {
-	return queue->data + queue->start;
+	return queue->data != NULL ? queue->data + queue->start : NULL;
 }
 /* Make room for size bytes at the end, to be written there and made part of it by wire_queue_commit(). NULL:
  * no memory. */
