@@ -164,7 +164,7 @@ TEST_PACKAGES = xkb-data weston wayland-utils libcmocka-dev passt iproute2 clang
 	attr fio git sqlite3 stress-ng
 # Realms: signatures, the bus, images of the tests.
 BUILD_PACKAGES += libsodium-dev libdbus-1-dev
-TEST_PACKAGES += cryptsetup-bin dbus-daemon
+TEST_PACKAGES += cryptsetup-bin dbus-daemon fdisk openssl
 PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \
 	$(shell sed 's/#.*//' kernel-config/packages tests/host/packages 2>/dev/null))
 

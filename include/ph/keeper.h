@@ -15,8 +15,9 @@ struct keeper {
 	int fd; /* its pipe: the end of file is the monitor's death */
 };
 
-/* Before fd, a terminal, is made raw, and while the process has one thread. 0 or -errno. */
-int keeper_start(struct keeper *keeper, int fd, enum jail_mode mode);
+/* Before fd, a terminal, is made raw, and while the process has one thread. With colored, the terminal is to
+ * get back its colours, too. 0 or -errno. */
+int keeper_start(struct keeper *keeper, int fd, bool colored, enum jail_mode mode);
 /* Once the terminal has been put back. Accepts a zeroed keeper. */
 void keeper_stop(struct keeper *keeper);
 

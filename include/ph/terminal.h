@@ -10,6 +10,11 @@
 /* Put fd into raw mode and arrange for its restoration at exit and at fatal signals. Again on a terminal that
  * is raw already (after SIGCONT: the shell has changed it) sets raw mode anew. 0 or -errno. */
 int terminal_raw(int fd);
+/* Give a terminal that was made raw other colours, by control sequences. terminal_restore() gives it those of
+ * its settings back. 0 or -errno. */
+int terminal_color(int fd, const char *sequences);
+#define TERMINAL_COLOR_RESET "\033]104\033\\\033]110\033\\\033]111\033\\"
+
 /* Back to what it was; harmless when it was never raw. Async-signal-safe. */
 void terminal_restore(void);
 /* False when fd is no terminal, or one of unknown size. */

@@ -5,6 +5,8 @@
  */
 #include "ph/terminal.h"
 
+#include "ph/fd.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -22,7 +24,9 @@ static struct {
 	struct termios saved;
 	pid_t owner;     /* a worker process forked later must not restore what is still in use */
 	atomic_bool raw; /* set after all the others */
-	bool hooked;     /* the ways out are covered */
+	int color_fd;    /* of a terminal with other colours than its own */
+	atomic_bool colored;
+	bool hooked; /* the ways out are covered */
 	struct sigaction old[FATAL_SIGNALS];
 } terminal;
 
@@ -38,6 +42,12 @@ void terminal_restore(void) {
 	sigaddset(&ttou, SIGTTOU);
 	sigprocmask(SIG_BLOCK, &ttou, &mask);
 	tcsetattr(terminal.fd, TCSANOW, &terminal.saved);
+	if (atomic_exchange(&terminal.colored, false)) {
+		/* A terminal that takes no more of it has lost more than its colours. */
+		ssize_t ignored =
+			write(terminal.color_fd, TERMINAL_COLOR_RESET, sizeof(TERMINAL_COLOR_RESET) - 1);
+		(void)ignored;
+	}
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	errno = saved_errno;
 }
@@ -94,6 +104,12 @@ int terminal_raw(int fd) {
 		return ret;
 	}
 	return 0;
+}
+
+int terminal_color(int fd, const char *sequences) {
+	terminal.color_fd = fd;
+	atomic_store(&terminal.colored, true);
+	return fd_write_all(fd, sequences, strlen(sequences));
 }
 
 bool terminal_size(int fd, uint16_t *rows, uint16_t *columns) {

@@ -5,6 +5,7 @@
 #include "ph/keeper.h"
 
 #include "ph/fd.h"
+#include "ph/terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,12 +21,15 @@
 #define KEPT_PIPE 4
 
 /* What is left raw is put back; what the shell or anybody else has made of it since is theirs. */
-static void put_back(int fd, const struct termios *saved) {
+static void put_back(int fd, const struct termios *saved, bool colored) {
 	struct termios now, raw = *saved;
 	cfmakeraw(&raw);
 	if (tcgetattr(fd, &now) == 0 && now.c_lflag == raw.c_lflag && now.c_iflag == raw.c_iflag &&
 		now.c_oflag == raw.c_oflag) {
 		tcsetattr(fd, TCSANOW, saved);
+		if (colored) {
+			fd_write_all(fd, TERMINAL_COLOR_RESET, sizeof(TERMINAL_COLOR_RESET) - 1);
+		}
 	}
 }
 
@@ -43,7 +47,7 @@ static int keep_only(int terminal, int pipe) {
 	return 0;
 }
 
-static int keep(int terminal, int pipe, const struct termios *saved, enum jail_mode mode) {
+static int keep(int terminal, int pipe, const struct termios *saved, bool colored, enum jail_mode mode) {
 	static const int signals[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGTTOU, SIGPIPE};
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		signal(signals[i], SIG_IGN);
@@ -59,12 +63,12 @@ static int keep(int terminal, int pipe, const struct termios *saved, enum jail_m
 	}
 	char byte;
 	if (ret == 0 && fd_read_all(KEPT_PIPE, &byte, 1) == -ENODATA) {
-		put_back(KEPT_TERMINAL, saved);
+		put_back(KEPT_TERMINAL, saved, colored);
 	}
 	return ret;
 }
 
-int keeper_start(struct keeper *keeper, int fd, enum jail_mode mode) {
+int keeper_start(struct keeper *keeper, int fd, bool colored, enum jail_mode mode) {
 	struct termios saved;
 	int ends[2];
 	if (tcgetattr(fd, &saved) < 0 || pipe2(ends, O_CLOEXEC) < 0) {
@@ -72,7 +76,7 @@ int keeper_start(struct keeper *keeper, int fd, enum jail_mode mode) {
 	}
 	pid_t pid = fork();
 	if (pid == 0) {
-		_exit(keep(fd, ends[0], &saved, mode) < 0 ? 1 : 0);
+		_exit(keep(fd, ends[0], &saved, colored, mode) < 0 ? 1 : 0);
 	}
 	int ret = pid < 0 ? -errno : 0;
 	close(ends[0]);

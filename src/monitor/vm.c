@@ -125,7 +125,9 @@ static int check_sandbox(const struct plan *plan, struct error *error) {
 
 /* ph does without one, but then the terminal stays raw when somebody kills ph. */
 static void start_keeper(struct vm *vm) {
-	int ret = vm->plan->tty ? keeper_start(&vm->keeper, STDIN_FILENO, devices_jail_mode(vm->plan)) : 0;
+	int ret = vm->plan->tty ? keeper_start(&vm->keeper, STDIN_FILENO, vm->plan->palette != NULL,
+					  devices_jail_mode(vm->plan))
+				: 0;
 	if (ret < 0) {
 		log_verbose("the terminal has no keeper: %s", strerror(-ret));
 	}
@@ -167,6 +169,9 @@ static int attach_stdio(struct vm *vm) {
 		stdio.err = -1;
 		stdio.tty = true;
 		int ret = terminal_raw(STDIN_FILENO);
+		if (ret == 0 && vm->plan->palette != NULL) {
+			ret = terminal_color(STDIN_FILENO, vm->plan->palette);
+		}
 		if (ret < 0) {
 			return ret;
 		}

@@ -57,14 +57,14 @@ static bool is_raw(struct fixture *f) {
 }
 
 /* A process that has a keeper and makes the terminal raw; it tells when it is done. */
-static pid_t start_owner(struct fixture *f, bool stops) {
+static pid_t start_owner(struct fixture *f, bool stops, bool colored) {
 	int ends[2];
 	char byte = 0;
 	assert_int_equal(pipe(ends), 0);
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct keeper keeper = {0};
-		int ret = keeper_start(&keeper, f->slave, JAIL_DEFAULT);
+		int ret = keeper_start(&keeper, f->slave, colored, JAIL_DEFAULT);
 		make_raw(f->slave);
 		if (ret == 0 && stops) {
 			keeper_stop(&keeper);
@@ -91,7 +91,7 @@ static void reap(pid_t owner) {
 
 static void test_restores_after_a_kill(void **state) {
 	struct fixture *f = *state;
-	pid_t owner = start_owner(f, false);
+	pid_t owner = start_owner(f, false, false);
 	assert_true(is_raw(f));
 	kill(owner, SIGKILL);
 	reap(owner);
@@ -102,10 +102,20 @@ static void test_restores_after_a_kill(void **state) {
 	assert_int_equal(after.c_oflag, f->before.c_oflag);
 }
 
+static void test_gives_colors_back(void **state) {
+	struct fixture *f = *state;
+	char text[64] = "";
+	pid_t owner = start_owner(f, false, true);
+	kill(owner, SIGKILL);
+	reap(owner);
+	assert_true(read(f->master, text, sizeof(text) - 1) > 0);
+	assert_string_equal(text, "\033]104\033\\\033]110\033\\\033]111\033\\");
+}
+
 /* Whoever says that it is done is believed. */
 static void test_ends_when_told(void **state) {
 	struct fixture *f = *state;
-	pid_t owner = start_owner(f, true);
+	pid_t owner = start_owner(f, true, false);
 	kill(owner, SIGKILL);
 	reap(owner);
 	assert_true(is_raw(f));
@@ -114,7 +124,7 @@ static void test_ends_when_told(void **state) {
 /* The shell may have its own modes by then. */
 static void test_leaves_what_others_set(void **state) {
 	struct fixture *f = *state;
-	pid_t owner = start_owner(f, false);
+	pid_t owner = start_owner(f, false, false);
 	struct termios mine = f->before;
 	mine.c_lflag &= (tcflag_t) ~(ECHO | ICANON);
 	assert_int_equal(tcsetattr(f->slave, TCSANOW, &mine), 0);
@@ -128,7 +138,7 @@ static void test_needs_a_terminal(void **state) {
 	struct keeper keeper = {0};
 	int ends[2];
 	assert_int_equal(pipe(ends), 0);
-	assert_true(keeper_start(&keeper, ends[0], JAIL_DEFAULT) < 0);
+	assert_true(keeper_start(&keeper, ends[0], false, JAIL_DEFAULT) < 0);
 	keeper_stop(&keeper);
 	close(ends[0]);
 	close(ends[1]);
@@ -137,6 +147,7 @@ static void test_needs_a_terminal(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_restores_after_a_kill, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_gives_colors_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ends_when_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_leaves_what_others_set, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_needs_a_terminal, set_up, tear_down),

@@ -126,6 +126,19 @@ static void test_fatal_signals(void **state) {
 	assert_restored(f);
 }
 
+static void end_colored(struct fixture *f) {
+	exit(terminal_color(f->slave, "\033]11;rgb:00/00/00\033\\") == 0 ? 0 : 1);
+}
+
+static void test_colors(void **state) {
+	struct fixture *f = *state;
+	char text[128] = "";
+	assert_int_equal(run_raw(f, end_colored), 0);
+	assert_restored(f);
+	assert_true(read(f->master, text, sizeof(text) - 1) > 0);
+	assert_string_equal(text, "\033]11;rgb:00/00/00\033\\\033]104\033\\\033]110\033\\\033]111\033\\");
+}
+
 /* A worker that ends, in whatever way, leaves the running VM's terminal raw. */
 static void end_worker_then_exit(struct fixture *f) {
 	pid_t pid = fork();
@@ -218,6 +231,7 @@ static void test_size(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		TEST(test_exit),
+		TEST(test_colors),
 		TEST(test_fatal_signals),
 		TEST(test_worker),
 		TEST(test_raw_again),

@@ -50,8 +50,8 @@ static int open_resolving(int dir_fd, const char *path, int flags, uint64_t reso
 }
 
 int citadel_open(int dir_fd, const char *path, int flags) {
-	return open_resolving(dir_fd, path, (flags & O_PATH) != 0 ? flags | O_NOFOLLOW : flags,
-		RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+	return open_resolving(
+		dir_fd, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
 int citadel_open_inside(int dir_fd, const char *path, int flags) {
