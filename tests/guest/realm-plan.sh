@@ -1,6 +1,6 @@
 #!/bin/bash
-# What ph makes of realms before a VM starts: every key, every kind of bad input, images and partitions, realmsd's
-# word against the files'. No VM is started.
+# What ph makes of realms before a VM starts: every key, every kind of bad input, images and partitions. One VM is
+# started, by root.
 # host: --root
 . tests/guest/lib.sh
 . tests/guest/citadel.bash
@@ -60,19 +60,19 @@ plan <<<"use-ephemeral-home = true
 ephemeral-persistent-dirs = ['kept', 'missing']"
 shows '/realms/realm-main/home/kept at /home/user/kept' && ! shows Documents && tells 'home/missing is not in the realm'
 result "ephemeral-persistent-dirs"
-for key in use-sound use-x11 use-kvm use-gpu use-gpu-card0 autostart system-realm; do
-	plan <<<"$key = true"
-	tells "realm main: $key = true is left aside" && plan <<<"$key = false" && shows 'name        main'
+ignored='use-sound use-x11 use-kvm use-gpu use-gpu-card0 autostart system-realm'
+plan < <(for key in $ignored; do echo "$key = true"; done && echo 'reserved-ip = 213')
+for key in $ignored; do
+	tells "realm main: $key = true is left aside"
 	result "$key"
 done
-plan <<<'reserved-ip = 213'
 tells 'reserved-ip = 213 is left aside'
 result "reserved-ip"
 mkdir -p "$citadel/run/user/1000"
 sockets=$citadel/run/user/1000
 for name in wayland-0 mine; do
 	# A socket of the file system, left behind by one who ended.
-	(exec -a dbus-daemon dbus-daemon --session --address="unix:path=$sockets/$name" --nofork --nopidfile --nosyslog 2>/dev/null) &
+	(exec env -u XDG_RUNTIME_DIR dbus-daemon --session --address="unix:path=$sockets/$name" --nofork --nopidfile --nosyslog 2>/dev/null) &
 	listeners="${listeners-} $!"
 	for _ in $(seq 100); do [ ! -S "$sockets/$name" ] || break; sleep 0.1; done
 done
@@ -203,7 +203,7 @@ PH_CITADEL=/nonexistent refused 'this is no Citadel' --realms
 refused 'does not go with' --realm main --rootfs x
 refused 'need --realm' --realmfs-key x
 
-# ---- images ----
+# ---- images; test_realm_header has each field of the header wrong ----
 # image MESSAGE [ARGUMENTS]: $work/image is refused
 image() {
 	local message=$1
@@ -222,36 +222,22 @@ byte() {
 }
 byte 0 X
 image 'does not begin with SGOS'
-byte 4 '\3'
-image 'status is 3'
 byte 5 '\0'
 image 'hash tree is missing; citadel-image generate-verity'
 byte 5 '\6'
 image 'compressed; citadel-image decompress'
-byte 5 '\202'
-image 'unknown flags'
-byte 6 '\0\0'
-image 'impossible length'
 byte 6 '\17\270'
 image 'impossible length'
-byte 4095 x
-image 'behind its signature'
 byte 20 '"'
 image "the header's text, line 1"
 meta 's/^image-type.*/image-type = "rootfs"/'
 image 'not a realmfs'
-meta '/^nblocks/d'
-image 'nblocks'
 meta 's/^nblocks.*/nblocks = 4097/'
 image 'hash tree'
 meta 's/^nblocks.*/nblocks = 400000/'
 image 'truncated'
-meta 's/^realmfs-name.*/realmfs-name = "a b"/'
-image 'realmfs-name'
 meta '/^verity-root/d'
 image 'never sealed'
-meta 's/^verity-root.*/verity-root = "12"/'
-image 'verity-root'
 meta 's/^verity-salt.*/verity-salt = "1234"/'
 image 'that of another image'
 byte $((4096 * 4097)) X
@@ -260,8 +246,6 @@ cp "$image" "$work/image" && truncate -s -4096 "$work/image"
 image truncated
 truncate -s $((4096 * 4097)) "$work/image"
 image 'hash tree is missing'
-truncate -s 1000000 "$work/image"
-image truncated
 : >"$work/image"
 image truncated
 rm "$work/image"
@@ -272,7 +256,7 @@ rmdir "$work/image"
 mkfifo "$work/image"
 image 'is not a file'
 rm "$work/image"
-refused 'images there are: main, second' --private-home --realmfs nothere
+refused 'images there are: ' --private-home --realmfs nothere
 ln -s main-realmfs.img "$realms/realmfs-images/linked-realmfs.img"
 refused 'is a symbolic link' --private-home --realmfs linked
 
@@ -355,4 +339,8 @@ run --dry-run --private-home --rootfs large --direct
 [ $status_of_ph -eq 0 ] && shows 'large, 2199023255552 bytes' || grep -q 'cannot do without a cache' "$work/err"
 result "an image of 2 TB, past the cache where that can be"
 refused 'is a realmfs image; --realmfs' --private-home --rootfs "$image"
+
+run --realm main -- sh -c 'touch made; id -u'
+printed 1000 && [ "$(stat -c %u:%g "$realms/realm-main/home/made")" = 1000:1000 ]
+result "root's ph runs a realm as its user"
 nothing_left
