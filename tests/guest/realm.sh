@@ -1,5 +1,7 @@
 #!/bin/bash
 # Realms on a made-up Citadel (citadel.bash), booted: what a program in one sees of it, and images that are damaged.
+# Root's ph runs them, as their user; one run is that user's own.
+# host: --root
 . tests/guest/lib.sh
 . tests/guest/citadel.bash
 citadel=$work/citadel
@@ -10,9 +12,17 @@ images=$realms/realmfs-images
 echo mine >"$realms/realm-main/home/file"
 echo all >"$realms/Shared/file"
 
+chmod 755 "$work"
+chown -R 1000:1000 "$realms"/realm-*/home "$realms/Shared"
+
 run --realm main -- cat /run/realm-name
 printed main
 result "ph --realm main -- cat /run/realm-name"
+timeout 240 setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/tmp "$ph" --realm main -- cat /run/realm-name \
+	>"$work/out" 2>"$work/err" </dev/null
+status_of_ph=$?
+printed main
+result "without root"
 
 run --realm main -- sh -c '
 	echo "$REALM_NAME $HOME $(hostname) $(id -u) $(id -g)"
@@ -21,7 +31,8 @@ run --realm main -- sh -c '
 [ "$(cat "$work/out")" = "main /home/user main 1000 1000
 mine
 all
-image" ] && [ "$(cat "$realms/realm-main/home/new")" = changed ]
+image" ] && [ "$(cat "$realms/realm-main/home/new")" = changed ] &&
+	[ "$(stat -c %u "$realms/realm-main/home/new")" = 1000 ]
 result "home, Shared, name and user"
 run --realm main --root -- sh -c 'echo new >/etc/hello; cat /etc/hello; cat /dev/dm-0 >/dev/null && echo whole'
 printed "new
@@ -49,6 +60,7 @@ echo general >"$realms/skel/a" && echo general >"$realms/skel/b" && echo own >"$
 ln -s a "$realms/realm-other/skel/.config/link"
 echo kept >"$realms/realm-other/home/Documents/file"
 echo hidden >"$realms/realm-other/home/hidden"
+chown -R 1000:1000 "$realms/realm-other/home"
 run --realm other --root -- sh -c '
 	cd /home/user; cat a b Documents/file; ls -A; ls -ld .config | { read -r _ _ user group _; echo "$user $group"; }
 	echo 1 >Documents/new; echo 2 >gone; cat /mnt/etc/hello
