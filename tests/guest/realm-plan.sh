@@ -86,7 +86,6 @@ result "use-wayland"
 plan <<<"wayland-socket = 'mine'"
 shows "compositor  $sockets/mine"
 result "wayland-socket"
-wrong 'use-wayland = false' --wayland <<<'use-wayland = false'
 wrong 'must be the name of a socket' <<<"wayland-socket = '../mine'"
 # shellcheck disable=SC2086
 kill $listeners
