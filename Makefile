@@ -2,7 +2,7 @@
 #
 #   make deps      install the Debian packages the build and the tests need
 #   make           build/ph
-#   make kernel    the guest kernel alone (cached by the hash of its inputs)
+#   make kernel    the guest kernel alone (cached by the hash of its inputs); DEBUG=1: the one that checks itself
 #   make run       build and start ph; ARGS='-- uname -a' passes arguments
 #   make check     every test; make check-long adds those that take minutes each
 #   make bench     measures beside peers, and docs/benchmarks.md
@@ -63,7 +63,7 @@ OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/%.o) $(WAYLAND_TABLES:%.c=$(BUILD)/%.o) $(
 .PHONY: all ph kernel run install clean
 all: ph $(BUILD)/ph.1
 ph: $(BUILD)/ph
-kernel: $(KERNEL)
+kernel: $(if $(DEBUG),$(BUILD)/vmlinux-debug,$(KERNEL))
 
 include $(wildcard kernel-config/kernel.mk)
 
@@ -265,14 +265,14 @@ bench: deps
 	BUILD=$(BUILD) KERNEL=$(KERNEL) tests/bench/run
 
 .PHONY: bench-tools
-bench-tools: $(BUILD)/bench/ph $(BUILD)/bench/measure $(BUILD)/bench/core
+bench-tools: $(addprefix $(BUILD)/bench/,ph measure wl_peer core)
 
 $(BUILD)/bench/ph: $(filter-out %/embed.o,$(OBJECTS)) $(BUILD)/bench/embed.o
 	$(call say,LINK)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/bench/init: $(BUILD)/guest/tests/bench/guest.o $(BUILD)/guest/tests/bench/guest_files.o \
-		$(BUILD)/guest/tests/bench/guest_disk.o
+		$(BUILD)/guest/tests/bench/guest_disk.o $(BUILD)/guest/tests/bench/guest_wl.o
 	$(call say,LINK)
 	mkdir -p $(@D)
 	$(GUEST_CC) -static -no-pie -s -Wl,--gc-sections -o $@ $^
@@ -281,7 +281,7 @@ $(BUILD)/bench/core: $(filter-out %/main.o %/embed.o,$(OBJECTS)) $(BUILD)/tests/
 	$(call say,LINK)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/bench/measure: tests/bench/measure.c
+$(BUILD)/bench/measure $(BUILD)/bench/wl_peer: $(BUILD)/bench/%: tests/bench/%.c
 	$(call say,CC)
 	mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARNINGS) -static -o $@ $<

@@ -6,6 +6,7 @@
 
 #include "monitor/x86/cpu.h"
 #include "ph/fd.h"
+#include "ph/log.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -16,6 +17,12 @@
 #include <sys/mman.h>
 
 #define KICK_SIGNAL SIGRTMIN
+
+/* KVM_EXIT_MEMORY_FAULT, which headers have since Linux 6.8. */
+#define EXIT_MEMORY_FAULT 39
+struct memory_fault {
+	uint64_t flags, address, size;
+};
 
 #define PCI_PORTS 0xcf8
 #define PCI_PORTS_END 0xd00
@@ -153,6 +160,22 @@ static bool handle_exit(struct vcpu *vcpu) {
 
 /* ---- threads ---- */
 
+/* KVM_RUN failed: whether it may be tried again. */
+static bool survives(struct vcpu *vcpu, int error) {
+	struct memory_fault fault;
+	bool told = vcpu->run->exit_reason == EXIT_MEMORY_FAULT;
+	if (error == EINTR || error == EAGAIN) {
+		count(vcpu, EXIT_SIGNAL);
+		return true;
+	}
+	memcpy(&fault, &vcpu->run->hw, sizeof(fault)); /* where all kinds of exit have their own */
+	if (error == EFAULT && window_lose(vcpu->machine->window, told ? &fault.address : NULL)) {
+		log_error("graphics memory was taken away from the guest; windows may show nonsense");
+		return true;
+	}
+	return false;
+}
+
 static void run_vcpu(struct vcpu *vcpu) {
 	struct machine *machine = vcpu->machine;
 	while (!atomic_load(&machine->stopping)) {
@@ -163,12 +186,12 @@ static void run_vcpu(struct vcpu *vcpu) {
 			}
 			continue;
 		}
-		if (errno != EINTR && errno != EAGAIN) {
+		int error = errno;
+		if (!survives(vcpu, error)) {
 			end_machine(machine, MACHINE_FAILED, "cannot run vCPU %u: %s", vcpu->index,
-				strerror(errno));
+				strerror(error));
 			return;
 		}
-		count(vcpu, EXIT_SIGNAL);
 	}
 }
 

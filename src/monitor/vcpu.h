@@ -44,6 +44,7 @@ enum machine_end_reason {
 struct machine {
 	struct kvm kvm;
 	struct pci_bus pci;
+	struct window *window;
 	enum jail_mode jail_mode;
 	bool has_serial;
 	struct serial serial;

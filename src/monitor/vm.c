@@ -75,6 +75,7 @@ static int create_machine(struct vm *vm, struct error *error) {
 	machine->jail_mode = devices_jail_mode(vm->plan);
 	machine->serial = (struct serial){.transmit = serial_transmit, .owner = &vm->console_log};
 	struct window *window = &vm->devices.screen.window;
+	machine->window = window;
 	int ret = window_reserve(window);
 	if (ret < 0) {
 		return error_set(error, ret, "cannot reserve the window for graphics: %s", strerror(-ret));

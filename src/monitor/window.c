@@ -4,8 +4,9 @@
  * that nobody else waits, and nobody waits for somebody who waits for the worker.
  *
  * Requests and descriptors are hostile. Mapped memory is never touched from here (a fault would be the
- * monitor's), and only what cannot lose its pages is mapped: a guest access that KVM cannot resolve
- * ends the VM. For the same reason holes are mapped, too: to a small file, over and over.
+ * monitor's), and only what cannot lose its pages is mapped: a guest access that KVM cannot resolve would
+ * end the VM. For the same reason holes are mapped, too: to a small file, over and over. Should a dma-buf's
+ * exporter break its word, vCPU threads have a hole put in its place.
  */
 #include "monitor/window.h"
 
@@ -23,10 +24,17 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 /* What all holes together can cost the host; each piece of them is a mapping. */
 #define SCRATCH_SIZE (16ULL << 20)
+/*
+ * Each change of the window costs this process time, and vCPUs that fault meanwhile theirs. A call may take
+ * so many nanoseconds and as many again for each MiB; BURST saves up for all mappings at once.
+ */
+#define CALL_NS 50000ULL
+#define BURST_NS (2 * CALL_NS * WINDOW_MAPPINGS_MAX)
 
 /* ---- holes ---- */
 
@@ -72,10 +80,10 @@ static unsigned find_mapping(const struct window *window, uint64_t offset) {
 	return low;
 }
 
-static void insert_mapping(struct window *window, unsigned index, uint64_t offset, uint64_t size) {
+static void insert_mapping(struct window *window, unsigned index, const struct window_mapping *mapping) {
 	struct window_mapping *at = &window->mappings[index];
 	memmove(at + 1, at, (window->count - index) * sizeof(*at));
-	*at = (struct window_mapping){.offset = offset, .size = size};
+	*at = *mapping;
 	window->count++;
 }
 
@@ -127,9 +135,8 @@ static int fault_in(uint8_t *bytes, uint64_t size) {
 }
 
 /* Map it anywhere first: what fails, fails there. */
-static int prepare(int fd, uint64_t size, uint32_t flags, void **prepared) {
-	bool dmabuf;
-	int ret = check_memory(fd, size, &dmabuf);
+static int prepare(int fd, uint64_t size, uint32_t flags, void **prepared, bool *dmabuf) {
+	int ret = check_memory(fd, size, dmabuf);
 	if (ret < 0) {
 		return ret;
 	}
@@ -138,7 +145,7 @@ static int prepare(int fd, uint64_t size, uint32_t flags, void **prepared) {
 	if (place == MAP_FAILED) {
 		return -errno;
 	}
-	ret = dmabuf ? fault_in(place, size) : 0;
+	ret = *dmabuf ? fault_in(place, size) : 0;
 	if (ret < 0) {
 		munmap(place, size);
 		return ret;
@@ -161,8 +168,9 @@ static int map(struct window *window, const struct window_request *request, int 
 	if (index < window->count && window->mappings[index].offset < offset + size) {
 		return -EEXIST;
 	}
+	struct window_mapping mapping = {.offset = offset, .size = size};
 	void *prepared = NULL;
-	int ret = prepare(fd, size, request->flags, &prepared);
+	int ret = prepare(fd, size, request->flags, &prepared, &mapping.dmabuf);
 	if (ret < 0) {
 		return ret;
 	}
@@ -173,7 +181,7 @@ static int map(struct window *window, const struct window_request *request, int 
 		restore_hole(window, offset, size);
 		return ret;
 	}
-	insert_mapping(window, index, offset, size);
+	insert_mapping(window, index, &mapping);
 	return 0;
 }
 
@@ -195,6 +203,7 @@ static bool is_range(const struct window *window, uint64_t offset, uint64_t size
 
 int window_handle(struct window *window, const struct window_request *request, int fd) {
 	int ret = -EINVAL;
+	pthread_mutex_lock(&window->lock);
 	if (!is_range(window, request->offset, request->size)) {
 		ret = -ERANGE;
 	} else if (request->operation == WINDOW_MAP && fd >= 0) {
@@ -202,11 +211,74 @@ int window_handle(struct window *window, const struct window_request *request, i
 	} else if (request->operation == WINDOW_UNMAP && fd < 0) {
 		ret = unmap(window, request);
 	}
+	pthread_mutex_unlock(&window->lock);
 	fd_close(&fd);
 	return ret;
 }
 
+/* ---- memory that is gone ---- */
+
+static void lose(struct window *window, struct window_mapping *mapping) {
+	restore_hole(window, mapping->offset, mapping->size);
+	mapping->lost = true;
+}
+
+static bool lose_dmabufs(struct window *window) {
+	bool any = false;
+	for (unsigned i = 0; i < window->count; i++) {
+		if (window->mappings[i].dmabuf && !window->mappings[i].lost) {
+			lose(window, &window->mappings[i]);
+			any = true;
+		}
+	}
+	return any;
+}
+
+static bool lose_at(struct window *window, uint64_t offset) {
+	unsigned index = find_mapping(window, offset);
+	struct window_mapping *mapping = &window->mappings[index];
+	if (index == window->count || mapping->offset > offset || mapping->lost) {
+		return false;
+	}
+	lose(window, mapping);
+	return true;
+}
+
+bool window_lose(struct window *window, const uint64_t *address) {
+	if (window->size == 0) {
+		return false;
+	}
+	pthread_mutex_lock(&window->lock);
+	bool lost = address == NULL
+			    ? lose_dmabufs(window)
+			    : *address >= window->address && *address - window->address < window->size &&
+				      lose_at(window, *address - window->address);
+	pthread_mutex_unlock(&window->lock);
+	return lost;
+}
+
 /* ---- the thread ---- */
+
+static uint64_t now(void) {
+	struct timespec time;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000ULL + (uint64_t)time.tv_nsec;
+}
+
+/* The user waits for its answer meanwhile. */
+static void pace(struct window *window, uint64_t size) {
+	uint64_t start = now(), least = start > BURST_NS ? start - BURST_NS : 0;
+	if (window->paid_until < least) {
+		window->paid_until = least;
+	}
+	window->paid_until += CALL_NS * (1 + ((size < window->size ? size : window->size) >> 20));
+	if (window->paid_until > start) {
+		uint64_t wait = window->paid_until - start;
+		const struct timespec time = {
+			.tv_sec = (time_t)(wait / 1000000000), .tv_nsec = (long)(wait % 1000000000)};
+		nanosleep(&time, NULL);
+	}
+}
 
 static int passed_fd(struct msghdr *message) {
 	int fd = -1;
@@ -234,6 +306,7 @@ static bool serve_call(struct window *window) {
 	int fd = passed_fd(&message);
 	struct window_reply reply = {.result = -EINVAL};
 	if (n == sizeof(request) && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0) {
+		pace(window, request.size);
 		reply.result = window_handle(window, &request, fd);
 	} else {
 		fd_close(&fd);
@@ -246,11 +319,13 @@ static void *serve(void *data) {
 	while (serve_call(window)) {
 	}
 	/* Nobody will ever take these away. */
+	pthread_mutex_lock(&window->lock);
 	while (window->count > 0) {
 		const struct window_mapping *last = &window->mappings[window->count - 1];
 		restore_hole(window, last->offset, last->size);
 		window->count--;
 	}
+	pthread_mutex_unlock(&window->lock);
 	return NULL;
 }
 
@@ -273,7 +348,8 @@ int window_init(struct window *window, const struct guest_memory *memory) {
 		.size = WINDOW_SIZE,
 		.scratch_fd = -1,
 		.fd = ends[0],
-		.client_fd = ends[1]};
+		.client_fd = ends[1],
+		.lock = PTHREAD_MUTEX_INITIALIZER};
 	return 0;
 }
 

@@ -12,6 +12,8 @@
 
 struct window_mapping {
 	uint64_t offset, size;
+	bool dmabuf;
+	bool lost; /* a hole shows in its place */
 };
 
 struct window {
@@ -22,6 +24,8 @@ struct window {
 	int fd, client_fd;                                   /* the two ends of the calls' socket */
 	struct window_mapping mappings[WINDOW_MAPPINGS_MAX]; /* by offset */
 	unsigned count;
+	pthread_mutex_t lock; /* of the mappings */
+	uint64_t paid_until;  /* by calls, in CLOCK_MONOTONIC's time */
 	pthread_t thread;
 	bool serving;
 };
@@ -39,5 +43,12 @@ void window_finish(struct window *window);
 
 /* One call, which takes the descriptor: 0 or -errno. For the thread and for tests. */
 int window_handle(struct window *window, const struct window_request *request, int fd);
+
+/*
+ * The guest touched memory that KVM cannot get at, at a guest-physical address if KVM told one: whoever gave
+ * it has taken it back. The guest keeps a hole instead, and loses what was drawn. False when that
+ * cannot be the reason. Any thread.
+ */
+bool window_lose(struct window *window, const uint64_t *address);
 
 #endif

@@ -40,6 +40,14 @@ void bench_fail(const char *what) {
 	reboot(RB_AUTOBOOT);
 }
 
+void bench_result(const char *name, const char *what, unsigned operations, int64_t value) {
+	FILE *result = fopen("/share/result", "a");
+	if (result != NULL) {
+		fprintf(result, "%s-%s %u %lld\n", name, what, operations, (long long)value);
+		fclose(result);
+	}
+}
+
 static void mount_share(void) {
 	mkdir("/share", 0755);
 	if (mount("share1", "/share", "9p", MS_NOATIME, SHARE_OPTIONS) < 0) {
@@ -93,6 +101,18 @@ static void run_works(const struct work *works, size_t count) {
 	}
 }
 
+static void run_wl(void) {
+	mkdir("/dev", 0755);
+	mkdir("/sys", 0755);
+	mount("dev", "/dev", "devtmpfs", 0, NULL);
+	mount("sys", "/sys", "sysfs", 0, NULL);
+	if (!bench_wl_open()) {
+		mount_share();
+		bench_fail("wl");
+	}
+	run_works(wl_works, wl_work_count);
+}
+
 /*
  * The least that does for QEMU what ph's init does for "ph -- true": the host's root over 9p, read-only under
  * a tmpfs, the usual mounts, one command.
@@ -124,6 +144,8 @@ int main(void) {
 		run_works(file_works, file_work_count);
 	} else if (bench != NULL && strcmp(bench, "disk") == 0) {
 		run_works(disk_works, disk_work_count);
+	} else if (bench != NULL && strcmp(bench, "wl") == 0) {
+		run_wl();
 	} else if (bench != NULL && strcmp(bench, "wait") == 0) {
 		pause();
 	}

@@ -8,7 +8,8 @@
 # QEMU's options are full of commas:
 # shellcheck disable=SC2054
 set -u
-archive=$1 parts=${2:-boot exits guest console true memory disk files}
+archive=$1 parts=${2:-boot exits guest console true memory disk wl files}
+tests=$(realpath "$(dirname "$0")")
 cd / || exit 1
 ulimit -c 0
 
@@ -20,6 +21,7 @@ mkdir -p $root
 mount -t tmpfs -o size=80% tmpfs $root
 tar -x -f "$archive" -C $root
 mount -t tracefs tracefs $tracing 2>/dev/null
+mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 for folder in dev proc sys; do
 	mount --rbind /$folder $root/$folder
 done
@@ -237,6 +239,9 @@ measure_works() {
 	done
 }
 
+# shellcheck source=tests/bench/wl.sh
+. "$tests/wl.sh"
+
 for part in $parts; do
 	echo "# $part $(cut -d ' ' -f 1 /proc/uptime)"
 	case $part in
@@ -247,6 +252,7 @@ for part in $parts; do
 	true) measure_true ;;
 	memory) measure_memory ;;
 	disk) measure_works disk ;;
+	wl) measure_wl ;;
 	files)
 		make_files
 		measure_works files

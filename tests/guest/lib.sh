@@ -26,8 +26,9 @@ skip() {
 }
 
 # run ARGUMENTS: ph, its output in $work/out and $work/err, its status in $status_of_ph.
+# A script that takes longer sets $limit, in seconds.
 run() {
-	timeout -k 5 240 "$ph" "$@" >"$work/out" 2>"$work/err"
+	timeout -k 5 "${limit:-240}" "$ph" "$@" >"$work/out" 2>"$work/err"
 	status_of_ph=$?
 }
 

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # For the scripts about virtio-wl: the test server on the host, and the guest's programs in a share.
-gcc -O1 -pthread -o "$work/wl_server" tests/guest/wl_server.c || exit 1
+gcc -O1 -pthread -o "$work/wl_server" tests/guest/wl_{server,buffers}.c || exit 1
 mkdir "$work/share"
-for program in wl_client wl_load; do
+for program in wl_client wl_load wl_count wl_gpu; do
 	gcc -O1 -static -pthread -Iinclude -o "$work/share/$program" tests/guest/$program.c || exit 1
 done
 "$work/wl_server" "$work/socket" 2>"$work/server.err" &

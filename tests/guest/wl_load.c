@@ -3,7 +3,8 @@
  * stall on either side, quotas, processes killed in the middle of things, and vfds by the thousand. Runs in
  * the guest; prints TAP.
  *
- * usage: wl_load VFDS, or wl_load unbind DEVICE (as root), which takes the driver away from under its users
+ * usage: wl_load VFDS [ROUNDS], where ROUNDS multiplies what is sent, or wl_load unbind DEVICE (as root),
+ * which takes the driver away from under its users
  */
 #define _GNU_SOURCE
 #include "wl_client.h"
@@ -16,9 +17,12 @@
 
 #define THREADS 8
 #define CONNECTIONS 8
+#define ALL_CONNECTIONS (THREADS * CONNECTIONS)
+
+static unsigned rounds = 1;
 
 static void run_threads(void *(*function)(void *), void **arguments, unsigned count) {
-	pthread_t threads[THREADS * 2];
+	pthread_t threads[ALL_CONNECTIONS * THREADS];
 	for (unsigned i = 0; i < count; i++) {
 		if (pthread_create(&threads[i], NULL, function, arguments[i]) != 0) {
 			perror("thread");
@@ -70,7 +74,7 @@ static void *echo_on_many(void *argument) {
 	for (unsigned i = 0; i < CONNECTIONS; i++) {
 		vfds[i] = ask("echo\n");
 	}
-	for (uint64_t position = 0; position < 40000 && echoer->good;) {
+	for (uint64_t position = 0; position < 40000ULL * rounds && echoer->good;) {
 		size_t size = 1 + (position * 7 + echoer->seed) % 6000;
 		for (unsigned i = 0; i < CONNECTIONS; i++) {
 			echoer->good = echoer->good &&
@@ -102,13 +106,13 @@ static void test_many(void) {
 
 struct writer {
 	int vfd;
-	uint32_t thread;
+	uint32_t thread, records;
 };
 
 static void *write_records(void *argument) {
 	struct writer *writer = argument;
 	struct wl_record records[3];
-	for (uint32_t i = 0; i < 300; i += 3) {
+	for (uint32_t i = 0; i < writer->records; i += 3) {
 		for (uint32_t k = 0; k < 3; k++) {
 			records[k].thread = writer->thread;
 			records[k].number = i + k;
@@ -128,12 +132,37 @@ static void test_shared(void) {
 	void *arguments[THREADS];
 	int vfd = ask("records 2400 0\n");
 	for (unsigned i = 0; i < THREADS; i++) {
-		writers[i] = (struct writer){vfd, i};
+		writers[i] = (struct writer){vfd, i, 300};
 		arguments[i] = &writers[i];
 	}
 	run_threads(write_records, arguments, THREADS);
 	check(hears(vfd, "good 2400\n"), "8 threads on one connection: no message is cut in two");
 	close(vfd);
+}
+
+/* 512 threads: as many connections as there may well be, and each of them shared by 8. */
+static void test_all_shared(void) {
+	static struct writer writers[ALL_CONNECTIONS * THREADS];
+	static void *arguments[ALL_CONNECTIONS * THREADS];
+	int vfds[ALL_CONNECTIONS];
+	uint32_t records = 6 * rounds;
+	char line[64];
+	for (unsigned i = 0; i < ALL_CONNECTIONS; i++) {
+		snprintf(line, sizeof(line), "records %u 0\n", records * THREADS);
+		vfds[i] = ask(line);
+		for (unsigned k = 0; k < THREADS; k++) {
+			writers[i * THREADS + k] = (struct writer){vfds[i], k, records};
+			arguments[i * THREADS + k] = &writers[i * THREADS + k];
+		}
+	}
+	run_threads(write_records, arguments, ALL_CONNECTIONS * THREADS);
+	snprintf(line, sizeof(line), "good %u\n", records * THREADS);
+	bool good = true;
+	for (unsigned i = 0; i < ALL_CONNECTIONS; i++) {
+		good = good && hears(vfds[i], line);
+		close(vfds[i]);
+	}
+	check(good && connections_are(0), "64 connections with 8 threads each: all messages are whole");
 }
 
 struct reader {
@@ -409,6 +438,42 @@ static void test_unbind(char *device) {
 	fails(open("/dev/wl0", O_RDWR), ENOENT, "and there is no /dev/wl0");
 }
 
+/* ---- memory types ---- */
+
+/* Lines of the kernel's list of ranges that are not RAM, with this word. */
+static unsigned count_types(const char *word) {
+	char line[256];
+	unsigned lines = 0;
+	FILE *file = fopen("/sys/kernel/debug/x86/pat_memtype_list", "r");
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		lines += strstr(line, word) != NULL;
+	}
+	if (file != NULL) {
+		fclose(file);
+	}
+	return lines;
+}
+
+static void test_types(void) {
+	unsigned back = count_types("write-back"), all = count_types("[mem ");
+	int vfd = new_vfd(VIRTWL_IOCTL_NEW_ALLOC, 1 << 20);
+	char *data = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, vfd, 0);
+	check(data != MAP_FAILED && count_types("[mem ") == all + 1 && count_types("write-back") == back + 1,
+		"the window is mapped write-back");
+	munmap(data, 1 << 20);
+	close(vfd);
+	check(count_types("[mem ") == all, "and not longer than it is used");
+}
+
+static void test_few(void) {
+	test_shared();
+	test_readers();
+	test_stalled_host();
+	test_slow_guest();
+	test_untaken();
+	test_count(100);
+}
+
 int main(int argc, char **argv) {
 	/* More descriptors than the host gives vfds. */
 	struct rlimit limit;
@@ -419,9 +484,15 @@ int main(int argc, char **argv) {
 	wl = open("/dev/wl0", O_RDWR | O_CLOEXEC);
 	if (argc == 3 && strcmp(argv[1], "unbind") == 0) {
 		test_unbind(argv[2]);
-	} else if (argc == 2) {
+	} else if (argc == 2 && strcmp(argv[1], "few") == 0) {
+		test_few();
+	} else if (argc == 2 && strcmp(argv[1], "types") == 0) {
+		test_types();
+	} else if (argc >= 2) {
+		rounds = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1;
 		test_many();
 		test_shared();
+		test_all_shared();
 		test_readers();
 		test_stalled_host();
 		test_closed_while_sending();

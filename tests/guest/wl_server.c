@@ -6,6 +6,7 @@
  * usage: wl_server SOCKET
  */
 #define _GNU_SOURCE
+#include "wl_buffers.h"
 #include "wl_pattern.h"
 
 #include <errno.h>
@@ -266,6 +267,35 @@ static void memfd(struct connection *c) {
 	close(fd);
 }
 
+/* A dma-buf of NUMBER bytes with the pattern 7; the guest is to draw 8. WORD tells of whose memory. */
+static void dmabuf(struct connection *c) {
+	int fd = strcmp(c->word, "heap") == 0 ? wl_heap_create(c->numbers[0])
+					      : wl_buffer_create(c->numbers[0]);
+	uint8_t *data = mmap(NULL, c->numbers[0], PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (data == MAP_FAILED) {
+		return;
+	}
+	wl_pattern_fill(7, 0, data, c->numbers[0]);
+	send_with(c, "dmabuf\n", 7, &fd, 1);
+	char request[4];
+	if (receive_exactly(c, request, 4) == 4) {
+		say(c, "holds %lu\n", wl_pattern_holds(8, 0, data, c->numbers[0]), 0);
+	}
+	munmap(data, c->numbers[0]);
+	close(fd);
+}
+
+/* A fence, which is signalled when two bytes come. */
+static void fence(struct connection *c) {
+	struct wl_fence fence;
+	char request[2];
+	if (wl_fence_create(&fence) && send_with(c, "fence\n", 6, &fence.file, 1) &&
+		receive_exactly(c, request, 2) == 2 && !wl_fence_signal(&fence)) {
+		perror("fence");
+	}
+	wl_fence_destroy(&fence);
+}
+
 static uint8_t *map_received(struct connection *c, unsigned long size, int protection) {
 	char go;
 	while (c->fd_count == 0) {
@@ -372,6 +402,25 @@ static void count(struct connection *c) {
 	say(c, "%lu\n", n, 0);
 }
 
+static unsigned long long kvm_counter(const char *name) {
+	char path[64];
+	unsigned long long value = 0;
+	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%s", name);
+	FILE *file = fopen(path, "r");
+	if (file != NULL && fscanf(file, "%llu", &value) != 1) {
+		value = 0;
+	}
+	if (file != NULL) {
+		fclose(file);
+	}
+	return value;
+}
+
+/* How often guests have left and been interrupted; zeros for who may not know. */
+static void kvm(struct connection *c) {
+	say(c, "%lu %lu\n", kvm_counter("exits"), kvm_counter("irq_injections"));
+}
+
 static const struct {
 	const char *name;
 	const char *format; /* of the rest of the line */
@@ -386,6 +435,8 @@ static const struct {
 	{"burst", "nn", burst},
 	{"give", "nn", give},
 	{"memfd", "wn", memfd},
+	{"dmabuf", "wn", dmabuf},
+	{"fence", "", fence},
 	{"look", "nn", look},
 	{"fill", "nn", fill},
 	{"take", "wn", take},
@@ -393,6 +444,7 @@ static const struct {
 	{"bye", "", bye},
 	{"half", "", half},
 	{"count", "", count},
+	{"kvm", "", kvm},
 };
 
 static void serve_line(struct connection *c, const char *line) {

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -263,9 +264,58 @@ static void test_user_gone(void **state) {
 	assert_int_equal(window->host[PAGE], 0);
 }
 
+/* A user that never stops asking waits, however fast the machine is. */
+static void test_paced(void **state) {
+	struct window *window = *state;
+	int user = fcntl(window->client_fd, F_DUPFD_CLOEXEC, 0);
+	assert_int_equal(window_serve(window), 0);
+	window->client_fd = user;
+	struct window_request request = {.operation = WINDOW_UNMAP, .offset = 0, .size = SIZE};
+	struct timespec start, end;
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(call(window, &request, sizeof(request), NULL, 0), -ENOENT);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	/* 10 GiB at 50 us a MiB, less what is saved up. */
+	uint64_t took = (uint64_t)(end.tv_sec - start.tv_sec) * 1000000000ULL + (uint64_t)end.tv_nsec -
+			(uint64_t)start.tv_nsec;
+	assert_in_range(took, 300000000, UINT64_MAX);
+}
+
+/* Memory whose owner takes it away: by address where KVM tells one, else all that it can be. */
+static void test_lost(void **state) {
+	struct window *window = *state;
+	uint64_t inside = window->address + 5 * PAGE, hole = window->address + 8 * PAGE;
+	uint64_t before = window->address - PAGE, behind = window->address + SIZE;
+	assert_int_equal(map(window, 4 * PAGE, 2 * PAGE), 0);
+	memset(window->host + 4 * PAGE, 'x', 2 * PAGE);
+	assert_false(window_lose(window, &hole));
+	assert_false(window_lose(window, &before));
+	assert_false(window_lose(window, &behind));
+	assert_false(window_lose(window, NULL)); /* no dma-buf */
+	assert_int_equal(window->host[5 * PAGE], 'x');
+	assert_true(window_lose(window, &inside));
+	assert_int_equal(window->host[5 * PAGE], 0);
+	assert_false(window_lose(window, &inside)); /* a hole cannot be at fault */
+	assert_int_equal(map(window, 4 * PAGE, PAGE), -EEXIST);
+	assert_int_equal(unmap(window, 4 * PAGE, 2 * PAGE), 0);
+	assert_int_equal(window->count, 0);
+	/* As if it were a dma-buf. */
+	assert_int_equal(map(window, 0, PAGE), 0);
+	assert_int_equal(map(window, PAGE, PAGE), 0);
+	window->mappings[1].dmabuf = true;
+	memset(window->host, 'x', 2 * PAGE);
+	assert_true(window_lose(window, NULL));
+	assert_int_equal(window->host[0], 'x');
+	assert_int_equal(window->host[PAGE], 0);
+	assert_false(window_lose(window, NULL));
+}
+
 static void test_no_window(void **state) {
 	(void)state;
 	struct window window = {0};
+	assert_false(window_lose(&window, NULL));
 	assert_int_equal(window_reserve(&window), 0);
 	window_finish(&window);
 }
@@ -283,6 +333,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_holes_merge, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_calls, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_user_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_paced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test(test_no_window),
 	};
 	return cmocka_run_group_tests_name("wl window", tests, NULL, NULL);
