@@ -161,7 +161,7 @@ $(BUILD)/ph-wayland: $(PROXY_OBJECTS)
 BUILD_PACKAGES = gcc make libc6-dev musl-tools libelf-dev zlib1g-dev liburing-dev libdrm-dev libseccomp-dev libwayland-dev libxkbcommon-dev \
 	wayland-protocols scdoc
 TEST_PACKAGES = xkb-data weston wayland-utils libcmocka-dev passt iproute2 clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck e2fsprogs tmux procps \
-	attr fio git sqlite3 stress-ng
+	attr fio git sqlite3 strace stress-ng
 # Realms: signatures, the bus, images of the tests.
 BUILD_PACKAGES += libsodium-dev libdbus-1-dev
 TEST_PACKAGES += cryptsetup-bin dbus-daemon fdisk openssl
@@ -200,6 +200,11 @@ $(filter-out $(INIT_TESTS) $(JAIL_TESTS),$(UNIT_TESTS)): $(BUILD)/unit/%: $(BUIL
 	$(call say,LINK)
 	mkdir -p $(@D)
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(SAN_LDLIBS) -lcmocka
+
+# What test_faults.c makes fail.
+FAULTS = malloc calloc realloc strdup strndup mmap memfd_create eventfd epoll_create1 dup ftruncate fallocate epoll_ctl \
+	open openat read pread write pwrite
+$(BUILD)/unit/test_faults: SAN_LDLIBS += $(FAULTS:%=-Wl,--wrap=%)
 
 # Init's tests have init's objects beside them: some of its names are the host's, too.
 INIT_SAN_OBJECTS = $(patsubst %.c,$(BUILD)/san/%.o,$(filter-out %/main.c,$(wildcard src/guest/init/*.c)))

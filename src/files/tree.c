@@ -173,11 +173,12 @@ int p9_tree_init(struct p9_tree *tree, int root_fd) {
 	tree->bucket_count = 256;
 	tree->buckets = calloc(tree->bucket_count, sizeof(struct p9_node *));
 	struct p9_node *root = calloc(1, sizeof(*root));
-	tree->root = root;
 	if (tree->buckets == NULL || root == NULL) {
+		free(root);
 		p9_tree_finish(tree);
 		return -ENOMEM;
 	}
+	tree->root = root;
 	*root = (struct p9_node){.fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 0), .refs = 1, .type = S_IFDIR};
 	struct statx stat;
 	int ret = root->fd < 0 ? -errno : p9_host_stat(root->fd, "", &stat);

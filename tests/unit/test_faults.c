@@ -1,0 +1,512 @@
+/*
+ * What the host refuses: each scenario is run again and again with the first, the second, the third ... of
+ * its allocations, descriptors, writes failing, until one run meets no fault. A run may fail, with one line
+ * to tell; it may not crash, leak memory or keep a descriptor. Interrupted and short reads and writes may not
+ * even fail.
+ *
+ * The linker puts the functions below in the place of the C library's (-Wl,--wrap).
+ */
+#include "block/overlay.h"
+#include "files/server.h"
+#include "monitor/guest_config.h"
+#include "monitor/initramfs.h"
+#include "monitor/memory.h"
+#include "monitor/x86/kernel_image.h"
+
+#include "ph/block.h"
+#include "ph/cli.h"
+#include "ph/console.h"
+#include "ph/control.h"
+#include "ph/fd.h"
+#include "ph/plan.h"
+#include "ph/record.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- faults ---- */
+
+enum fault {
+	FAULT_MEMORY,      /* ENOMEM */
+	FAULT_DESCRIPTORS, /* EMFILE */
+	FAULT_SPACE,       /* ENOSPC */
+	FAULT_INTERRUPT,   /* EINTR */
+	FAULT_SHORT,       /* one byte instead of many */
+};
+
+static struct {
+	enum fault kind;
+	unsigned left; /* the fault happens when this reaches 0; 0: none will */
+	bool happened;
+} plan_of_faults;
+
+static bool strikes(enum fault kind) {
+	if (plan_of_faults.left == 0 || plan_of_faults.kind != kind || --plan_of_faults.left > 0) {
+		return false;
+	}
+	plan_of_faults.happened = true;
+	return true;
+}
+
+static bool fails(enum fault kind, int error) {
+	if (!strikes(kind)) {
+		return false;
+	}
+	errno = error;
+	return true;
+}
+
+#define WRAP(type, name, parameters, arguments, kind, error, failed) \
+	type __real_##name parameters; \
+	type __wrap_##name parameters; \
+	type __wrap_##name parameters { \
+		return fails(kind, error) ? (failed) : __real_##name arguments; \
+	}
+
+WRAP(void *, malloc, (size_t size), (size), FAULT_MEMORY, ENOMEM, NULL)
+WRAP(void *, calloc, (size_t count, size_t size), (count, size), FAULT_MEMORY, ENOMEM, NULL)
+WRAP(void *, realloc, (void *old, size_t size), (old, size), FAULT_MEMORY, ENOMEM, NULL)
+WRAP(char *, strdup, (const char *string), (string), FAULT_MEMORY, ENOMEM, NULL)
+WRAP(char *, strndup, (const char *string, size_t size), (string, size), FAULT_MEMORY, ENOMEM, NULL)
+WRAP(void *, mmap, (void *at, size_t size, int protection, int flags, int fd, off_t offset),
+	(at, size, protection, flags, fd, offset), FAULT_MEMORY, ENOMEM, MAP_FAILED)
+WRAP(int, memfd_create, (const char *name, unsigned flags), (name, flags), FAULT_DESCRIPTORS, EMFILE, -1)
+WRAP(int, eventfd, (unsigned value, int flags), (value, flags), FAULT_DESCRIPTORS, EMFILE, -1)
+WRAP(int, epoll_create1, (int flags), (flags), FAULT_DESCRIPTORS, EMFILE, -1)
+WRAP(int, dup, (int fd), (fd), FAULT_DESCRIPTORS, EMFILE, -1)
+WRAP(int, ftruncate, (int fd, off_t size), (fd, size), FAULT_SPACE, ENOSPC, -1)
+WRAP(int, fallocate, (int fd, int mode, off_t offset, off_t size), (fd, mode, offset, size), FAULT_SPACE,
+	ENOSPC, -1)
+WRAP(int, epoll_ctl, (int fd, int operation, int other, struct epoll_event *event),
+	(fd, operation, other, event), FAULT_SPACE, ENOSPC, -1)
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, mode_t mode);
+int __wrap_open(const char *path, int flags, mode_t mode) {
+	return fails(FAULT_DESCRIPTORS, EMFILE) ? -1 : __real_open(path, flags, mode);
+}
+
+int __real_openat(int directory, const char *path, int flags, ...);
+int __wrap_openat(int directory, const char *path, int flags, mode_t mode);
+int __wrap_openat(int directory, const char *path, int flags, mode_t mode) {
+	return fails(FAULT_DESCRIPTORS, EMFILE) ? -1 : __real_openat(directory, path, flags, mode);
+}
+
+static size_t shorter(size_t size) {
+	return size > 1 && strikes(FAULT_SHORT) ? 1 : size;
+}
+
+#define WRAP_READ(name, parameters, arguments) \
+	ssize_t __real_##name parameters; \
+	ssize_t __wrap_##name parameters; \
+	ssize_t __wrap_##name parameters { \
+		if (fails(FAULT_INTERRUPT, EINTR)) { \
+			return -1; \
+		} \
+		size = shorter(size); \
+		return __real_##name arguments; \
+	}
+
+WRAP_READ(read, (int fd, void *data, size_t size), (fd, data, size))
+WRAP_READ(pread, (int fd, void *data, size_t size, off_t offset), (fd, data, size, offset))
+
+#define WRAP_WRITE(name, parameters, arguments) \
+	ssize_t __real_##name parameters; \
+	ssize_t __wrap_##name parameters; \
+	ssize_t __wrap_##name parameters { \
+		if (fails(FAULT_INTERRUPT, EINTR) || fails(FAULT_SPACE, ENOSPC)) { \
+			return -1; \
+		} \
+		size = shorter(size); \
+		return __real_##name arguments; \
+	}
+
+WRAP_WRITE(write, (int fd, const void *data, size_t size), (fd, data, size))
+WRAP_WRITE(pwrite, (int fd, const void *data, size_t size, off_t offset), (fd, data, size, offset))
+
+/* ---- the search ---- */
+
+static unsigned count_fds(void) {
+	unsigned count = 0;
+	DIR *directory = opendir("/proc/self/fd");
+	assert_non_null(directory);
+	while (readdir(directory) != NULL) {
+		count++;
+	}
+	closedir(directory);
+	return count;
+}
+
+/* Run with every fault of a kind in turn; how many there were. A scenario returns 0 or -errno, and what it
+ * tells the user is in *error. */
+static unsigned search(int (*scenario)(struct error *error), enum fault kind) {
+	unsigned n = 0;
+	do {
+		struct error error = {0};
+		unsigned fds = count_fds();
+		plan_of_faults.kind = kind;
+		plan_of_faults.happened = false;
+		plan_of_faults.left = ++n;
+		int ret = scenario(&error);
+		plan_of_faults.left = 0;
+		assert_int_equal(count_fds(), fds);
+		assert_true(ret <= 0);
+		assert_null(strchr(error.message, '\n'));
+		if (!plan_of_faults.happened || kind >= FAULT_INTERRUPT) {
+			assert_string_equal(error.message, "");
+			assert_int_equal(ret, 0);
+		}
+	} while (plan_of_faults.happened && n < 10000);
+	return n - 1;
+}
+
+static void survive(int (*scenario)(struct error *error), unsigned at_least) {
+	unsigned faults = 0;
+	for (enum fault kind = FAULT_MEMORY; kind <= FAULT_SHORT; kind++) {
+		faults += search(scenario, kind);
+	}
+	assert_true(faults >= at_least);
+}
+
+/* ---- scenarios ---- */
+
+static char top[] = "/tmp/ph-faults-XXXXXX";
+
+static int make_files(void **state) {
+	(void)state;
+	if (mkdtemp(top) == NULL || chdir(top) < 0 || mkdir("share", 0755) < 0) {
+		return -1;
+	}
+	setenv("HOME", top, 1);
+	char image[8192] = {0};
+	image[1024 + 56] = 0x53;
+	image[1024 + 57] = (char)0xef;
+	int fd = open("image", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	bool done = fd >= 0 && pwrite(fd, image, sizeof(image), 0) == sizeof(image) &&
+		    ftruncate(fd, 1 << 20) == 0;
+	close(fd);
+	return done ? 0 : -1;
+}
+
+static int remove_files(void **state) {
+	(void)state;
+	char command[64];
+	snprintf(command, sizeof(command), "rm -rf %s", top);
+	return chdir("/") < 0 || system(command) != 0 ? -1 : 0;
+}
+
+static int plan_everything(struct error *error) {
+	struct plan plan = {0};
+	struct guest_memory memory = {.region_count = 1};
+	struct record_buffer records = {0};
+	struct plan_request request = {.home = top,
+		.shares = {"share:/mnt/share:ro"},
+		.share_count = 1,
+		.disks = {"image:ro"},
+		.disk_count = 1,
+		.hide = {"/usr/share"},
+		.hide_count = 1,
+		.env = {"A=b", "HOME"},
+		.env_count = 2};
+	int ret = plan_init(&plan, &request, error);
+	if (ret == 0) {
+		guest_config_put(&records, &plan, &memory, false, (struct guest_config_size){24, 80});
+		ret = records.failed ? -ENOMEM : 0;
+	} else {
+		assert_string_not_equal(error->message, "");
+	}
+	record_buffer_finish(&records);
+	plan_finish(&plan);
+	return ret;
+}
+
+static void test_plan(void **state) {
+	(void)state;
+	survive(plan_everything, 40);
+}
+
+static int pack(struct error *error) {
+	(void)error;
+	static const uint8_t data[100000];
+	struct initramfs initramfs = {0};
+	initramfs_add_directory(&initramfs, "dev");
+	initramfs_add_device(&initramfs, "dev/console", 5, 1);
+	initramfs_add_file(&initramfs, "init", 0755, data, sizeof(data));
+	int ret = initramfs_end(&initramfs);
+	initramfs_finish(&initramfs);
+	return ret;
+}
+
+static void test_initramfs(void **state) {
+	(void)state;
+	survive(pack, 1);
+}
+
+static int lay_over(struct error *error) {
+	(void)error;
+	struct block_overlay overlay = {0};
+	char data[8192] = {1}, back[8192];
+	struct iovec iov = {data, sizeof(data)}, iov_back = {back, sizeof(back)};
+	int ret = block_overlay_init(&overlay, 1 << 20, 0);
+	if (ret < 0) {
+		return ret;
+	}
+	ssize_t n = block_overlay_write(&overlay, &iov, 1, 4096, sizeof(data));
+	if (n >= 0) {
+		n = block_overlay_read(&overlay, &iov_back, 1, 4096);
+	}
+	if (n >= 0) {
+		assert_int_equal(n, sizeof(back));
+		assert_memory_equal(data, back, sizeof(back));
+		n = block_overlay_zero(&overlay, 4096, 4096);
+	}
+	block_overlay_finish(&overlay);
+	return n < 0 ? (int)n : 0;
+}
+
+static void test_overlay(void **state) {
+	(void)state;
+	survive(lay_over, 4);
+}
+
+static int make_disk(struct error *error) {
+	(void)error;
+	struct virtio_device *device = NULL;
+	struct block_options options = {
+		.path = "image", .size = 1 << 20, .mode = BLOCK_EPHEMERAL, .id = "id", .queues = 2};
+	unsigned left = plan_of_faults.left;
+	plan_of_faults.left = 0;
+	options.fd = open("image", O_RDWR | O_CLOEXEC);
+	plan_of_faults.left = left;
+	int ret = block_create(&device, &options);
+	if (ret < 0) {
+		close(options.fd);
+	}
+	block_destroy(device);
+	return ret;
+}
+
+static void test_disk(void **state) {
+	(void)state;
+	survive(make_disk, 4);
+}
+
+static int make_ram(struct error *error) {
+	struct guest_memory memory = {0};
+	struct kernel_image image = {.fd = -1};
+	struct kernel_start start;
+	int ret = memory_init(&memory, 64 << 20, false, error);
+	if (ret == 0) {
+		/* Of 1 MiB that are no kernel nothing but the refusal is of interest. */
+		struct error refusal = {0};
+		if (kernel_image_open(&image, "image", &refusal) == 0) {
+			assert_true(kernel_image_load(&image, &memory, &start, &refusal) < 0);
+			kernel_image_close(&image);
+		}
+		assert_string_not_equal(refusal.message, "");
+	} else {
+		assert_string_not_equal(error->message, "");
+	}
+	memory_finish(&memory);
+	return ret;
+}
+
+static void test_ram(void **state) {
+	(void)state;
+	survive(make_ram, 4);
+}
+
+/* ---- the file server ---- */
+
+static uint32_t replied;
+
+static void completed(void *owner, uint64_t cookie, uint32_t written) {
+	(void)owner;
+	(void)cookie;
+	replied = written;
+}
+
+/* One request with this body; 0 or the error of the answer, as -errno. */
+static int ask(
+	struct p9_server *server, struct p9_scratch *scratch, uint8_t type, const void *body, size_t size) {
+	static uint8_t message[256], reply[8192];
+	uint32_t total = (uint32_t)(P9_HEADER_SIZE + size);
+	uint8_t header[P9_HEADER_SIZE] = {(uint8_t)total, (uint8_t)(total >> 8), 0, 0, type, 7, 0};
+	memcpy(message, header, sizeof(header));
+	memcpy(message + sizeof(header), body, size);
+	struct iovec in = {message, total}, out = {reply, sizeof(reply)};
+	struct p9_exchange exchange = {.in = &in,
+		.in_count = 1,
+		.in_size = total,
+		.out = &out,
+		.out_count = 1,
+		.out_size = sizeof(reply)};
+	replied = 0;
+	assert_true(p9_server_serve(server, scratch, &exchange));
+	assert_true(replied >= P9_HEADER_SIZE);
+	return reply[4] == P9_RLERROR ? -(reply[7] | reply[8] << 8) : 0;
+}
+
+static const struct {
+	uint8_t type;
+	const char *body;
+	size_t size;
+} session[] = {
+	{P9_TVERSION,
+		"\0\x20\0\0\x8\0"
+		"9P2000.L",
+		14},
+	{P9_TATTACH, "\0\0\0\0\xff\xff\xff\xff\0\0\0\0\0\0\0\0", 16},
+	{P9_TMKDIR, "\0\0\0\0\1\0d\xed\1\0\0\0\0\0\0", 15},
+	{P9_TWALK, "\0\0\0\0\1\0\0\0\1\0\1\0d", 13},
+	{P9_TLCREATE, "\1\0\0\0\1\0f\2\0\0\0\xa4\1\0\0\0\0\0\0", 19},
+	{P9_TWRITE, "\1\0\0\0\0\0\0\0\0\0\0\0\4\0\0\0text", 20},
+	{P9_TREAD, "\1\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\0", 16},
+	{P9_TGETATTR, "\1\0\0\0\xff\x3f\0\0\0\0\0\0", 12},
+	{P9_TCLUNK, "\1\0\0\0", 4},
+	{P9_TWALK, "\0\0\0\0\2\0\0\0\1\0\1\0d", 13},
+	{P9_TUNLINKAT, "\2\0\0\0\1\0f\0\0\0\0", 11},
+	{P9_TLOPEN, "\2\0\0\0\0\0\1\0", 8},
+	{P9_TREADDIR, "\2\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\0", 16},
+	{P9_TCLUNK, "\2\0\0\0", 4},
+	{P9_TUNLINKAT, "\0\0\0\0\1\0d\0\2\0\0", 11},
+};
+
+static int hold_session(struct p9_server *server, struct p9_scratch *scratch) {
+	int ret = 0;
+	for (size_t i = 0; i < sizeof(session) / sizeof(session[0]); i++) {
+		/* The rest is asked for, too: a request that failed leaves a server that goes on. */
+		int result = ask(server, scratch, session[i].type, session[i].body, session[i].size);
+		ret = ret == 0 ? result : ret;
+	}
+	return ret;
+}
+
+static int serve_files(struct error *error) {
+	(void)error;
+	static struct p9_scratch scratch;
+	struct p9_server server = {0};
+	char *hide[] = {top, NULL}; /* not there */
+	unsigned left = plan_of_faults.left;
+	plan_of_faults.left = 0;
+	struct p9_server_config config = {.root_fd = open("share", O_PATH | O_DIRECTORY | O_CLOEXEC),
+		.hide = hide,
+		.msize = 8192,
+		.complete = completed};
+	plan_of_faults.left = left;
+	int ret = p9_server_init(&server, &config);
+	if (ret == 0) {
+		ret = p9_server_enter(&server);
+	}
+	if (ret == 0) {
+		ret = hold_session(&server, &scratch);
+	}
+	p9_server_finish(&server);
+	close(config.root_fd);
+	assert_true(unlink("share/d/f") == 0 || errno == ENOENT);
+	assert_true(rmdir("share/d") == 0 || errno == ENOENT);
+	return ret;
+}
+
+static void test_files(void **state) {
+	(void)state;
+	survive(serve_files, 20);
+}
+
+/* ---- the control port ---- */
+
+static int make_control(struct error *error) {
+	(void)error;
+	static const struct control_ops ops;
+	static const struct console_port_ops port_ops;
+	struct loop loop = {.epoll_fd = -1};
+	struct virtio_device *console = NULL;
+	struct control *control = NULL;
+	struct record_buffer exec = {0};
+	int ret = loop_init(&loop);
+	if (ret == 0) {
+		ret = console_create(&console);
+	}
+	if (ret == 0) {
+		struct console_port *port;
+		ret = console_add_port(console, NULL, &port_ops, NULL, &port);
+	}
+	if (ret == 0) {
+		ret = control_create(&control, &loop, console, &ops, NULL);
+	}
+	if (ret == 0) {
+		ret = control_attach(control, 1, &(struct control_stdio){-1, -1, -1, false});
+	}
+	record_put_string(&exec, 1, "command");
+	if (ret == 0) {
+		ret = control_exec(control, 2, &exec, &(struct control_stdio){-1, -1, -1, false});
+	}
+	record_buffer_finish(&exec);
+	control_destroy(control);
+	console_destroy(console);
+	loop_finish(&loop);
+	return ret;
+}
+
+static void test_control(void **state) {
+	(void)state;
+	survive(make_control, 6);
+}
+
+/* ---- the helpers that everybody reads and writes with ---- */
+
+static int copy_about(struct error *error) {
+	(void)error;
+	char buffer[64], text[] = "a few bytes that arrive whole";
+	unsigned left = plan_of_faults.left;
+	plan_of_faults.left = 0;
+	int fd = memfd_create("copy", MFD_CLOEXEC);
+	plan_of_faults.left = left;
+	int ret = fd_write_all(fd, text, sizeof(text));
+	if (ret == 0) {
+		lseek(fd, 0, SEEK_SET);
+		ret = fd_read_all(fd, buffer, sizeof(text));
+		assert_true(ret < 0 || memcmp(buffer, text, sizeof(text)) == 0);
+	}
+	if (ret == 0) {
+		ret = fd_pread_all(fd, buffer, 9, 2);
+		assert_true(ret < 0 || memcmp(buffer, text + 2, 9) == 0);
+	}
+	close(fd);
+	ssize_t length = fd_read_file("/proc/sys/kernel/ostype", buffer, sizeof(buffer));
+	return ret < 0 ? ret : length < 0 ? (int)length : 0;
+}
+
+static void test_copying(void **state) {
+	(void)state;
+	survive(copy_about, 6);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_initramfs),
+		cmocka_unit_test(test_overlay),
+		cmocka_unit_test(test_disk),
+		cmocka_unit_test(test_ram),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_control),
+		cmocka_unit_test(test_copying),
+	};
+	return cmocka_run_group_tests_name("faults", tests, make_files, remove_files);
+}
