@@ -20,7 +20,6 @@ enum jail_kind {
 	JAIL_FILES,    /* the file server */
 	JAIL_DISPLAY,  /* the display server */
 	JAIL_NET,      /* the network device */
-	JAIL_DEVICES,  /* a worker whose devices need nothing but their descriptors and guest RAM */
 	JAIL_TERMINAL, /* the process that puts the terminal back when the monitor was killed */
 	JAIL_KINDS,
 };

@@ -83,6 +83,11 @@ int jail_filter(enum jail_kind kind, enum jail_mode mode, const char *name) {
 	}
 	struct jail_program *program;
 	int ret = compiled(kind, &program);
+	if (jail_traits[kind].is_thread) {
+		char title[16];
+		snprintf(title, sizeof(title), "ph-%s", jail_traits[kind].name);
+		prctl(PR_SET_NAME, title, 0, 0, 0);
+	}
 	if (ret == 0 && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program->fprog) < 0) {
 		ret = -errno;
 	}

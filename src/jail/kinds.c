@@ -19,8 +19,12 @@ const struct jail_traits jail_traits[JAIL_KINDS] = {
 		.what = "the machine, disks, console, control port",
 		.makes_threads = true,
 		.signals_others = true},
-	[JAIL_VCPU] = {.name = "vcpu", .what = "a thread of the monitor for each virtual CPU"},
-	[JAIL_DISK] = {.name = "disk", .what = "a thread of the monitor for each queue of a disk"},
+	[JAIL_VCPU] = {.name = "vcpu",
+		.what = "a thread of the monitor for each virtual CPU",
+		.is_thread = true},
+	[JAIL_DISK] = {.name = "disk",
+		.what = "a thread of the monitor for each queue of a disk",
+		.is_thread = true},
 	[JAIL_FILES] = {.name = "files",
 		.what = "the file server",
 		.root_capabilities = SERVE_ANY_FILE,
@@ -33,8 +37,5 @@ const struct jail_traits jail_traits[JAIL_KINDS] = {
 		.root_capabilities = CAPABILITY(CAP_DAC_OVERRIDE), /* the compositor may be a user's */
 		.has_namespaces = true},
 	[JAIL_NET] = {.name = "net", .what = "the network device", .has_namespaces = true},
-	[JAIL_DEVICES] = {.name = "devices",
-		.what = "a server of devices that need no files",
-		.has_namespaces = true},
 	[JAIL_TERMINAL] = {.name = "terminal", .what = "puts the terminal back when the monitor was killed"},
 };

@@ -131,7 +131,7 @@ int jail_enter_namespaces(const struct jail_traits *traits, const struct jail_re
 bool jail_has_namespaces(void) {
 	pid_t pid = fork();
 	if (pid == 0) {
-		_exit(jail_enter_namespaces(&jail_traits[JAIL_DEVICES], &(struct jail_reach){0}) < 0);
+		_exit(jail_enter_namespaces(&jail_traits[JAIL_NET], &(struct jail_reach){0}) < 0);
 	}
 	int status = -1;
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;

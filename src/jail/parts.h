@@ -12,6 +12,7 @@
 struct jail_traits {
 	const char *name, *what;
 	uint64_t root_capabilities; /* what remains when root runs it; everybody else has none */
+	bool is_thread;             /* within another process, and named for what it does */
 	bool any_files;             /* reaches files: those of its trees */
 	bool shows_owners;          /* must see the host's user ids: no user namespace of its own */
 	bool has_namespaces;        /* is to have its own */

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # For the scripts of tests/guest: TAP, and ph with its streams apart. They run in the test host, from the
 # checkout, with BUILD set.
-ph=$(realpath "${BUILD:-build}/ph")
+ph=${PH:-$(realpath "${BUILD:-build}/ph")}
 work=$(mktemp -d)
 number=0
 

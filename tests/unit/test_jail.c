@@ -366,7 +366,7 @@ static void test_user_namespaces_hide_owners(void **state) {
 	if (stat.st_uid == geteuid() || !jail_has_namespaces()) {
 		skip();
 	}
-	assert_int_equal(try(JAIL_DEVICES, act_owner_of_root), 65534);
+	assert_int_equal(try(JAIL_NET, act_owner_of_root), 65534);
 }
 
 static void test_files_serves(void **state) {
@@ -616,8 +616,8 @@ static void test_strict_needs_all(void **state) {
 	bool complete = jail_has_filters() && jail_landlock_version() >= 2;
 	for (int kind = 0; kind < JAIL_KINDS; kind++) {
 		struct error error = {0};
-		bool wants = kind == JAIL_DISPLAY || kind == JAIL_DEVICES ||
-			     (kind == JAIL_FILES && geteuid() == 0);
+		bool wants =
+			kind == JAIL_DISPLAY || kind == JAIL_NET || (kind == JAIL_FILES && geteuid() == 0);
 		bool all = complete && (!wants || jail_has_namespaces());
 		assert_int_equal(jail_check_strict((enum jail_kind)kind, &error) == 0, all);
 		assert_int_equal(error.message[0] == '\0', all);

@@ -33,7 +33,7 @@ struct fixture {
 /* Unconfined: the sanitizers make system calls of their own. The jail has tests of its own. */
 static int start(struct fixture *f, struct worker *worker, const char *name) {
 	const struct worker_options options = {.name = name,
-		.kind = JAIL_DEVICES,
+		.kind = JAIL_NET,
 		.mode = JAIL_OFF,
 		.memory = &f->driver.memory,
 		.devices = &f->device,
