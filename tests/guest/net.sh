@@ -120,7 +120,7 @@ rm "$work/share/go"
 
 timeout 100 "$ph" --mem 512M --private-home --net --share "$work/share:/mnt:ro" -- bash -c \
 	"/mnt/net_peer up $address4 7000 1000 && echo ready; while ! [ -e /mnt/go ]; do sleep 0.1; done
-	for i in 1 2 3 4 5 6 7 8 9 10; do /mnt/net_peer up $address4 7000 1000 2>/dev/null && break; sleep 0.5; done
+	for i in \$(seq 100); do /mnt/net_peer up $address4 7000 1000 2>/dev/null && break; sleep 0.5; done
 	echo again; while [ -e /mnt/go ]; do sleep 0.1; done; cat /sys/class/net/eth0/carrier" \
 	>"$work/out" 2>"$work/err" &
 vm=$!
