@@ -165,6 +165,8 @@ TEST_PACKAGES = xkb-data weston wayland-utils libcmocka-dev passt iproute2 clang
 # Realms: signatures, the bus, images of the tests.
 BUILD_PACKAGES += libsodium-dev libdbus-1-dev
 TEST_PACKAGES += cryptsetup-bin dbus-daemon fdisk openssl
+# Desktops: compositors, and programs with windows.
+TEST_PACKAGES += sway foot grim wtype wl-clipboard fonts-dejavu-core
 PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \
 	$(shell sed 's/#.*//' kernel-config/packages tests/host/packages 2>/dev/null))
 
@@ -196,7 +198,8 @@ $(BUILD)/san/libph.a: $(SAN_OBJECTS)
 
 INIT_TESTS = $(filter $(BUILD)/unit/test_init_%,$(UNIT_TESTS))
 JAIL_TESTS = $(filter $(BUILD)/unit/test_jail%,$(UNIT_TESTS))
-$(filter-out $(INIT_TESTS) $(JAIL_TESTS),$(UNIT_TESTS)): $(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/san/libph.a
+PROXY_TESTS = $(filter $(BUILD)/unit/test_proxy%,$(UNIT_TESTS))
+$(filter-out $(INIT_TESTS) $(JAIL_TESTS) $(PROXY_TESTS),$(UNIT_TESTS)): $(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/san/libph.a
 	$(call say,LINK)
 	mkdir -p $(@D)
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(SAN_LDLIBS) -lcmocka
@@ -212,6 +215,13 @@ $(INIT_TESTS): $(BUILD)/unit/test_init_%: $(BUILD)/san/tests/unit/test_init_%.o 
 	$(call say,LINK)
 	mkdir -p $(@D)
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(SAN_LDLIBS) -lcmocka
+
+# The proxy with sockets in the place of its device, libwayland on both sides.
+PROXY_SAN_OBJECTS = $(patsubst %.c,$(BUILD)/san/%.o,$(filter-out %/main.c %/host.c,$(wildcard src/guest/wayland/*.c)))
+$(PROXY_TESTS): $(BUILD)/unit/test_proxy%: $(BUILD)/san/tests/unit/test_proxy%.o $(PROXY_SAN_OBJECTS) $(BUILD)/san/libph.a
+	$(call say,LINK)
+	mkdir -p $(@D)
+	$(CC) $(SANITIZE) -pthread -o $@ $^ $(SAN_LDLIBS) -lwayland-client -lwayland-server -lcmocka
 
 # Processes in a jail cannot make the system calls of sanitizers.
 $(JAIL_TESTS): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(UNIT_HELPERS:%.c=$(BUILD)/%.o) $(HOST_SOURCES:%.c=$(BUILD)/%.o) \

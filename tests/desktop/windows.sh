@@ -22,6 +22,9 @@ type_something() {
 	wait_for 20 grep -qx 42 .typed
 }
 
+# A keyboard that is there all the time: what is typed before a program has asked for one is lost to it.
+wtype -s 600000 &
+keyboard=$!
 terminal=(foot --config="$HOME/.foot.ini" --app-id=terminal bash --noprofile --rcfile "$HOME/.shell.sh" -i)
 "${terminal[@]}" >/dev/null 2>&1 &
 native=$!
@@ -48,7 +51,7 @@ result "what the shell prints is shown, pixel by pixel"
 
 start two -- weston-simple-shm
 two=$started
-wait_for 60 window_count_is org.freedesktop.weston-simple-shm 1
+wait_for 60 window_count_is org.freedesktop.weston.simple-shm 1
 result "a second VM shows its window beside the first"
 sleep 1
 screenshot side-1
@@ -57,7 +60,7 @@ screenshot side-2
 ! same_picture side-1 side-2
 result "and it moves"
 stop $two
-wait_for 20 window_count_is org.freedesktop.weston-simple-shm 0
+wait_for 20 window_count_is org.freedesktop.weston.simple-shm 0
 result "it goes away with its VM"
 window_count_is terminal 1 && kill -0 $one
 result "the first VM's window stays"
@@ -65,6 +68,7 @@ stop $one
 wait_for 20 window_count_is terminal 0
 result "until that ends"
 finish_windows() {
+	kill $keyboard
 	rm -f "$HOME"/.foot.ini "$HOME"/.shell.sh "$HOME"/.typed
 	finish
 }

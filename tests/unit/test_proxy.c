@@ -1,0 +1,958 @@
+/*
+ * The guest's Wayland proxy between real clients and a real server of libwayland. It runs as a process of
+ * its own; sockets, memfds and pipes stand in for /dev/wl0, below everything that is tested here.
+ */
+#include "guest/wayland/client.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <wayland-client.h>
+#include <wayland-server.h>
+
+#include <cmocka.h>
+
+#define SIZE 64
+#define STRIDE (SIZE * 4)
+#define BYTES (STRIDE * SIZE)
+#define PATIENCE 20
+
+/* ---- the way to the host ---- */
+
+static struct sockaddr_un host_address = {.sun_family = AF_UNIX};
+/* The ends of pipes that go to whoever they are sent to. */
+static int far_ends[1024];
+
+int host_init(void) {
+	return 0;
+}
+
+int host_connect(void) {
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return connect(fd, (const struct sockaddr *)&host_address, sizeof(host_address)) < 0 ? -errno : fd;
+}
+
+int host_create_memory(size_t size) {
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	return ftruncate(fd, (off_t)size) < 0 ? -errno : fd;
+}
+
+int host_create_pages(int file, uint64_t offset, uint64_t size) {
+	(void)file;
+	(void)offset;
+	(void)size;
+	return -ENOTTY;
+}
+
+int host_create_pipe(bool guest_reads) {
+	int fds[2];
+	if (pipe2(fds, O_CLOEXEC) < 0) {
+		return -errno;
+	}
+	far_ends[fds[guest_reads ? 0 : 1]] = fds[guest_reads ? 1 : 0];
+	fcntl(fds[guest_reads ? 0 : 1], F_SETFL, O_NONBLOCK);
+	return fds[guest_reads ? 0 : 1];
+}
+
+bool host_can_send(int fd) {
+	(void)fd;
+	return false;
+}
+
+union control {
+	struct cmsghdr header;
+	uint8_t space[CMSG_SPACE(HOST_FDS_MAX * sizeof(int))];
+};
+
+/* A duplicate of a pipe stands for the same pipe. */
+static int far_end(int fd) {
+	char own[64] = "", other[64] = "", path[32];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (readlink(path, own, sizeof(own) - 1) < 0) {
+		return fd;
+	}
+	for (int i = 0; i < 1024; i++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", i);
+		memset(other, 0, sizeof(other));
+		if (far_ends[i] > 0 && readlink(path, other, sizeof(other) - 1) > 0 &&
+			strcmp(own, other) == 0) {
+			int end = far_ends[i];
+			far_ends[i] = 0;
+			return end;
+		}
+	}
+	return fd;
+}
+
+ssize_t host_send(int connection, const void *data, size_t len, const int *fds, unsigned fd_count) {
+	union control control = {.header = {.cmsg_len = CMSG_LEN(fd_count * sizeof(int)),
+					 .cmsg_level = SOL_SOCKET,
+					 .cmsg_type = SCM_RIGHTS}};
+	struct iovec part = {(void *)data, len};
+	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+	int far[HOST_FDS_MAX];
+	for (unsigned i = 0; i < fd_count; i++) {
+		far[i] = far_end(fds[i]);
+		memcpy(CMSG_DATA(&control.header) + i * sizeof(int), &far[i], sizeof(int));
+	}
+	if (fd_count > 0) {
+		header.msg_control = &control;
+		header.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+	}
+	ssize_t size = sendmsg(connection, &header, MSG_NOSIGNAL);
+	int error = errno;
+	for (unsigned i = 0; i < fd_count; i++) {
+		if (far[i] != fds[i]) {
+			close(far[i]);
+		}
+	}
+	return size < 0 ? -error : size;
+}
+
+ssize_t host_receive(int connection, void *data, size_t len, int fds[HOST_FDS_MAX], unsigned *fd_count) {
+	union control control;
+	struct iovec part = {data, len};
+	struct msghdr header = {.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control)};
+	ssize_t size = recvmsg(connection, &header, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *c = size >= 0 ? CMSG_FIRSTHDR(&header) : NULL;
+	*fd_count = c != NULL ? (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int)) : 0;
+	if (c != NULL) {
+		memcpy(fds, CMSG_DATA(c), *fd_count * sizeof(int));
+	}
+	return size < 0 ? -errno : size;
+}
+
+/* ---- the proxy ---- */
+
+static struct loop proxy_loop;
+static struct client *proxy_clients;
+
+static void accept_client(struct loop_source *source, uint32_t events) {
+	(void)events;
+	client_create(&proxy_loop, accept4(source->fd, NULL, NULL, SOCK_CLOEXEC), &proxy_clients);
+}
+
+static int listen_on(struct sockaddr_un *address, const char *folder, const char *name) {
+	address->sun_family = AF_UNIX;
+	snprintf(address->sun_path, sizeof(address->sun_path), "%s/%s", folder, name);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (const struct sockaddr *)address, sizeof(*address)), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	return fd;
+}
+
+static void proxy_main(int fd) {
+	struct loop_source listener = {.fd = fd, .ready = accept_client};
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGPIPE, SIG_IGN);
+	loop_init(&proxy_loop);
+	loop_add(&proxy_loop, &listener, EPOLLIN);
+	loop_run(&proxy_loop);
+	_exit(1);
+}
+
+/* ---- the server ---- */
+
+struct fixture {
+	char folder[32];
+	struct sockaddr_un address; /* the proxy's */
+	pid_t proxy;
+	struct wl_display *server;
+	/* What the server was told last */
+	struct wl_resource *attached, *source, *surface;
+	bool attached_any, keep;
+	unsigned commits, clients;
+	int32_t width, height;
+	uint8_t pixels[BYTES * 4];
+	int received; /* the descriptor of data_offer.receive */
+};
+
+static struct fixture *f;
+
+static void destroy_resource(struct wl_client *client, struct wl_resource *resource) {
+	(void)client;
+	wl_resource_destroy(resource);
+}
+
+static void server_attach(struct wl_client *client, struct wl_resource *surface, struct wl_resource *buffer,
+	int32_t x, int32_t y) {
+	(void)client;
+	(void)surface;
+	(void)x;
+	(void)y;
+	f->attached = buffer;
+	f->attached_any = true;
+}
+
+static void server_rect(struct wl_client *client, struct wl_resource *surface, int32_t x, int32_t y,
+	int32_t width, int32_t height) {
+	(void)client;
+	(void)surface;
+	(void)x;
+	(void)y;
+	(void)width;
+	(void)height;
+}
+
+static void server_number(struct wl_client *client, struct wl_resource *surface, int32_t number) {
+	(void)client;
+	(void)surface;
+	(void)number;
+}
+
+static void server_commit(struct wl_client *client, struct wl_resource *surface) {
+	(void)client;
+	f->surface = surface;
+	struct wl_shm_buffer *buffer = f->attached != NULL ? wl_shm_buffer_get(f->attached) : NULL;
+	f->width = f->height = 0;
+	if (buffer != NULL) {
+		f->width = wl_shm_buffer_get_width(buffer);
+		f->height = wl_shm_buffer_get_height(buffer);
+		size_t size = (size_t)wl_shm_buffer_get_stride(buffer) * (size_t)f->height;
+		wl_shm_buffer_begin_access(buffer);
+		memcpy(f->pixels, wl_shm_buffer_get_data(buffer),
+			size < sizeof(f->pixels) ? size : sizeof(f->pixels));
+		wl_shm_buffer_end_access(buffer);
+		wl_buffer_send_release(f->attached);
+	}
+	f->commits++;
+}
+
+static const struct wl_surface_interface surface_implementation = {
+	.destroy = destroy_resource,
+	.attach = server_attach,
+	.damage = server_rect,
+	.commit = server_commit,
+	.set_buffer_scale = server_number,
+	.set_buffer_transform = server_number,
+	.damage_buffer = server_rect,
+};
+
+static void server_create_surface(struct wl_client *client, struct wl_resource *compositor, uint32_t id) {
+	struct wl_resource *surface =
+		wl_resource_create(client, &wl_surface_interface, wl_resource_get_version(compositor), id);
+	wl_resource_set_implementation(surface, &surface_implementation, NULL, NULL);
+}
+
+static const struct wl_compositor_interface compositor_implementation = {
+	.create_surface = server_create_surface};
+
+static void server_bind_compositor(struct wl_client *client, void *data, uint32_t version, uint32_t id) {
+	struct wl_resource *resource = wl_resource_create(client, &wl_compositor_interface, (int)version, id);
+	wl_resource_set_implementation(resource, &compositor_implementation, data, NULL);
+}
+
+/* A keyboard whose keymap nobody may write to. */
+static void server_get_keyboard(struct wl_client *client, struct wl_resource *seat, uint32_t id) {
+	struct wl_resource *keyboard =
+		wl_resource_create(client, &wl_keyboard_interface, wl_resource_get_version(seat), id);
+	int fd = memfd_create("keymap", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	assert_int_equal(write(fd, "the keymap", 11), 11);
+	fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW);
+	wl_keyboard_send_keymap(keyboard, WL_KEYBOARD_KEYMAP_FORMAT_XKB_V1, fd, 11);
+	close(fd);
+}
+
+static const struct wl_seat_interface seat_implementation = {.get_keyboard = server_get_keyboard};
+
+static void server_bind_seat(struct wl_client *client, void *data, uint32_t version, uint32_t id) {
+	struct wl_resource *resource = wl_resource_create(client, &wl_seat_interface, (int)version, id);
+	wl_resource_set_implementation(resource, &seat_implementation, data, NULL);
+}
+
+static void server_receive(
+	struct wl_client *client, struct wl_resource *offer, const char *type, int32_t fd) {
+	(void)client;
+	(void)offer;
+	assert_string_equal(type, "text/plain");
+	f->received = fd;
+}
+
+static const struct wl_data_offer_interface offer_implementation = {
+	.receive = server_receive, .destroy = destroy_resource};
+
+static void server_set_selection(
+	struct wl_client *client, struct wl_resource *device, struct wl_resource *source, uint32_t serial) {
+	(void)client;
+	(void)device;
+	(void)serial;
+	f->source = source;
+}
+
+static const struct wl_data_device_interface device_implementation = {
+	.set_selection = server_set_selection, .release = destroy_resource};
+
+static void server_offer(struct wl_client *client, struct wl_resource *source, const char *type) {
+	(void)client;
+	(void)source;
+	(void)type;
+}
+
+static const struct wl_data_source_interface source_implementation = {
+	.offer = server_offer, .destroy = destroy_resource};
+
+static void server_create_source(struct wl_client *client, struct wl_resource *manager, uint32_t id) {
+	(void)manager;
+	struct wl_resource *source = wl_resource_create(client, &wl_data_source_interface, 3, id);
+	wl_resource_set_implementation(source, &source_implementation, NULL, NULL);
+}
+
+static void server_get_device(
+	struct wl_client *client, struct wl_resource *manager, uint32_t id, struct wl_resource *seat) {
+	(void)manager;
+	(void)seat;
+	struct wl_resource *device = wl_resource_create(client, &wl_data_device_interface, 3, id);
+	wl_resource_set_implementation(device, &device_implementation, NULL, NULL);
+	struct wl_resource *offer = wl_resource_create(client, &wl_data_offer_interface, 3, 0);
+	wl_resource_set_implementation(offer, &offer_implementation, NULL, NULL);
+	wl_data_device_send_data_offer(device, offer);
+	wl_data_offer_send_offer(offer, "text/plain");
+	wl_data_device_send_selection(device, offer);
+}
+
+static const struct wl_data_device_manager_interface manager_implementation = {
+	.create_data_source = server_create_source, .get_data_device = server_get_device};
+
+static void server_bind_manager(struct wl_client *client, void *data, uint32_t version, uint32_t id) {
+	struct wl_resource *resource =
+		wl_resource_create(client, &wl_data_device_manager_interface, (int)version, id);
+	wl_resource_set_implementation(resource, &manager_implementation, data, NULL);
+}
+
+static const struct wl_interface unknown_interface = {.name = "unknown_thing", .version = 1};
+
+static void server_bind_unknown(struct wl_client *client, void *data, uint32_t version, uint32_t id) {
+	(void)client;
+	(void)data;
+	(void)version;
+	(void)id;
+	fail_msg("an unknown global was bound");
+}
+
+static struct wl_listener client_gone_listeners[512];
+
+static void client_gone(struct wl_listener *listener, void *data) {
+	(void)listener;
+	(void)data;
+	f->clients--;
+}
+
+static void client_came(struct wl_listener *listener, void *data) {
+	(void)listener;
+	static unsigned next;
+	struct wl_listener *gone = &client_gone_listeners[next++ % 512];
+	gone->notify = client_gone;
+	wl_client_add_destroy_listener(data, gone);
+	f->clients++;
+}
+
+static struct wl_listener client_listener = {.notify = client_came};
+
+/* ---- a client ---- */
+
+struct program {
+	struct wl_display *display;
+	struct wl_registry *registry;
+	struct wl_compositor *compositor;
+	struct wl_shm *shm;
+	struct wl_seat *seat;
+	struct wl_data_device_manager *manager;
+	struct wl_surface *surface;
+	unsigned releases, unknown;
+	int keymap;
+	uint32_t keymap_size;
+	struct wl_data_offer *offer;
+	const char *data; /* of its source */
+};
+
+static void on_global(
+	void *data, struct wl_registry *registry, uint32_t name, const char *interface, uint32_t version) {
+	struct program *p = data;
+	if (strcmp(interface, "wl_compositor") == 0) {
+		p->compositor = wl_registry_bind(registry, name, &wl_compositor_interface, 4);
+	} else if (strcmp(interface, "wl_shm") == 0) {
+		assert_int_equal(version, 1);
+		p->shm = wl_registry_bind(registry, name, &wl_shm_interface, 1);
+	} else if (strcmp(interface, "wl_seat") == 0) {
+		p->seat = wl_registry_bind(registry, name, &wl_seat_interface, 5);
+	} else if (strcmp(interface, "wl_data_device_manager") == 0) {
+		p->manager = wl_registry_bind(registry, name, &wl_data_device_manager_interface, 3);
+	} else {
+		p->unknown++;
+	}
+}
+
+static void on_global_remove(void *data, struct wl_registry *registry, uint32_t name) {
+	(void)data;
+	(void)registry;
+	(void)name;
+}
+
+static const struct wl_registry_listener registry_listener = {on_global, on_global_remove};
+
+/* Let everybody do what there is to do. -1: the client's connection is over. */
+static int turn(struct program *p) {
+	wl_event_loop_dispatch(wl_display_get_event_loop(f->server), 0);
+	wl_display_flush_clients(f->server);
+	if (wl_display_dispatch_pending(p->display) < 0 ||
+		(wl_display_flush(p->display) < 0 && errno != EAGAIN && errno != EPIPE)) {
+		return -1;
+	}
+	struct pollfd ready = {wl_display_get_fd(p->display), POLLIN, 0};
+	if (wl_display_prepare_read(p->display) == 0) {
+		if (poll(&ready, 1, 1) > 0) {
+			wl_display_read_events(p->display);
+		} else {
+			wl_display_cancel_read(p->display);
+		}
+	}
+	return wl_display_dispatch_pending(p->display);
+}
+
+static void on_done(void *data, struct wl_callback *callback, uint32_t serial) {
+	(void)serial;
+	*(bool *)data = true;
+	wl_callback_destroy(callback);
+}
+
+static const struct wl_callback_listener done_listener = {on_done};
+
+/* 0 when all that was sent before is done, -1 when the connection ended. */
+static int roundtrip(struct program *p) {
+	time_t end = time(NULL) + PATIENCE;
+	bool done = false;
+	struct wl_callback *callback = wl_display_sync(p->display);
+	wl_callback_add_listener(callback, &done_listener, &done);
+	while (!done && time(NULL) < end) {
+		if (turn(p) < 0) {
+			wl_callback_destroy(callback);
+			return -1;
+		}
+	}
+	assert_true(done);
+	return 0;
+}
+
+static void program_start(struct program *p) {
+	*p = (struct program){.keymap = -1};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&f->address, sizeof(f->address)), 0);
+	p->display = wl_display_connect_to_fd(fd);
+	p->registry = wl_display_get_registry(p->display);
+	wl_registry_add_listener(p->registry, &registry_listener, p);
+	assert_int_equal(roundtrip(p), 0);
+	assert_non_null(p->compositor);
+	p->surface = wl_compositor_create_surface(p->compositor);
+}
+
+static void program_end(struct program *p) {
+	if (p->offer != NULL) {
+		wl_data_offer_destroy(p->offer);
+	}
+	wl_surface_destroy(p->surface);
+	wl_compositor_destroy(p->compositor);
+	wl_shm_destroy(p->shm);
+	wl_seat_destroy(p->seat);
+	wl_data_device_manager_destroy(p->manager);
+	wl_registry_destroy(p->registry);
+	wl_display_disconnect(p->display);
+}
+
+struct memory {
+	int fd;
+	uint8_t *data;
+	struct wl_shm_pool *pool;
+};
+
+static void memory_init(struct memory *memory, struct program *p, size_t size) {
+	memory->fd = memfd_create("pool", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(memory->fd, (off_t)size), 0);
+	memory->data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory->fd, 0);
+	memory->pool = wl_shm_create_pool(p->shm, memory->fd, (int32_t)size);
+}
+
+static void memory_finish(struct memory *memory, size_t size) {
+	munmap(memory->data, size);
+	close(memory->fd);
+	wl_shm_pool_destroy(memory->pool);
+}
+
+static void on_release(void *data, struct wl_buffer *buffer) {
+	(void)buffer;
+	((struct program *)data)->releases++;
+}
+
+static const struct wl_buffer_listener buffer_listener = {on_release};
+
+static struct wl_buffer *buffer_at(struct program *p, struct memory *memory, int32_t offset) {
+	struct wl_buffer *buffer =
+		wl_shm_pool_create_buffer(memory->pool, offset, SIZE, SIZE, STRIDE, WL_SHM_FORMAT_XRGB8888);
+	wl_buffer_add_listener(buffer, &buffer_listener, p);
+	return buffer;
+}
+
+static void fill(uint8_t *pixels, uint8_t value) {
+	memset(pixels, value, BYTES);
+}
+
+/* A square of 4 x 4 pixels. */
+static void square(uint8_t *pixels, int x, int y, uint8_t value) {
+	for (int row = y; row < y + 4; row++) {
+		memset(pixels + row * STRIDE + x * 4, value, 16);
+	}
+}
+
+static bool same_square(const uint8_t *pixels, int x, int y) {
+	bool same = true;
+	for (int row = y; row < y + 4; row++) {
+		same &= memcmp(pixels + row * STRIDE + x * 4, f->pixels + row * STRIDE + x * 4, 16) == 0;
+	}
+	return same;
+}
+
+/* Show the buffer with a square of it as damage, or with all of it when x is negative. */
+static void show(struct program *p, struct wl_buffer *buffer, int x, int y) {
+	wl_surface_attach(p->surface, buffer, 0, 0);
+	if (x < 0) {
+		wl_surface_damage_buffer(p->surface, 0, 0, INT32_MAX, INT32_MAX);
+	} else {
+		wl_surface_damage_buffer(p->surface, x, y, 4, 4);
+	}
+	wl_surface_commit(p->surface);
+	assert_int_equal(roundtrip(p), 0);
+}
+
+/* ---- tests ---- */
+
+static int set_up(void **state) {
+	f = calloc(1, sizeof(*f));
+	f->received = -1;
+	strcpy(f->folder, "/tmp/ph-test-XXXXXX");
+	assert_non_null(mkdtemp(f->folder));
+	int listener = listen_on(&f->address, f->folder, "guest");
+	int server = listen_on(&host_address, f->folder, "host");
+	f->proxy = fork();
+	if (f->proxy == 0) {
+		close(server);
+		proxy_main(listener);
+	}
+	close(listener);
+	f->server = wl_display_create();
+	wl_display_add_socket_fd(f->server, server);
+	wl_display_add_client_created_listener(f->server, &client_listener);
+	wl_display_init_shm(f->server);
+	wl_global_create(f->server, &wl_compositor_interface, 4, NULL, server_bind_compositor);
+	wl_global_create(f->server, &wl_seat_interface, 5, NULL, server_bind_seat);
+	wl_global_create(f->server, &wl_data_device_manager_interface, 3, NULL, server_bind_manager);
+	wl_global_create(f->server, &unknown_interface, 1, NULL, server_bind_unknown);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state) {
+	(void)state;
+	int status;
+	/* A crash of the proxy would have ended it before. */
+	bool alive = waitpid(f->proxy, &status, WNOHANG) == 0;
+	kill(f->proxy, SIGKILL);
+	waitpid(f->proxy, &status, 0);
+	if (f->server != NULL) {
+		wl_display_destroy_clients(f->server);
+		wl_display_destroy(f->server);
+	}
+	unlink(f->address.sun_path);
+	unlink(host_address.sun_path);
+	rmdir(f->folder);
+	free(f);
+	return alive ? 0 : -1;
+}
+
+static void test_globals(void **state) {
+	(void)state;
+	struct program p;
+	program_start(&p);
+	assert_int_equal(p.unknown, 0);
+	program_end(&p);
+	/* A client that binds what it was not told of loses its own connection. */
+	struct program other;
+	program_start(&p);
+	program_start(&other);
+	struct wl_proxy *bound = wl_registry_bind(p.registry, 5, &unknown_interface, 1);
+	assert_int_equal(roundtrip(&p), -1);
+	assert_int_equal(wl_display_get_error(p.display), EPROTO);
+	wl_proxy_destroy(bound);
+	assert_int_equal(roundtrip(&other), 0);
+	program_end(&p);
+	program_end(&other);
+}
+
+static void test_pixels(void **state) {
+	(void)state;
+	struct program p;
+	struct memory memory;
+	program_start(&p);
+	memory_init(&memory, &p, BYTES * 2);
+	/* Not where a page begins */
+	struct wl_buffer *buffer = buffer_at(&p, &memory, 836);
+	for (int i = 0; i < BYTES; i++) {
+		memory.data[836 + i] = (uint8_t)(i * 7 + i / STRIDE);
+	}
+	show(&p, buffer, -1, 0);
+	assert_int_equal(f->commits, 1);
+	assert_int_equal(f->width, SIZE);
+	assert_memory_equal(f->pixels, memory.data + 836, BYTES);
+	assert_int_equal(p.releases, 1);
+	wl_surface_attach(p.surface, NULL, 0, 0);
+	wl_surface_commit(p.surface);
+	assert_int_equal(roundtrip(&p), 0);
+	assert_int_equal(f->width, 0);
+	wl_buffer_destroy(buffer);
+	memory_finish(&memory, BYTES * 2);
+	program_end(&p);
+}
+
+/* Only what is damaged is copied, but of all frames since the buffer was last shown. */
+static void test_damage(void **state) {
+	(void)state;
+	struct program p;
+	struct memory memory;
+	program_start(&p);
+	memory_init(&memory, &p, BYTES * 2);
+	uint8_t *first = memory.data, *second = memory.data + BYTES;
+	struct wl_buffer *a = buffer_at(&p, &memory, 0), *b = buffer_at(&p, &memory, BYTES);
+	fill(first, 1);
+	fill(second, 1);
+	show(&p, a, -1, 0);
+	show(&p, b, -1, 0);
+	show(&p, a, 0, 0);
+	square(second, 8, 8, 2);
+	show(&p, b, 8, 8);
+	assert_memory_equal(f->pixels, second, BYTES);
+	/* The first buffer gets both squares, of which its own frame names one. */
+	square(first, 8, 8, 2);
+	square(first, 40, 20, 3);
+	square(first, 0, 60, 4);
+	show(&p, a, 40, 20);
+	assert_true(same_square(first, 8, 8));
+	assert_true(same_square(first, 40, 20));
+	assert_false(same_square(first, 0, 60));
+	/* Without a word about damage nothing is copied. */
+	square(first, 20, 20, 5);
+	wl_surface_attach(p.surface, a, 0, 0);
+	wl_surface_commit(p.surface);
+	assert_int_equal(roundtrip(&p), 0);
+	assert_false(same_square(first, 20, 20));
+	/* Another surface knows nothing of this one's frames. */
+	wl_surface_destroy(p.surface);
+	p.surface = wl_compositor_create_surface(p.compositor);
+	show(&p, a, 50, 50);
+	assert_memory_equal(f->pixels, first, BYTES);
+	wl_buffer_destroy(a);
+	wl_buffer_destroy(b);
+	memory_finish(&memory, BYTES * 2);
+	program_end(&p);
+}
+
+static void test_surface_damage(void **state) {
+	(void)state;
+	struct program p;
+	struct memory memory;
+	program_start(&p);
+	memory_init(&memory, &p, BYTES);
+	struct wl_buffer *a = buffer_at(&p, &memory, 0);
+	wl_surface_set_buffer_scale(p.surface, 2);
+	show(&p, a, -1, 0);
+	square(memory.data, 20, 20, 5);
+	square(memory.data, 10, 10, 6);
+	wl_surface_attach(p.surface, a, 0, 0);
+	wl_surface_damage(p.surface, 10, 10, 2, 2);
+	wl_surface_commit(p.surface);
+	assert_int_equal(roundtrip(&p), 0);
+	assert_true(same_square(memory.data, 20, 20));
+	assert_false(same_square(memory.data, 10, 10));
+	wl_surface_set_buffer_transform(p.surface, WL_OUTPUT_TRANSFORM_90);
+	wl_surface_attach(p.surface, a, 0, 0);
+	wl_surface_damage(p.surface, 0, 0, 1, 1);
+	wl_surface_commit(p.surface);
+	assert_int_equal(roundtrip(&p), 0);
+	assert_memory_equal(f->pixels, memory.data, BYTES);
+	wl_buffer_destroy(a);
+	memory_finish(&memory, BYTES);
+	program_end(&p);
+}
+
+static void test_pools(void **state) {
+	(void)state;
+	struct program p;
+	struct memory memory;
+	program_start(&p);
+	memory_init(&memory, &p, BYTES);
+	/* The pool grows; its object goes before its buffers; those overlap. */
+	assert_int_equal(ftruncate(memory.fd, BYTES * 2), 0);
+	munmap(memory.data, BYTES);
+	memory.data = mmap(NULL, BYTES * 2, PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd, 0);
+	wl_shm_pool_resize(memory.pool, BYTES * 2);
+	struct wl_buffer *a = buffer_at(&p, &memory, BYTES), *b = buffer_at(&p, &memory, BYTES / 2);
+	fill(memory.data + BYTES, 3);
+	fill(memory.data, 2);
+	wl_shm_pool_destroy(memory.pool);
+	show(&p, a, -1, 0);
+	assert_memory_equal(f->pixels, memory.data + BYTES, BYTES);
+	show(&p, b, -1, 0);
+	assert_memory_equal(f->pixels, memory.data + BYTES / 2, BYTES);
+	/* Attached, and gone before it is shown */
+	wl_surface_attach(p.surface, a, 0, 0);
+	wl_buffer_destroy(a);
+	wl_surface_attach(p.surface, b, 0, 0);
+	wl_surface_commit(p.surface);
+	assert_int_equal(roundtrip(&p), 0);
+	wl_buffer_destroy(b);
+	munmap(memory.data, BYTES * 2);
+	close(memory.fd);
+	program_end(&p);
+}
+
+static uint32_t protocol_error(struct program *p, const char *interface) {
+	const struct wl_interface *found = NULL;
+	uint32_t id;
+	assert_int_equal(roundtrip(p), -1);
+	assert_int_equal(wl_display_get_error(p->display), EPROTO);
+	uint32_t code = wl_display_get_protocol_error(p->display, &found, &id);
+	assert_non_null(found);
+	assert_string_equal(found->name, interface);
+	return code;
+}
+
+/* A client that cuts off its memory, or asks for more than there is, hears of it; others do not. */
+static void test_bad_memory(void **state) {
+	(void)state;
+	struct program good, bad;
+	struct memory memory;
+	program_start(&good);
+	program_start(&bad);
+	memory_init(&memory, &bad, BYTES);
+	struct wl_buffer *buffer = buffer_at(&bad, &memory, 0);
+	show(&bad, buffer, -1, 0);
+	assert_int_equal(ftruncate(memory.fd, BYTES / 2), 0);
+	wl_surface_attach(bad.surface, buffer, 0, 0);
+	wl_surface_damage_buffer(bad.surface, 0, 0, SIZE, SIZE);
+	wl_surface_commit(bad.surface);
+	assert_int_equal(protocol_error(&bad, "wl_buffer"), WL_SHM_ERROR_INVALID_FD);
+	wl_buffer_destroy(buffer);
+	memory_finish(&memory, BYTES);
+	program_end(&bad);
+	program_start(&bad);
+	memory_init(&memory, &bad, BYTES);
+	buffer = buffer_at(&bad, &memory, 4);
+	assert_int_equal(protocol_error(&bad, "wl_shm_pool"), WL_SHM_ERROR_INVALID_STRIDE);
+	wl_buffer_destroy(buffer);
+	memory_finish(&memory, BYTES);
+	program_end(&bad);
+	assert_int_equal(roundtrip(&good), 0);
+	program_end(&good);
+}
+
+static void on_keymap(void *data, struct wl_keyboard *keyboard, uint32_t format, int32_t fd, uint32_t size) {
+	struct program *p = data;
+	(void)keyboard;
+	(void)format;
+	p->keymap = fd;
+	p->keymap_size = size;
+}
+
+static const struct wl_keyboard_listener keyboard_listener = {.keymap = on_keymap};
+
+static void test_keymap(void **state) {
+	(void)state;
+	struct program p;
+	char text[16] = "";
+	program_start(&p);
+	struct wl_keyboard *keyboard = wl_seat_get_keyboard(p.seat);
+	wl_keyboard_add_listener(keyboard, &keyboard_listener, &p);
+	assert_int_equal(roundtrip(&p), 0);
+	assert_int_equal(p.keymap_size, 11);
+	assert_int_equal(pread(p.keymap, text, sizeof(text), 0), 11);
+	assert_string_equal(text, "the keymap");
+	void *shared = mmap(NULL, 11, PROT_READ, MAP_SHARED, p.keymap, 0);
+	assert_ptr_not_equal(shared, MAP_FAILED);
+	munmap(shared, 11);
+	close(p.keymap);
+	wl_keyboard_destroy(keyboard);
+	program_end(&p);
+}
+
+static void on_offer(void *data, struct wl_data_device *device, struct wl_data_offer *offer) {
+	(void)device;
+	((struct program *)data)->offer = offer;
+}
+
+static void on_selection(void *data, struct wl_data_device *device, struct wl_data_offer *offer) {
+	(void)device;
+	assert_ptr_equal(((struct program *)data)->offer, offer);
+}
+
+static const struct wl_data_device_listener device_listener = {
+	.data_offer = on_offer, .selection = on_selection};
+
+static void on_send(void *data, struct wl_data_source *source, const char *type, int32_t fd) {
+	const struct program *p = data;
+	(void)source;
+	assert_string_equal(type, "text/plain");
+	assert_int_equal(write(fd, p->data, strlen(p->data)), strlen(p->data));
+	close(fd);
+}
+
+static const struct wl_data_source_listener source_listener = {.send = on_send};
+
+/* More than any pipe holds, to the end. */
+static void check_stream(int from, int to) {
+	enum { TOTAL = 1 << 20 };
+	static uint8_t sent[TOTAL], got[TOTAL + 1];
+	for (int i = 0; i < TOTAL; i++) {
+		sent[i] = (uint8_t)(i * 31 + (i >> 8));
+	}
+	pid_t writer = fork();
+	if (writer == 0) {
+		for (size_t done = 0; done < TOTAL;) {
+			ssize_t n = write(to, sent + done, TOTAL - done);
+			if (n < 0) {
+				_exit(1);
+			}
+			done += (size_t)n;
+		}
+		_exit(0);
+	}
+	close(to);
+	size_t count = 0;
+	ssize_t n;
+	while ((n = read(from, got + count, sizeof(got) - count)) > 0) {
+		count += (size_t)n;
+	}
+	assert_int_equal(n, 0);
+	assert_int_equal(count, TOTAL);
+	assert_memory_equal(got, sent, TOTAL);
+	waitpid(writer, NULL, 0);
+	close(from);
+}
+
+static void test_selection(void **state) {
+	(void)state;
+	struct program p;
+	int ends[2];
+	program_start(&p);
+	struct wl_data_device *device = wl_data_device_manager_get_data_device(p.manager, p.seat);
+	wl_data_device_add_listener(device, &device_listener, &p);
+	assert_int_equal(roundtrip(&p), 0);
+	assert_non_null(p.offer);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	wl_data_offer_receive(p.offer, "text/plain", ends[1]);
+	wl_display_flush(p.display);
+	close(ends[1]);
+	assert_int_equal(roundtrip(&p), 0);
+	assert_true(f->received >= 0);
+	check_stream(ends[0], f->received);
+
+	p.data = "from the guest";
+	struct wl_data_source *source = wl_data_device_manager_create_data_source(p.manager);
+	wl_data_source_add_listener(source, &source_listener, &p);
+	wl_data_source_offer(source, "text/plain");
+	wl_data_device_set_selection(device, source, 0);
+	assert_int_equal(roundtrip(&p), 0);
+	assert_non_null(f->source);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	wl_data_source_send_send(f->source, "text/plain", ends[1]);
+	close(ends[1]);
+	assert_int_equal(roundtrip(&p), 0);
+	char text[64] = "";
+	assert_int_equal(read(ends[0], text, sizeof(text)), strlen(p.data));
+	assert_string_equal(text, p.data);
+	assert_int_equal(read(ends[0], text, sizeof(text)), 0);
+	close(ends[0]);
+	wl_data_source_destroy(source);
+	wl_data_device_destroy(device);
+	program_end(&p);
+}
+
+static unsigned count_fds(pid_t pid) {
+	char path[32];
+	unsigned count = 0;
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	while (readdir(dir) != NULL) {
+		count++;
+	}
+	closedir(dir);
+	return count;
+}
+
+static void test_many(void **state) {
+	(void)state;
+	struct program p;
+	struct memory memory;
+	program_start(&p);
+	unsigned before = count_fds(f->proxy);
+	for (int i = 0; i < 100; i++) {
+		struct program other;
+		program_start(&other);
+		memory_init(&memory, &other, BYTES);
+		struct wl_buffer *buffer = buffer_at(&other, &memory, 0);
+		show(&other, buffer, -1, 0);
+		wl_buffer_destroy(buffer);
+		memory_finish(&memory, BYTES);
+		program_end(&other);
+	}
+	time_t end = time(NULL) + PATIENCE;
+	while ((f->clients > 1 || count_fds(f->proxy) != before) && time(NULL) < end) {
+		assert_int_equal(roundtrip(&p), 0);
+	}
+	assert_int_equal(f->clients, 1);
+	assert_int_equal(count_fds(f->proxy), before);
+	program_end(&p);
+}
+
+/* The compositor is gone: programs hear of it. */
+static void test_server_gone(void **state) {
+	(void)state;
+	struct program p;
+	program_start(&p);
+	wl_display_destroy_clients(f->server);
+	f->clients = 0;
+	assert_int_equal(roundtrip(&p), -1);
+	assert_int_equal(wl_display_get_error(p.display), EPROTO);
+	program_end(&p);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_globals, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_pixels, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_surface_damage, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_pools, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_bad_memory, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_keymap, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_selection, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_server_gone, set_up, tear_down),
+	};
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
