@@ -122,6 +122,33 @@ static void test_image(void **state) {
 	record_buffer_finish(&buffer);
 }
 
+static char *skel_path = TEXT("/run/ph/skel2");
+
+static void test_realm(void **state) {
+	(void)state;
+	struct record_buffer buffer = {0};
+	const struct guest_memory memory = {.region_count = 1};
+	struct plan p = plan();
+	p.root = PLAN_ROOT_IMAGE;
+	p.disk_count = 1;
+	p.disks[0] = (struct plan_disk){.mode = BLOCK_READ_ONLY, .verity = {.blocks = 9}};
+	p.shares[0] = (struct plan_share){.files = {.tag = "share0"}, .guest_path = home_path};
+	p.shares[1] = (struct plan_share){
+		.files = {.tag = "share1", .read_only = true}, .guest_path = skel_path, .skeleton = true};
+	p.realm_name = "main";
+	p.overlay_size = 1 << 20;
+	p.root_sealed = true;
+	guest_config_put(&buffer, &p, &memory, false, (struct guest_config_size){24, 80});
+	expect_list(find(&buffer, GUEST_CONFIG_ROOT_BLOCK, 0), LIST("/dev/dm-0", "ext4", "ro"));
+	expect_list(find(&buffer, GUEST_CONFIG_OVERLAY, 0), LIST("1048576", "ro"));
+	expect_list(find(&buffer, GUEST_CONFIG_SKELETON, 0),
+		LIST("share1", "trans=virtio,version=9p2000.L,msize=512000", "/home/u", "1000", "100"));
+	expect_list(find(&buffer, GUEST_CONFIG_FILE, 0), LIST("/run/realm-name", "644", "main\n"));
+	assert_true(
+		find(&buffer, GUEST_CONFIG_SKELETON, 0).data < find(&buffer, GUEST_CONFIG_MOUNT_9P, 0).data);
+	record_buffer_finish(&buffer);
+}
+
 static void test_command(void **state) {
 	(void)state;
 	struct record_buffer buffer = {0};
@@ -187,6 +214,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_self_hosted),
 		cmocka_unit_test(test_image),
+		cmocka_unit_test(test_realm),
 		cmocka_unit_test(test_command),
 		cmocka_unit_test(test_archive),
 	};

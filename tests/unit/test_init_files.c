@@ -2,6 +2,7 @@
  * What init does to files: folders along symbolic links, mounts, users. Where it takes a root of
  * its own, that is a tmpfs in a mount namespace.
  */
+#include "guest/init/copy.h"
 #include "guest/init/mounts.h"
 #include "guest/init/users.h"
 
@@ -181,12 +182,42 @@ static void test_mounts(void **state) {
 	assert_int_equal(in_empty_root(add_mounts), 0);
 }
 
+static void copy_skeleton(void) {
+	struct stat st;
+	char link[16] = "";
+	assert_true(mkdir("/skel", 0755) == 0 && mkdir("/skel/deep", 0750) == 0 && mkdir("/home", 0755) == 0);
+	write_file("/skel/a", "new");
+	write_file("/skel/deep/b", "b");
+	write_file("/home/a", "old");
+	assert_int_equal(chmod("/skel/a", 04755), 0);
+	assert_int_equal(symlink("/etc/passwd", "/skel/link"), 0);
+	assert_int_equal(mkfifo("/skel/fifo", 0600), 0);
+	assert_int_equal(copy_tree("/skel", "/home", 1000, 100), 0);
+	expect_file("/home/a", "new");
+	expect_file("/home/deep/b", "b");
+	assert_int_equal(stat("/home/a", &st), 0);
+	assert_true(st.st_uid == 1000 && st.st_gid == 100 && (st.st_mode & 07777) == 0755);
+	assert_int_equal(stat("/home/deep", &st), 0);
+	assert_true(st.st_uid == 1000 && (st.st_mode & 07777) == 0750);
+	assert_int_equal(readlink("/home/link", link, sizeof(link)), 11);
+	assert_int_equal(lstat("/home/link", &st), 0);
+	assert_int_equal(st.st_uid, 1000);
+	assert_int_equal(access("/home/fifo", F_OK), -1);
+	assert_int_equal(copy_tree("/nowhere", "/home", 1000, 100), -ENOENT);
+}
+
+static void test_skeleton(void **state) {
+	(void)state;
+	assert_int_equal(in_empty_root(copy_skeleton), 0);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_entries),
 		cmocka_unit_test(test_users),
 		cmocka_unit_test(test_mounts),
+		cmocka_unit_test(test_skeleton),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
