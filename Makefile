@@ -165,6 +165,8 @@ TEST_PACKAGES = xkb-data weston wayland-utils libcmocka-dev passt iproute2 clang
 # Realms: signatures, the bus, images of the tests.
 BUILD_PACKAGES += libsodium-dev libdbus-1-dev
 TEST_PACKAGES += cryptsetup-bin dbus-daemon fdisk openssl
+# Sound: a server, and programs that play.
+TEST_PACKAGES += pulseaudio pulseaudio-utils
 # Desktops: compositors, and programs with windows.
 TEST_PACKAGES += sway foot grim wtype wl-clipboard fonts-dejavu-core
 PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \

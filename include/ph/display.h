@@ -8,7 +8,7 @@
 
 #include "ph/virtio.h"
 
-#define DISPLAY_SOCKETS_MAX 8
+#define DISPLAY_SOCKETS_MAX 9
 #define DISPLAY_NAME_SIZE 32
 #define DISPLAY_TAG_SIZE 64
 
@@ -26,6 +26,9 @@ struct display_socket {
 	char name[DISPLAY_NAME_SIZE]; /* NUL-padded; empty: the compositor's */
 	char *path;
 	bool filtered; /* Wayland is spoken there, and what the guest says goes through the filter */
+	/* Instead of a path: connections are made here, and their other ends sent to this SOCK_SEQPACKET. */
+	bool has_door;
+	int door;
 };
 
 struct display_options {

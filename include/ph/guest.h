@@ -42,6 +42,8 @@ enum guest_config {
 	GUEST_CONFIG_NETWORK = 12, /* list: of eth0: IPv4 address/prefix, its gateway, IPv6 address/prefix,
 				      its gateway; "" for what it does not have */
 	GUEST_CONFIG_RESOLV = 13,  /* string: what resolv.conf says */
+	GUEST_CONFIG_SOUND = 14, /* string: the connection of virtio-wl which XDG_RUNTIME_DIR/pulse/native of
+				    the user leads to */
 	GUEST_CONFIG_OVERLAY = 20, /* list: size of the root's tmpfs overlay in bytes or "", "ro" or "rw". ro:
 				      of the root only /var can be written, once init is done with it */
 	GUEST_CONFIG_SKELETON = 21, /* list: tag, mount options, path, uid, gid. Its files are copied to the

@@ -19,6 +19,7 @@ enum jail_kind {
 	JAIL_DISK,     /* on top of that, a thread that serves a disk's queue */
 	JAIL_FILES,    /* the file server */
 	JAIL_DISPLAY,  /* the display server */
+	JAIL_SOUND,    /* the sound filter */
 	JAIL_NET,      /* the network device */
 	JAIL_TERMINAL, /* the process that puts the terminal back when the monitor was killed */
 	JAIL_KINDS,
@@ -42,7 +43,8 @@ struct jail_tree {
 struct jail_reach {
 	const struct jail_tree *trees;
 	size_t tree_count;
-	const char *const *sockets; /* to connect to, absolute paths; only JAIL_DISPLAY connects */
+	const char *const
+		*sockets; /* to connect to, absolute paths; only JAIL_DISPLAY and JAIL_SOUND connect */
 	size_t socket_count;
 };
 

@@ -67,6 +67,11 @@ struct plan_user {
 	size_t group_count;
 };
 
+struct plan_sound {
+	char *server; /* the path of its socket; NULL: there is no sound */
+	bool microphone;
+};
+
 enum plan_net_kind {
 	PLAN_NET_NONE,
 	PLAN_NET_PASST, /* what the user's own sockets reach */
@@ -104,6 +109,7 @@ struct plan {
 	char *tag; /* what its windows are marked with */
 	enum display_clipboard clipboard;
 	struct plan_net net;
+	struct plan_sound sound;
 	struct plan_user user;
 	/* A realm of Citadel's: its name and who its files belong to. NULL: none. The open realm is the
 	 * plan's own. */
@@ -158,10 +164,11 @@ struct plan_request {
 	bool no_wayland; /* although there is a compositor */
 	const char *tag; /* NULL: the name */
 	enum display_clipboard clipboard;
-	const char *wl_sockets[DISPLAY_SOCKETS_MAX - 1]; /* NAME=PATH */
+	const char *wl_sockets[DISPLAY_SOCKETS_MAX - 2]; /* NAME=PATH */
 	size_t wl_socket_count;
 	const char *net; /* NULL: none; "" or "passt"; "tap:IFACE" */
 	bool net_host_loopback;
+	bool sound, microphone;
 	const char *publish[PLAN_PUBLISH_MAX]; /* [ADDRESS:]HOST:GUEST[/udp] */
 	size_t publish_count;
 	const char *net_address[PLAN_NET_ADDRESSES_MAX]; /* ADDRESS/PREFIX */

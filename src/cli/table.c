@@ -64,7 +64,9 @@ APPLY_LIST(hide, hide_count, PLAN_PATHS_MAX)
 APPLY_LIST(show, show_count, PLAN_PATHS_MAX)
 APPLY_LIST(uid_map, uid_map_count, FILES_IDS_MAX)
 APPLY_FLAG(no_wayland)
-APPLY_LIST(wl_sockets, wl_socket_count, DISPLAY_SOCKETS_MAX - 1)
+APPLY_LIST(wl_sockets, wl_socket_count, DISPLAY_SOCKETS_MAX - 2)
+APPLY_FLAG(sound)
+APPLY_FLAG(microphone)
 APPLY_FLAG(net_host_loopback)
 APPLY_LIST(publish, publish_count, PLAN_PUBLISH_MAX)
 APPLY_LIST(net_address, net_address_count, PLAN_NET_ADDRESSES_MAX)
@@ -232,6 +234,10 @@ const struct option cli_table[] = {
 	{OPTION_NETWORK, "publish", "[ADDRESS:]PORT:GUEST[/udp]",
 		"let PORT of this host (at 127.0.0.1) lead to the VM's", .common = true,
 		.apply = apply_publish},
+	{OPTION_NETWORK, "sound", NULL, "let the VM's programs play through your sound server",
+		.common = true, .apply = apply_sound},
+	{OPTION_NETWORK, "microphone", NULL, "let them record, too", .common = true,
+		.apply = apply_microphone},
 	{OPTION_NETWORK, "net-host-loopback", NULL, "the VM's gateway is this host's 127.0.0.1",
 		.apply = apply_net_host_loopback},
 	{OPTION_NETWORK, "net-address", "ADDRESS/PREFIX", "the VM's address on a tap (IPv4, IPv6)",

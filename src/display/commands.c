@@ -6,6 +6,7 @@
 
 #include "display/device.h"
 #include "display/dmabuf.h"
+#include "display/door.h"
 #include "display/filtered.h"
 #include "display/memory.h"
 #include "display/pages.h"
@@ -77,15 +78,22 @@ static const struct display_socket *find_socket(const struct wl_device *device, 
 	return NULL;
 }
 
-static int connect_to(struct wl_vfd *vfd, const struct display_socket *target) {
+static int connect_by_path(struct wl_vfd *vfd, const char *path) {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	strncpy(address.sun_path, target->path, sizeof(address.sun_path) - 1);
+	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
 	vfd->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (vfd->fd < 0 || connect(vfd->fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-		return -errno;
+	bool connected =
+		vfd->fd >= 0 && connect(vfd->fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+	return connected ? 0 : -errno;
+}
+
+static int connect_to(struct wl_vfd *vfd, const struct display_socket *target) {
+	int ret = target->has_door ? wl_door_enter(vfd, target->door) : connect_by_path(vfd, target->path);
+	if (ret < 0) {
+		return ret;
 	}
 	vfd->is_socket = vfd->readable = vfd->writable = true;
-	int ret = target->filtered ? wl_filtered_open(vfd) : 0;
+	ret = target->filtered ? wl_filtered_open(vfd) : 0;
 	return ret < 0 ? ret : wl_vfd_watch(vfd);
 }
 

@@ -149,9 +149,13 @@ static const struct virtio_device_ops wl_ops = {
 static int copy_sockets(struct wl_device *device, const struct display_options *options) {
 	for (unsigned i = 0; i < options->socket_count && i < DISPLAY_SOCKETS_MAX; i++) {
 		device->sockets[i] = options->sockets[i];
-		device->sockets[i].path = strdup(options->sockets[i].path);
-		if (device->sockets[i].path == NULL) {
+		const struct display_socket *socket = &options->sockets[i];
+		device->sockets[i].path = socket->path != NULL ? strdup(socket->path) : NULL;
+		if (device->sockets[i].path == NULL && socket->path != NULL) {
 			return -ENOMEM;
+		}
+		if (socket->has_door) {
+			device->base.own_fds[device->base.own_fd_count++] = socket->door;
 		}
 		device->socket_count++;
 	}

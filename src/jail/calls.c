@@ -32,10 +32,11 @@
 #define DISK (1u << JAIL_DISK)
 #define FILES (1u << JAIL_FILES)
 #define DISPLAY (1u << JAIL_DISPLAY)
+#define SOUND (1u << JAIL_SOUND)
 #define NET (1u << JAIL_NET)
 #define TERMINAL (1u << JAIL_TERMINAL)
 #define ALL ((1u << JAIL_KINDS) - 1)
-#define WORKERS (FILES | DISPLAY | NET)
+#define WORKERS (FILES | DISPLAY | SOUND | NET)
 /* Threads that may have to tell, on their way down, what went wrong, and put the terminal back. */
 #define IN_MONITOR (MONITOR | VCPU | DISK)
 /* Kinds that create threads, or are what threads are created from. */
@@ -100,7 +101,7 @@ const struct jail_call jail_calls[] = {
 	{CALL(recvfrom), .kinds = MONITOR | VCPU | WORKERS},
 	/* And what comes with them: the window's thread is sent memory. */
 	{CALL(sendmsg), .kinds = DISPLAY},
-	{CALL(recvmsg), .kinds = MONITOR | DISPLAY | NET},
+	{CALL(recvmsg), .kinds = MONITOR | DISPLAY | SOUND | NET},
 	{CALL(getsockopt), .kinds = DISPLAY},
 	{CALL(shutdown), .kinds = MONITOR | DISPLAY},
 	{FCNTL(F_GET_SEALS), .kinds = MONITOR | DISPLAY},
@@ -110,8 +111,9 @@ const struct jail_call jail_calls[] = {
 	{IOCTL(TUNSETOFFLOAD), .kinds = NET},
 
 	/* ---- the compositor, which is all there is to connect to where namespaces are to be had ---- */
-	{CALL(socket), .kinds = DISPLAY, .conditions = {INT(0, AF_UNIX, "AF_UNIX")}},
-	{CALL(connect), .kinds = DISPLAY},
+	{CALL(socket), .kinds = DISPLAY | SOUND, .conditions = {INT(0, AF_UNIX, "AF_UNIX")}},
+	{CALL(connect), .kinds = DISPLAY | SOUND},
+	{CALL(socketpair), .kinds = DISPLAY, .conditions = {INT(0, AF_UNIX, "AF_UNIX")}},
 	{CALL(pipe2), .kinds = DISPLAY},
 	{IOCTL(SYNC_IOC_FILE_INFO), .kinds = DISPLAY},
 	{IOCTL(DMA_BUF_IOCTL_SYNC), .kinds = DISPLAY},

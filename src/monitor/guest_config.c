@@ -3,6 +3,7 @@
 #include "monitor/guest_config.h"
 
 #include "ph/guest.h"
+#include "ph/sound.h"
 
 #include <stdio.h>
 
@@ -142,6 +143,9 @@ void guest_config_put(struct record_buffer *buffer, const struct plan *plan,
 	record_put_string(buffer, GUEST_CONFIG_HOSTNAME, plan->name);
 	put_user(buffer, &plan->user);
 	put_network(buffer, &plan->net);
+	if (plan->sound.server != NULL) {
+		record_put_string(buffer, GUEST_CONFIG_SOUND, SOUND_CONTEXT);
+	}
 	if (late_memory) {
 		put_late_memory(buffer, memory);
 	}

@@ -223,6 +223,13 @@ static void display_ended(struct loop_source *source, uint32_t events) {
 	screen_lost(&vm->devices.screen);
 }
 
+static void sound_ended(struct loop_source *source, uint32_t events) {
+	(void)events;
+	struct vm *vm = vm_of(source, offsetof(struct vm, sound));
+	loop_remove(&vm->loop, source);
+	log_error("the sound filter has ended; programs are without sound from now on");
+}
+
 static void network_ended(struct loop_source *source, uint32_t events) {
 	(void)events;
 	struct vm *vm = vm_of(source, offsetof(struct vm, network));
@@ -320,6 +327,9 @@ int run_watch(struct vm *vm) {
 	if (ret == 0 && vm->devices.screen.worker.pid != 0) {
 		ret = watch(vm, &vm->display, vm->devices.screen.worker.pid_fd, display_ended);
 	}
+	if (ret == 0 && vm->devices.screen.sound.pid != 0) {
+		ret = watch(vm, &vm->sound, vm->devices.screen.sound.pid_fd, sound_ended);
+	}
 	if (ret == 0 && vm->devices.network.worker.pid != 0) {
 		ret = watch(vm, &vm->network, vm->devices.network.worker.pid_fd, network_ended);
 	}
@@ -330,6 +340,7 @@ int run_watch(struct vm *vm) {
 }
 
 void run_unwatch(struct vm *vm) {
+	loop_remove(&vm->loop, &vm->sound);
 	loop_remove(&vm->loop, &vm->network);
 	loop_remove(&vm->loop, &vm->display);
 	loop_remove(&vm->loop, &vm->worker);

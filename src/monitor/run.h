@@ -35,7 +35,7 @@ struct vm {
 	int signal;        /* that asked to end, or 0 */
 	bool end_deferred; /* see machine_ended() */
 	int64_t started_ms;
-	struct loop_source signals, deadline, ended, worker, display, network;
+	struct loop_source signals, deadline, ended, worker, display, network, sound;
 };
 
 extern const struct control_ops run_control_ops;

@@ -7,11 +7,19 @@
 #include "ph/display.h"
 #include "ph/fd.h"
 
+#include <string.h>
 #include <sys/socket.h>
 
 static int create_device(struct screen *screen, const struct plan *plan) {
-	const struct display_options options = {.sockets = plan->sockets,
-		.socket_count = (unsigned)plan->socket_count,
+	struct display_socket sockets[DISPLAY_SOCKETS_MAX];
+	unsigned count = (unsigned)plan->socket_count;
+	memcpy(sockets, plan->sockets, sizeof(sockets));
+	if (screen->sound.pid > 0) {
+		sockets[count++] = (struct display_socket){
+			.name = SOUND_CONTEXT, .has_door = true, .door = screen->sound.door};
+	}
+	const struct display_options options = {.sockets = sockets,
+		.socket_count = count,
 		.tag = plan->tag,
 		.clipboard = plan->clipboard,
 		.window_fd = screen->window.client_fd,
@@ -20,18 +28,8 @@ static int create_device(struct screen *screen, const struct plan *plan) {
 	return display_create(&screen->device, &options);
 }
 
-int screen_start(struct screen *screen, const struct plan *plan, const struct guest_memory *memory,
+static int start_worker(struct screen *screen, const struct plan *plan, const struct guest_memory *memory,
 	enum jail_mode mode) {
-	if (plan->socket_count == 0) {
-		return 0;
-	}
-	int ret = window_init(&screen->window, memory);
-	if (ret == 0) {
-		ret = create_device(screen, plan);
-	}
-	if (ret < 0 || plan->sandbox == PLAN_SANDBOX_OFF) {
-		return ret;
-	}
 	const char *sockets[DISPLAY_SOCKETS_MAX];
 	for (size_t i = 0; i < plan->socket_count; i++) {
 		sockets[i] = plan->sockets[i].path;
@@ -43,8 +41,28 @@ int screen_start(struct screen *screen, const struct plan *plan, const struct gu
 		.memory = memory,
 		.devices = &screen->device,
 		.device_count = 1};
-	ret = worker_start(&screen->worker, &options);
+	return worker_start(&screen->worker, &options);
+}
+
+int screen_start(struct screen *screen, const struct plan *plan, const struct guest_memory *memory,
+	enum jail_mode mode) {
+	const struct plan_sound *sound = &plan->sound;
+	if (plan->socket_count == 0 && sound->server == NULL) {
+		return 0;
+	}
+	int ret = window_init(&screen->window, memory);
+	if (ret == 0 && sound->server != NULL) {
+		ret = sound_start(&screen->sound, sound->server, sound->microphone, mode);
+	}
+	if (ret == 0) {
+		ret = create_device(screen, plan);
+	}
+	if (ret < 0 || plan->sandbox == PLAN_SANDBOX_OFF) {
+		return ret;
+	}
+	ret = start_worker(screen, plan, memory, mode);
 	display_leave(screen->device);
+	sound_leave(&screen->sound);
 	return ret;
 }
 
@@ -73,4 +91,5 @@ void screen_finish(struct screen *screen) {
 	display_destroy(screen->device);
 	screen->device = NULL;
 	window_finish(&screen->window);
+	sound_stop(&screen->sound);
 }

@@ -5,16 +5,18 @@
 #include "monitor/pci.h"
 #include "monitor/window.h"
 #include "ph/plan.h"
+#include "ph/sound.h"
 #include "ph/worker.h"
 
 struct screen {
 	struct virtio_device *device; /* NULL: none */
 	struct worker worker;         /* that serves it, unless it runs in the monitor */
 	struct window window;
+	struct sound sound; /* the filter behind its door, if there is sound */
 };
 
-/* Create the device and fork its worker, if the plan has sockets. 0 or -errno. screen_finish() accepts any
- * state from zeroed on. */
+/* Create the device and fork its worker, if the plan has sockets or sound. 0 or -errno. screen_finish()
+ * accepts any state from zeroed on. */
 int screen_start(struct screen *screen, const struct plan *plan, const struct guest_memory *memory,
 	enum jail_mode mode);
 /* Put it on the bus if it has a worker. 0 or -errno. */

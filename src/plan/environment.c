@@ -108,6 +108,9 @@ static int resolve_variables(struct plan *plan, const struct plan_request *reque
 		set_realm(&list, plan);
 	}
 	set_screen(&list, plan);
+	if (plan->sound.server != NULL) {
+		strings_add_format(&list, "PULSE_SERVER=unix:/run/user/%u/pulse/native", plan->user.uid);
+	}
 	for (size_t i = 0; i < request->env_count; i++) {
 		const char *variable = request->env[i];
 		size_t length = strcspn(variable, "=");

@@ -38,6 +38,8 @@ int plan_resolve_sockets(struct plan *plan, const struct plan_request *request, 
 int plan_resolve_net(struct plan *plan, const struct plan_request *request, struct error *error);
 /* The socket at path as the compositor's; -ENOTSOCK, without a message, when there is none. */
 int plan_add_compositor(struct plan *plan, const char *path, struct error *error);
+/* sound.c: where the sound server is. Needs nothing. */
+int plan_resolve_sound(struct plan *plan, const struct plan_request *request, struct error *error);
 /* environment.c: variables and working directory. Needs all of the above. */
 int plan_resolve_environment(struct plan *plan, const struct plan_request *request, struct error *error);
 

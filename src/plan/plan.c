@@ -52,6 +52,7 @@ int plan_init(struct plan *plan, const struct plan_request *request, struct erro
 		plan_resolve_shares,
 		plan_resolve_sockets,
 		plan_resolve_net,
+		plan_resolve_sound,
 		plan_resolve_environment,
 	};
 	*plan = (struct plan){0};
@@ -98,6 +99,7 @@ void plan_finish(struct plan *plan) {
 		free(plan->sockets[i].path);
 	}
 	finish_net(&plan->net);
+	free(plan->sound.server);
 	plan_finish_realm(plan);
 	finish_user(&plan->user);
 	strings_free(plan->command);

@@ -85,6 +85,13 @@ static void print_net(const struct plan_net *net) {
 	}
 }
 
+static void print_sound(const struct plan_sound *sound) {
+	if (sound->server != NULL) {
+		printf("%-12s%s, %s\n", "sound", sound->server,
+			sound->microphone ? "with the microphone" : "playing only");
+	}
+}
+
 void plan_print(const struct plan *plan) {
 	printf("%-12s%s\n", "name", plan->name);
 	printf("%-12s%u CPUs, %llu MiB of RAM\n", "machine", plan->cpus,
@@ -94,6 +101,7 @@ void plan_print(const struct plan *plan) {
 	print_files(plan);
 	print_sockets(plan);
 	print_net(&plan->net);
+	print_sound(&plan->sound);
 	print_user(&plan->user, plan->as_root);
 	if (plan->command[0] != NULL) {
 		print_words("command", plan->command);

@@ -150,6 +150,12 @@ static int parse_network(struct config *config, const struct record *record) {
 	return error;
 }
 
+static int parse_sound(struct config *config, const struct record *record) {
+	free(config->sound);
+	config->sound = record_string(record);
+	return config->sound == NULL ? -EPROTO : 0;
+}
+
 static int parse_resolv(struct config *config, const struct record *record) {
 	free(config->resolv);
 	config->resolv = record_string(record);
@@ -198,6 +204,8 @@ static int parse_record(struct config *config, const struct record *record) {
 		return parse_network(config, record);
 	case GUEST_CONFIG_RESOLV:
 		return parse_resolv(config, record);
+	case GUEST_CONFIG_SOUND:
+		return parse_sound(config, record);
 	default:
 		return -EPROTO;
 	}
@@ -267,6 +275,7 @@ void config_finish(struct config *config) {
 	free(config->hostname);
 	free(config->network);
 	free(config->resolv);
+	free(config->sound);
 	free(config->user.fields);
 	free(config->groups);
 	free(config->mounts);

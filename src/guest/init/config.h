@@ -48,6 +48,7 @@ struct config {
 	char *hostname;  /* or NULL */
 	char **network;  /* fields of NETWORK, or NULL */
 	char *resolv;    /* or NULL */
+	char *sound;     /* or NULL */
 	struct config_user user;
 	struct config_group *groups;
 	size_t group_count;

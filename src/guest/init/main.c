@@ -14,6 +14,7 @@
 #include "guest/init/report.h"
 #include "guest/init/root.h"
 #include "guest/init/shutdown.h"
+#include "guest/init/sound.h"
 #include "guest/init/users.h"
 #include "guest/init/wayland.h"
 
@@ -59,6 +60,7 @@ static void prepare_root(void) {
 	report_timing("users");
 	host_raise_loopback();
 	host_raise_network(&config);
+	sound_start(&config);
 	mounts_seal_root(&config);
 }
 

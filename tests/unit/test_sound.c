@@ -1,0 +1,535 @@
+/*
+ * The sound filter over socket pairs: a program of the VM at one end, a server at the other, and each rule
+ * broken.
+ */
+#include "sound/connection.h"
+#include "sound/tags.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct fixture {
+	struct loop loop;
+	struct sound_connection *list;
+	unsigned count;
+	int guest, server; /* our ends */
+};
+
+/* A command under construction. */
+struct command {
+	size_t size;
+	uint8_t bytes[70000];
+};
+
+static struct fixture *set_up(bool microphone) {
+	struct fixture *f = calloc(1, sizeof(*f));
+	int guest[2], server[2];
+	assert_int_equal(loop_init(&f->loop), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, guest), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, server), 0);
+	f->guest = guest[0];
+	f->server = server[0];
+	assert_int_equal(
+		sound_connection_create(&f->list, &f->count, &f->loop, guest[1], server[1], microphone), 0);
+	return f;
+}
+
+static void tear_down(struct fixture *f) {
+	if (f->list != NULL) {
+		sound_connection_destroy(f->list);
+	}
+	assert_int_equal(f->count, 0);
+	loop_finish(&f->loop);
+	close(f->guest);
+	close(f->server);
+	free(f);
+}
+
+static void run(struct fixture *f) {
+	struct epoll_event event;
+	while (epoll_wait(f->loop.epoll_fd, &event, 1, 0) == 1) {
+		struct loop_source *source = event.data.ptr;
+		source->ready(source, event.events);
+	}
+}
+
+static void number(struct command *c, uint32_t value) {
+	tags_put_number(c->bytes + c->size, value);
+	c->size += 5;
+}
+
+static void bytes(struct command *c, const void *data, size_t size) {
+	memcpy(c->bytes + c->size, data, size);
+	c->size += size;
+}
+
+static void string(struct command *c, const char *text) {
+	bytes(c, text == NULL ? "N" : "t", 1);
+	if (text != NULL) {
+		bytes(c, text, strlen(text) + 1);
+	}
+}
+
+static struct command *command(uint32_t what, uint32_t tag) {
+	static struct command c;
+	c.size = 0;
+	number(&c, what);
+	number(&c, tag);
+	return &c;
+}
+
+static void send_frame(int fd, uint32_t channel, uint32_t flags, const void *data, size_t size) {
+	uint8_t head[PULSE_DESCRIPTOR_SIZE] = {0};
+	tags_put(head, (uint32_t)size);
+	tags_put(head + 4, channel);
+	tags_put(head + 16, flags);
+	assert_int_equal(send(fd, head, sizeof(head), MSG_NOSIGNAL), sizeof(head));
+	if (size > 0) {
+		assert_int_equal(send(fd, data, size, MSG_NOSIGNAL), size);
+	}
+}
+
+static void send_command(int fd, const struct command *c) {
+	send_frame(fd, PULSE_CONTROL, 0, c->bytes, c->size);
+}
+
+/* The next frame at one of the ends: its channel, its data in buffer. Fails when there is none. */
+static size_t receive(int fd, uint32_t *channel, uint8_t *buffer, size_t room) {
+	uint8_t head[PULSE_DESCRIPTOR_SIZE];
+	assert_int_equal(recv(fd, head, sizeof(head), 0), sizeof(head));
+	size_t size = tags_get(head);
+	*channel = tags_get(head + 4);
+	assert_true(size <= room);
+	assert_int_equal(tags_get(head + 16), 0);
+	assert_int_equal(recv(fd, buffer, size, MSG_WAITALL), size);
+	return size;
+}
+
+static void expect_same(int fd, const struct command *c) {
+	static uint8_t buffer[70000];
+	uint32_t channel;
+	assert_int_equal(receive(fd, &channel, buffer, sizeof(buffer)), c->size);
+	assert_int_equal(channel, PULSE_CONTROL);
+	assert_memory_equal(buffer, c->bytes, c->size);
+}
+
+static void expect_numbers(int fd, uint32_t a, uint32_t b, uint32_t c) {
+	uint8_t buffer[64], expected[15];
+	uint32_t channel;
+	tags_put_number(tags_put_number(tags_put_number(expected, a), b), c);
+	assert_int_equal(receive(fd, &channel, buffer, sizeof(buffer)), 15);
+	assert_memory_equal(buffer, expected, 15);
+}
+
+static void expect_nothing(int fd) {
+	uint8_t byte;
+	assert_int_equal(recv(fd, &byte, 1, 0), -1);
+	assert_int_equal(errno, EAGAIN);
+}
+
+static void expect_hung_up(struct fixture *f) {
+	uint8_t byte;
+	run(f);
+	assert_null(f->list);
+	assert_true(recv(f->guest, &byte, 1, 0) <= 0);
+}
+
+static struct command *auth(uint32_t version) {
+	static const uint8_t cookie[PULSE_COOKIE_SIZE] = {1, 2, 3};
+	uint8_t size[5] = {'x'};
+	struct command *c = command(PULSE_AUTH, 0);
+	tags_put(size + 1, PULSE_COOKIE_SIZE);
+	number(c, version);
+	bytes(c, size, 5);
+	bytes(c, cookie, PULSE_COOKIE_SIZE);
+	return c;
+}
+
+static void authenticate(struct fixture *f) {
+	uint8_t buffer[512];
+	uint32_t channel;
+	send_command(f->guest, auth(0xc0000023));
+	run(f);
+	assert_int_equal(receive(f->server, &channel, buffer, sizeof(buffer)), 10 + 5 + 5 + 256);
+	assert_int_equal(tags_get(buffer + 11), 0x23);
+	for (unsigned i = 0; i < PULSE_COOKIE_SIZE; i++) {
+		assert_int_equal(buffer[20 + i], 0);
+	}
+	struct command *c = command(PULSE_REPLY, 0);
+	number(c, 0xc0000023);
+	send_command(f->server, c);
+	run(f);
+	expect_numbers(f->guest, PULSE_REPLY, 0, 0x23);
+}
+
+static void expect_refused(struct fixture *f, uint32_t tag) {
+	run(f);
+	expect_nothing(f->server);
+	expect_numbers(f->guest, PULSE_ERROR, tag, PULSE_ERROR_ACCESS);
+}
+
+static void expect_passed(struct fixture *f, struct command *c) {
+	send_command(f->guest, c);
+	run(f);
+	expect_same(f->server, c);
+	expect_nothing(f->guest);
+}
+
+static void test_auth(void **state) {
+	(void)state;
+	struct fixture *f = set_up(false);
+	authenticate(f);
+	send_command(f->guest, auth(35)); /* once is enough */
+	expect_hung_up(f);
+	tear_down(f);
+	f = set_up(false);
+	send_command(f->guest, auth(12)); /* too old */
+	expect_hung_up(f);
+	tear_down(f);
+	f = set_up(false);
+	send_command(f->guest, command(PULSE_GET_SERVER_INFO, 1)); /* before it */
+	expect_hung_up(f);
+	tear_down(f);
+	f = set_up(false);
+	struct command *c = auth(35);
+	c->size--;
+	send_command(f->guest, c);
+	expect_hung_up(f);
+	tear_down(f);
+}
+
+/* Whatever is not listed, the numbers beyond the protocol's included. */
+static void test_refused(void **state) {
+	(void)state;
+	static const uint32_t refused[] = {7, 15, 16, 17, 18, 19, 23, 24, 25, 26, 27, 28, 30, 31, 32, 33, 34,
+		36, 38, 39, 40, 44, 45, 48, 50, 51, 52, 53, 67, 68, 70, 71, 87, 88, 89, 90, 96, 97, 98, 99,
+		100, 101, 102, 103, 104, 105, 1000, 0xffffffff, PULSE_CREATE_RECORD_STREAM,
+		PULSE_LOOKUP_SOURCE, PULSE_GET_RECORD_LATENCY, PULSE_REPLY, PULSE_ERROR,
+		PULSE_SUBSCRIBE_EVENT};
+	struct fixture *f = set_up(false);
+	authenticate(f);
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		struct command *c = command(refused[i], 100 + (uint32_t)i);
+		number(c, 0);
+		send_command(f->guest, c);
+		expect_refused(f, 100 + (uint32_t)i);
+	}
+	expect_passed(f, command(PULSE_GET_SERVER_INFO, 1));
+	expect_passed(f, command(PULSE_GET_SINK_INFO_LIST, 2));
+	tear_down(f);
+}
+
+/* A stream of the guest's: number 3 of its connection, 77 of the server's inputs. */
+static void make_stream(struct fixture *f, uint32_t tag, uint32_t channel, uint32_t input) {
+	struct command *c = command(PULSE_CREATE_PLAYBACK_STREAM, tag);
+	string(c, "anything");
+	expect_passed(f, c);
+	c = command(PULSE_REPLY, tag);
+	number(c, channel);
+	number(c, input);
+	number(c, 4096);
+	send_command(f->server, c);
+	run(f);
+	expect_same(f->guest, c);
+}
+
+static void test_own_streams(void **state) {
+	(void)state;
+	static const uint32_t commands[] = {PULSE_SET_SINK_INPUT_VOLUME, PULSE_SET_SINK_INPUT_MUTE,
+		PULSE_GET_SINK_INPUT_INFO, PULSE_KILL_SINK_INPUT};
+	struct fixture *f = set_up(false);
+	authenticate(f);
+	for (size_t i = 0; i < 4; i++) {
+		struct command *c = command(commands[i], 9);
+		number(c, 77);
+		send_command(f->guest, c);
+		expect_refused(f, 9);
+	}
+	make_stream(f, 5, 3, 77);
+	for (size_t i = 0; i < 4; i++) {
+		struct command *c = command(commands[i], 9);
+		number(c, 77);
+		expect_passed(f, c);
+		c = command(commands[i], 9);
+		number(c, 78);
+		send_command(f->guest, c);
+		expect_refused(f, 9);
+		send_command(f->guest, command(commands[i], 10)); /* without a number */
+		expect_refused(f, 10);
+	}
+	struct command *c = command(PULSE_DELETE_PLAYBACK_STREAM, 11);
+	number(c, 3);
+	expect_passed(f, c);
+	c = command(PULSE_SET_SINK_INPUT_MUTE, 12);
+	number(c, 77);
+	send_command(f->guest, c);
+	expect_refused(f, 12);
+	tear_down(f);
+}
+
+static void test_events(void **state) {
+	(void)state;
+	static const struct {
+		uint32_t event, index;
+		bool passes;
+	} events[] = {{0x10, 1, true}, {0x17, 0, true}, {0x12, 77, true}, {0x12, 78, false}, {0x11, 1, false},
+		{0x13, 77, false}, {0x14, 1, false}, {0x15, 1, false}, {0x19, 1, false}};
+	struct fixture *f = set_up(true);
+	authenticate(f);
+	make_stream(f, 5, 3, 77);
+	struct command *c = command(PULSE_SUBSCRIBE, 1);
+	number(c, 0x2ff);
+	send_command(f->guest, c);
+	run(f);
+	expect_numbers(f->server, PULSE_SUBSCRIBE, 1, 0x85);
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		c = command(PULSE_SUBSCRIBE_EVENT, 0xffffffff);
+		number(c, events[i].event);
+		number(c, events[i].index);
+		send_command(f->server, c);
+		run(f);
+		events[i].passes ? expect_same(f->guest, c) : expect_nothing(f->guest);
+	}
+	/* What has to do with shared memory, and what nobody knows. */
+	for (uint32_t what = 101; what < 110; what++) {
+		send_command(f->server, command(what, 0xffffffff));
+	}
+	run(f);
+	expect_nothing(f->guest);
+	tear_down(f);
+}
+
+static void test_data(void **state) {
+	(void)state;
+	static uint8_t data[60000], got[60000];
+	uint32_t channel;
+	struct fixture *f = set_up(false);
+	for (size_t i = 0; i < sizeof(data); i++) {
+		data[i] = (uint8_t)(i * 3 + i / 256);
+	}
+	send_frame(f->guest, 3, 0, data, 10); /* before AUTH */
+	expect_hung_up(f);
+	tear_down(f);
+	f = set_up(false);
+	authenticate(f);
+	send_frame(f->guest, 3, 0, data, sizeof(data));
+	run(f);
+	assert_int_equal(receive(f->server, &channel, got, sizeof(got)), sizeof(data));
+	assert_int_equal(channel, 3);
+	assert_memory_equal(got, data, sizeof(data));
+	/* Nothing is recorded here. */
+	send_frame(f->server, 3, 0, data, 5000);
+	run(f);
+	expect_nothing(f->guest);
+	send_frame(f->guest, 3, 0x80000000, data, 20); /* shared memory */
+	expect_hung_up(f);
+	tear_down(f);
+}
+
+/* As it may arrive: a byte at a time; and a refusal waits for the end of what is under way to the guest. */
+static void test_pieces(void **state) {
+	(void)state;
+	struct fixture *f = set_up(false);
+	authenticate(f);
+	uint8_t frame[PULSE_DESCRIPTOR_SIZE + 10] = {0, 0, 0, 10, 255, 255, 255, 255};
+	struct command *c = command(PULSE_STAT, 6);
+	memcpy(frame + PULSE_DESCRIPTOR_SIZE, c->bytes, 10);
+	for (size_t i = 0; i < sizeof(frame); i++) {
+		run(f);
+		expect_nothing(f->server);
+		assert_int_equal(write(f->guest, frame + i, 1), 1);
+	}
+	run(f);
+	expect_same(f->server, c);
+	tear_down(f);
+}
+
+/* The server's answer about a record stream: what it is connected to is what counts. */
+static struct command *record_reply(uint32_t tag, uint32_t channel, const char *source) {
+	struct command *c = command(PULSE_REPLY, tag);
+	number(c, channel);
+	number(c, 55);
+	number(c, 65536);
+	number(c, 4096);
+	bytes(c, "a\3\1\0\0\xac\x44", 7);
+	bytes(c, "m\1\0", 3);
+	number(c, 8);
+	string(c, source);
+	bytes(c, "0", 1);
+	return c;
+}
+
+static void ask_to_record(struct fixture *f, uint32_t tag) {
+	struct command *c = command(PULSE_CREATE_RECORD_STREAM, tag);
+	string(c, "microphone, or so it says");
+	expect_passed(f, c);
+}
+
+static bool hears(struct fixture *f, uint32_t channel) {
+	uint8_t buffer[100] = {0};
+	uint32_t on;
+	send_frame(f->server, channel, 0, buffer, 100);
+	run(f);
+	if (recv(f->guest, buffer, 1, MSG_PEEK) < 0) {
+		return false;
+	}
+	assert_int_equal(receive(f->guest, &on, buffer, sizeof(buffer)), 100);
+	assert_int_equal(on, channel);
+	return true;
+}
+
+static void test_microphone(void **state) {
+	(void)state;
+	static const char *const monitors[] = {"speaker.monitor", "speaker.monitor.2", NULL};
+	struct fixture *f = set_up(true);
+	authenticate(f);
+	ask_to_record(f, 20);
+	struct command *c = record_reply(20, 4, "alsa_input.pci");
+	send_command(f->server, c);
+	run(f);
+	expect_same(f->guest, c);
+	assert_true(hears(f, 4));
+	assert_false(hears(f, 5));
+	for (unsigned i = 0; i < 3; i++) {
+		ask_to_record(f, 30 + i);
+		send_command(f->server, record_reply(30 + i, 6, monitors[i]));
+		run(f);
+		expect_numbers(f->guest, PULSE_ERROR, 30 + i, PULSE_ERROR_ACCESS);
+		expect_numbers(f->server, PULSE_DELETE_RECORD_STREAM, SOUND_OWN_TAG, 6);
+		assert_false(hears(f, 6));
+		send_command(f->server, command(PULSE_REPLY, SOUND_OWN_TAG));
+		run(f);
+		expect_nothing(f->guest);
+	}
+	/* The microphone is unplugged, and plugged in again. */
+	c = command(PULSE_RECORD_STREAM_MOVED, 0xffffffff);
+	number(c, 4);
+	number(c, 9);
+	string(c, "speaker.monitor");
+	send_command(f->server, c);
+	run(f);
+	expect_same(f->guest, c);
+	assert_false(hears(f, 4));
+	c = command(PULSE_RECORD_STREAM_MOVED, 0xffffffff);
+	number(c, 4);
+	number(c, 8);
+	string(c, "alsa_input.pci");
+	send_command(f->server, c);
+	run(f);
+	expect_same(f->guest, c);
+	assert_true(hears(f, 4));
+	tear_down(f);
+}
+
+/* A reply that stops short says nothing of the source. */
+static void test_short_reply(void **state) {
+	(void)state;
+	for (size_t cut = 1; cut < 40; cut++) {
+		struct fixture *f = set_up(true);
+		authenticate(f);
+		ask_to_record(f, 20);
+		struct command *c = record_reply(20, 4, "alsa_input");
+		size_t left = c->size - cut;
+		c->size = left;
+		send_command(f->server, c);
+		run(f);
+		if (f->list != NULL && cut > 1) {
+			expect_numbers(f->guest, PULSE_ERROR, 20, PULSE_ERROR_ACCESS);
+			assert_false(hears(f, 4));
+		}
+		tear_down(f);
+	}
+}
+
+static void test_too_long(void **state) {
+	(void)state;
+	static const struct {
+		uint32_t size, channel, flags;
+	} heads[] = {{0, PULSE_CONTROL, 0}, {SOUND_COMMAND_MAX + 1, PULSE_CONTROL, 0},
+		{0xffffffff, PULSE_CONTROL, 0}, {10, PULSE_CONTROL, 1}, {0, 1, 0}, {PULSE_DATA_MAX + 1, 1, 0},
+		{0xffffffff, 1, 0}, {4, 1, 0x20000000}};
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+		struct fixture *f = set_up(false);
+		uint8_t head[PULSE_DESCRIPTOR_SIZE] = {0};
+		authenticate(f);
+		tags_put(head, heads[i].size);
+		tags_put(head + 4, heads[i].channel);
+		tags_put(head + 16, heads[i].flags);
+		assert_int_equal(write(f->guest, head, sizeof(head)), sizeof(head));
+		expect_hung_up(f);
+		tear_down(f);
+	}
+}
+
+/* A guest that asks and never listens, and a server that does not read: both stop, nothing grows, and all
+ * goes on when they do. */
+static void test_stalls(void **state) {
+	(void)state;
+	struct fixture *f = set_up(false);
+	authenticate(f);
+	const struct command *c = command(51, 7);
+	uint8_t frame[PULSE_DESCRIPTOR_SIZE + 10] = {0, 0, 0, 10, 255, 255, 255, 255};
+	memcpy(frame + PULSE_DESCRIPTOR_SIZE, c->bytes, 10);
+	unsigned sent = 0, errors = 0;
+	for (int idle = 0; idle < 3; run(f)) {
+		ssize_t n = send(f->guest, frame, sizeof(frame), MSG_NOSIGNAL);
+		assert_true(n == sizeof(frame) || n < 0);
+		sent += n > 0;
+		idle = n > 0 ? 0 : idle + 1;
+		assert_true(sent < 1000000);
+	}
+	assert_non_null(f->list);
+	while (errors < sent) {
+		uint8_t error[PULSE_DESCRIPTOR_SIZE + 15];
+		ssize_t n = recv(f->guest, error, sizeof(error), MSG_WAITALL);
+		errors += n == sizeof(error);
+		assert_true(n == sizeof(error) || n < 0);
+		run(f);
+	}
+	expect_nothing(f->guest);
+	tear_down(f);
+}
+
+static void test_many_streams(void **state) {
+	(void)state;
+	struct fixture *f = set_up(false);
+	authenticate(f);
+	for (uint32_t i = 0; i < SOUND_STREAMS_MAX; i++) {
+		make_stream(f, i, i, 1000 + i);
+	}
+	struct command *c = command(PULSE_CREATE_PLAYBACK_STREAM, 99);
+	send_command(f->guest, c);
+	expect_refused(f, 99);
+	c = command(PULSE_PLAYBACK_STREAM_KILLED, 0xffffffff);
+	number(c, 17);
+	send_command(f->server, c);
+	run(f);
+	expect_same(f->guest, c);
+	make_stream(f, 100, 200, 2000);
+	tear_down(f);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_auth),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_own_streams),
+		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_data),
+		cmocka_unit_test(test_pieces),
+		cmocka_unit_test(test_microphone),
+		cmocka_unit_test(test_short_reply),
+		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_stalls),
+		cmocka_unit_test(test_many_streams),
+	};
+	return cmocka_run_group_tests_name("sound", tests, NULL, NULL);
+}
