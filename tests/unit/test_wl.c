@@ -144,7 +144,7 @@ static void test_context_errors(void **state) {
 
 static void test_data_both_ways(void **state) {
 	struct wl_fixture *f = *state;
-	struct wl_message message;
+	struct wl_received message;
 	char text[16];
 	int server = wl_connect(f, 1);
 	assert_int_equal(wl_send(f, 1, NULL, 0, "to the host", 11), R(OK));
@@ -172,7 +172,7 @@ static void test_long_data(void **state) {
 	}
 	wl_server_send(server, sent, sizeof(sent), NULL, 0);
 	size_t done = 0;
-	struct wl_message message;
+	struct wl_received message;
 	while (done < sizeof(sent) && wl_receive(f, &message)) {
 		assert_true(message.len > 16 && message.len <= 16 + VIRTIO_WL_RECV_DATA_MAX);
 		memcpy(received + done, message.bytes + 16, message.len - 16);
@@ -185,7 +185,7 @@ static void test_long_data(void **state) {
 
 static void test_hang_up_once(void **state) {
 	struct wl_fixture *f = *state;
-	struct wl_message message;
+	struct wl_received message;
 	int server = wl_connect(f, 1);
 	wl_server_send(server, "last", 4, NULL, 0);
 	close(server);
@@ -205,7 +205,7 @@ static void test_hang_up_once(void **state) {
 
 static void test_pipe_to_read(void **state) {
 	struct wl_fixture *f = *state;
-	struct wl_message message;
+	struct wl_received message;
 	char text[4];
 	int fd;
 	unsigned count;
@@ -233,7 +233,7 @@ static void test_pipe_to_read(void **state) {
 
 static void test_pipe_to_write(void **state) {
 	struct wl_fixture *f = *state;
-	struct wl_message message;
+	struct wl_received message;
 	char text[8];
 	int fd;
 	unsigned count;

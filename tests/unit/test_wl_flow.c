@@ -168,7 +168,7 @@ static void test_peer_vanishes_while_held(void **state) {
 	struct wl_fixture *f = *state;
 	const size_t size = 512 << 10;
 	uint8_t *command = malloc(size);
-	struct wl_message message;
+	struct wl_received message;
 	int server = wl_connect(f, 1);
 	stuff(f, 1, command, size);
 	close(server);
@@ -197,7 +197,7 @@ static void test_vfds_wait_too(void **state) {
 	assert_int_equal(count, 1);
 	assert_int_equal(write(fd, "x", 1), 1);
 	close(fd);
-	struct wl_message message;
+	struct wl_received message;
 	assert_true(wl_receive(f, &message));
 	assert_int_equal(message.transfer.vfd_id, id);
 	assert_true(wl_receive(f, &message));
@@ -215,7 +215,7 @@ static void test_no_answer(void **state) {
 		char data[4];
 	} command = {
 		.head = {.header = {C(VFD_SEND), VIRTIO_WL_FLAG_NO_ANSWER}, .vfd_id = 1}, .data = "data"};
-	struct wl_message message;
+	struct wl_received message;
 	char text[8];
 	int server = wl_connect(f, 1);
 	assert_int_equal(wl_execute(f, &command, sizeof(command), 0), 0);
@@ -248,7 +248,7 @@ static void send_pieces(int server, unsigned count) {
 /* Without buffers nothing comes, and nothing is lost. */
 static void test_guest_without_buffers(void **state) {
 	struct wl_fixture *f = *state;
-	struct wl_message message;
+	struct wl_received message;
 	wl_restart(f, WL_ALL_FEATURES, 0);
 	int one = wl_connect(f, 1), two = wl_connect(f, 2);
 	wl_server_send(one, "one", 3, NULL, 0);
@@ -271,7 +271,7 @@ static void test_guest_without_buffers(void **state) {
 /* A message comes with all its vfds or not at all, however few buffers there are. */
 static void test_all_or_nothing(void **state) {
 	struct wl_fixture *f = *state;
-	struct wl_message message;
+	struct wl_received message;
 	int pipes[2], server;
 	wl_restart(f, WL_ALL_FEATURES, 0);
 	server = wl_connect(f, 1);
@@ -297,7 +297,7 @@ static void test_all_or_nothing(void **state) {
 /* What waits for a vfd that is closed goes with it, and so do the descriptors it would have brought. */
 static void test_close_drops_waiting(void **state) {
 	struct wl_fixture *f = *state;
-	struct wl_message message;
+	struct wl_received message;
 	int pipes[2], server, other;
 	wl_restart(f, WL_ALL_FEATURES, 0);
 	server = wl_connect(f, 1);
@@ -339,7 +339,7 @@ static void test_close_drops_hang_up(void **state) {
 /* One reader who takes nothing stalls only itself. */
 static void test_credit(void **state) {
 	struct wl_fixture *f = *state;
-	struct wl_message message;
+	struct wl_received message;
 	const unsigned credit = VIRTIO_WL_RECV_CREDIT;
 	int slow = wl_connect(f, 1), other = wl_connect(f, 2);
 	unsigned received = 0;
@@ -457,7 +457,7 @@ static void test_no_room_for_received(void **state) {
 		skip();
 	}
 	struct wl_fixture *f = *state;
-	struct wl_message message;
+	struct wl_received message;
 	int pipes[2], server = wl_connect(f, 2000);
 	for (uint32_t id = 1; id < 1024; id++) {
 		assert_int_equal(wl_new(f, C(VFD_NEW), id, 0, 4096), R(VFD_NEW));
@@ -481,7 +481,7 @@ static void test_many_contexts(void **state) {
 	enum { CONTEXTS = 64, ROUNDS = 20 };
 	int servers[CONTEXTS];
 	uint32_t next[CONTEXTS] = {0};
-	struct wl_message message;
+	struct wl_received message;
 	for (uint32_t i = 0; i < CONTEXTS; i++) {
 		servers[i] = wl_connect(f, i + 1);
 		assert_true(servers[i] >= 0);

@@ -55,7 +55,7 @@ static int teardown(void **state) {
 
 /* Send one descriptor, and close it here; how it was announced to the guest. */
 static struct virtio_wl_vfd_new announce(struct state *s, int fd) {
-	struct wl_message news, message;
+	struct wl_received news, message;
 	assert_true(fd >= 0);
 	wl_server_send(s->server, "x", 1, &fd, 1);
 	close(fd);
@@ -231,7 +231,7 @@ static void test_regular_file(void **state) {
 
 static void test_pipe_from_host(void **state) {
 	struct state *s = *state;
-	struct wl_message message;
+	struct wl_received message;
 	int ends[2];
 	char text[8];
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
@@ -262,7 +262,7 @@ static void test_pipe_from_host(void **state) {
 
 static void test_socket_from_host(void **state) {
 	struct state *s = *state;
-	struct wl_message message;
+	struct wl_received message;
 	int ends[2];
 	char text[8];
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
@@ -285,7 +285,7 @@ static void test_socket_from_host(void **state) {
 static void test_28_at_once(void **state) {
 	struct state *s = *state;
 	int fds[29];
-	struct wl_message message;
+	struct wl_received message;
 	for (unsigned i = 0; i < 29; i++) {
 		fds[i] = create_memfd(4096, F_SEAL_SHRINK);
 	}

@@ -113,12 +113,12 @@ static uint32_t new_vfd(struct state *s, uint32_t type, uint32_t id, uint32_t si
 	return execute(s, &command, sizeof(command));
 }
 
-static const struct wl_message *receive(struct state *s) {
+static const struct wl_received *receive(struct state *s) {
 	uint16_t head;
 	assert_true(driver_wait_used(&s->driver, 0, PATIENCE_MS, &head, NULL));
 	/* No further than the bytes of the buffer. */
 	const uint8_t *buffer = driver_at(&s->driver, (gpa_t){s->buffers.value + head * 4096u});
-	static struct wl_message message;
+	static struct wl_received message;
 	memcpy(message.bytes, buffer, sizeof(message.bytes));
 	return &message;
 }
@@ -149,7 +149,7 @@ static void test_works_confined(void **state) {
 	assert_int_equal(write(unsealed, "keymap", 6), 6);
 	const int fds[] = {fd, unsealed};
 	wl_server_send(server, "back", 4, fds, 2);
-	const struct wl_message *message = receive(s);
+	const struct wl_received *message = receive(s);
 	assert_int_equal(message->header.type, C(VFD_NEW));
 	assert_memory_equal(s->screen.window.host + message->news.pfn * 4096, "pixels", 6);
 	message = receive(s);
@@ -178,7 +178,7 @@ static void test_pipes_confined(void **state) {
 	assert_int_equal(wl_server_receive(server, text, sizeof(text), &fd, &count), 1);
 	assert_int_equal(write(fd, "paste", 5), 5);
 	close(fd);
-	const struct wl_message *message = receive(s);
+	const struct wl_received *message = receive(s);
 	assert_memory_equal(message->bytes + 16, "paste", 5);
 	assert_int_equal(receive(s)->header.type, C(VFD_HUP));
 	close(server);

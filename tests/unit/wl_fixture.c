@@ -31,17 +31,20 @@ static int listen_at(const char *folder, const char *name, char **path) {
 }
 
 static void create_device(struct wl_fixture *f) {
-	struct display_socket sockets[3] = {{.name = ""}, {.name = "other"}, {.name = "nobody"}};
+	struct display_socket sockets[4] = {
+		{.name = ""}, {.name = "other"}, {.name = "nobody"}, {.name = "screen", .filtered = true}};
 	f->listener = listen_at(f->folder, "default", &sockets[0].path);
 	f->other_listener = listen_at(f->folder, "other", &sockets[1].path);
 	sockets[2].path = strdup("/nonexistent/socket");
+	sockets[3].path = strdup(sockets[0].path);
 	const struct display_options options = {.sockets = sockets,
-		.socket_count = 3,
+		.socket_count = 4,
+		.clipboard = DISPLAY_CLIPBOARD_ON,
 		.window_fd = f->window.client_fd,
 		.window_address = f->window.address,
 		.window_size = f->window.size};
 	assert(display_create(&f->device, &options) == 0);
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		free(sockets[i].path);
 	}
 }
@@ -181,7 +184,7 @@ uint32_t wl_send(struct wl_fixture *f, uint32_t id, const uint32_t *ids, uint32_
 
 /* ---- messages ---- */
 
-static bool receive(struct wl_fixture *f, struct wl_message *message, int ms) {
+static bool receive(struct wl_fixture *f, struct wl_received *message, int ms) {
 	uint16_t head;
 	if (!driver_wait_used(&f->driver, VIRTIO_WL_QUEUE_IN, ms, &head, &message->len)) {
 		return false;
@@ -194,7 +197,7 @@ static bool receive(struct wl_fixture *f, struct wl_message *message, int ms) {
 	return true;
 }
 
-bool wl_receive(struct wl_fixture *f, struct wl_message *message) {
+bool wl_receive(struct wl_fixture *f, struct wl_received *message) {
 	return receive(f, message, PATIENCE_MS);
 }
 
@@ -208,7 +211,7 @@ void wl_settle(struct wl_fixture *f) {
 }
 
 bool wl_silent(struct wl_fixture *f) {
-	struct wl_message message;
+	struct wl_received message;
 	wl_settle(f);
 	return !receive(f, &message, 0);
 }
@@ -222,6 +225,13 @@ bool wl_answered(struct wl_fixture *f, uint32_t *len) {
 
 int wl_connect(struct wl_fixture *f, uint32_t id) {
 	if (wl_new(f, VIRTIO_WL_CMD_VFD_NEW_CTX, id, 0, 0) != VIRTIO_WL_RESP_VFD_NEW) {
+		return -1;
+	}
+	return accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
+}
+
+int wl_connect_filtered(struct wl_fixture *f, uint32_t id) {
+	if (wl_new_named(f, id, "screen") != VIRTIO_WL_RESP_VFD_NEW) {
 		return -1;
 	}
 	return accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);

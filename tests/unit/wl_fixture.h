@@ -17,7 +17,7 @@
 #define WL_PAGE 4096u
 #define WL_COMMAND_MAX (2u << 20)
 
-struct wl_message {
+struct wl_received {
 	uint32_t len; /* as the device said */
 	union {
 		struct virtio_wl_header header;
@@ -64,7 +64,7 @@ size_t wl_build_send(
 	void *command, uint32_t id, const uint32_t *ids, uint32_t count, const void *data, size_t len);
 
 /* The next message to the guest, its buffer posted again. False: none came. */
-bool wl_receive(struct wl_fixture *f, struct wl_message *message);
+bool wl_receive(struct wl_fixture *f, struct wl_received *message);
 /* Let the device do all that it can without anything happening: it and its window have no clock. */
 void wl_settle(struct wl_fixture *f);
 /* Whether nothing comes unless something happens. */
@@ -74,6 +74,8 @@ bool wl_answered(struct wl_fixture *f, uint32_t *len);
 
 /* A new context of the default socket with this id; the server's end of it. */
 int wl_connect(struct wl_fixture *f, uint32_t id);
+/* The same with the filter between. */
+int wl_connect_filtered(struct wl_fixture *f, uint32_t id);
 /* The server sends and receives with descriptors; the number received in *count. */
 void wl_server_send(int fd, const void *data, size_t len, const int *fds, unsigned count);
 ssize_t wl_server_receive(int fd, void *data, size_t len, int *fds, unsigned *count);

@@ -1,0 +1,24 @@
+#!/bin/bash
+# A program of the VM that talks to the compositor by itself and keeps to no rule: it loses its connections; the VM, its
+# other programs and the compositor's other clients go on.
+# host: --desktop sway
+. tests/desktop/lib.bash
+here=$(realpath tests/hostile)
+include=$(realpath include)
+mkdir -p "$work/tool"
+gcc -O1 -Wall -Wextra -Werror -static -I"$include" -o "$work/tool/abuse_wayland" "$here/abuse_wayland.c" || exit 1
+
+weston-simple-shm >/dev/null 2>&1 &
+window=$!
+wait_for 30 window_count_is org.freedesktop.weston-simple-shm 1
+result "a window of the host's"
+run --mem 512M --share "$work/tool:/mnt/tool:ro" -- /mnt/tool/abuse_wayland
+grep -q "has lost its connection to the compositor: wl_display@1" "$work/err"
+result "ph says which rule it was"
+[ "$(grep -c . "$work/err")" -le 60 ]
+result "in few lines"
+: >"$work/err"
+pass_on "abuse"
+kill -0 $window && window_count_is org.freedesktop.weston-simple-shm 1
+result "the window of the host's is still there"
+stop $window

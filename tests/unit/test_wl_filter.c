@@ -1,0 +1,285 @@
+/* virtio-wl with the filter in its connections: messages in pieces and by the thousand, descriptors, slow
+ * receivers, and the end of who breaks a rule. */
+#include "wl_fixture.h"
+
+#include "display/device.h"
+
+#include "ph/wayland_protocols.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define R(name) VIRTIO_WL_RESP_##name
+#define C(name) VIRTIO_WL_CMD_##name
+#define WORDS(...) (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__})
+
+static int setup(void **state) {
+	*state = wl_set_up(WL_ALL_FEATURES);
+	return 0;
+}
+
+static int teardown(void **state) {
+	wl_tear_down(*state);
+	return 0;
+}
+
+static size_t arrived(int server, uint32_t *words, size_t size, int *fds, unsigned *count) {
+	ssize_t n = wl_server_receive(server, words, size, fds, count);
+	return n > 0 ? (size_t)n : 0;
+}
+
+static const uint32_t hello[] = {1, 12 << 16 | WL_DISPLAY_REQUEST_GET_REGISTRY, 2};
+
+/* A connection that has its registry (2) and knows of this global (1). */
+static int connect_with(struct wl_fixture *f, uint32_t id, const char *global) {
+	int server = wl_connect_filtered(f, id);
+	uint32_t words[64];
+	assert_true(server >= 0);
+	assert_int_equal(wl_send(f, id, NULL, 0, hello, sizeof(hello)), R(OK));
+	assert_int_equal(arrived(server, words, sizeof(words), NULL, NULL), sizeof(hello));
+	assert_memory_equal(words, hello, sizeof(hello));
+	struct wire_queue queue = {0};
+	struct wl_received message;
+	const union wire_arg args[] = {{.u = 1}, {.string = global}, {.u = 1}};
+	wire_write(&queue, 2, WL_REGISTRY_EVENT_GLOBAL,
+		&wl_registry_interface.events[WL_REGISTRY_EVENT_GLOBAL], args, 4096);
+	wl_server_send(server, wire_queue_data(&queue), wire_queue_size(&queue), NULL, 0);
+	assert_true(wl_receive(f, &message));
+	assert_int_equal(message.transfer.header.type, C(VFD_RECV));
+	assert_int_equal(message.len, sizeof(struct virtio_wl_transfer) + wire_queue_size(&queue));
+	wire_queue_finish(&queue);
+	const union wire_arg bind[] = {{.u = 1}, {.string = global}, {.u = 1}, {.object = 3}};
+	wire_write(&queue, 2, WL_REGISTRY_REQUEST_BIND,
+		&wl_registry_interface.methods[WL_REGISTRY_REQUEST_BIND], bind, 4096);
+	assert_int_equal(wl_send(f, id, NULL, 0, wire_queue_data(&queue), wire_queue_size(&queue)), R(OK));
+	assert_int_equal(arrived(server, words, sizeof(words), NULL, NULL), wire_queue_size(&queue));
+	wire_queue_finish(&queue);
+	return server;
+}
+
+/* A half goes nowhere; the second half brings the whole. */
+static void test_pieces(void **state) {
+	struct wl_fixture *f = *state;
+	uint32_t words[64];
+	int server = wl_connect_filtered(f, 1);
+	assert_int_equal(wl_send(f, 1, NULL, 0, hello, 7), R(OK));
+	assert_int_equal(arrived(server, words, sizeof(words), NULL, NULL), 0);
+	assert_int_equal(wl_send(f, 1, NULL, 0, (const uint8_t *)hello + 7, 5), R(OK));
+	assert_int_equal(arrived(server, words, sizeof(words), NULL, NULL), 12);
+	close(server);
+}
+
+/* Half a message from the compositor waits, and what is not for the guest leaves nothing. */
+static void test_hidden(void **state) {
+	struct wl_fixture *f = *state;
+	struct wl_received message;
+	int server = connect_with(f, 1, "wl_compositor");
+	const uint32_t hidden[] = {2, 28 << 16, 7, 8, 0x735f6c77, 0x006c6568, 1}; /* wl_shel */
+	wl_server_send(server, hidden, 10, NULL, 0);
+	assert_true(wl_silent(f));
+	wl_server_send(server, (const uint8_t *)hidden + 10, 18, NULL, 0);
+	assert_true(wl_silent(f));
+	const uint32_t removed[] = {2, 12 << 16 | 1, 7, 2, 12 << 16 | 1, 1};
+	wl_server_send(server, removed, sizeof(removed), NULL, 0);
+	assert_true(wl_receive(f, &message));
+	assert_int_equal(message.len, sizeof(struct virtio_wl_transfer) + 12);
+	assert_memory_equal(message.bytes + sizeof(struct virtio_wl_transfer), removed + 3, 12);
+	close(server);
+}
+
+static void expect_end(struct wl_fixture *f, uint32_t id, int server, const char *rule) {
+	struct wl_received message;
+	char byte;
+	assert_true(wl_receive(f, &message));
+	assert_int_equal(message.header.type, C(VFD_RECV));
+	assert_non_null(memmem(message.bytes, message.len, rule, strlen(rule)));
+	assert_true(wl_receive(f, &message));
+	assert_int_equal(message.header.type, C(VFD_HUP));
+	assert_int_equal(message.vfd.vfd_id, id);
+	assert_int_equal(recv(server, &byte, 1, MSG_DONTWAIT), 0);
+	close(server);
+}
+
+static void test_broken_rule(void **state) {
+	struct wl_fixture *f = *state;
+	int server = connect_with(f, 1, "wl_compositor"), other = connect_with(f, 2, "wl_shm");
+	assert_int_equal(wl_send(f, 1, NULL, 0, WORDS(9, 8 << 16)), R(ERR));
+	expect_end(f, 1, server, "ph: a request for object 9");
+	assert_int_equal(wl_send(f, 1, NULL, 0, hello, sizeof(hello)), R(ERR));
+	uint32_t words[64];
+	assert_int_equal(wl_send(f, 2, NULL, 0, WORDS(1, 12 << 16, 4)), R(OK));
+	assert_int_equal(arrived(other, words, sizeof(words), NULL, NULL), 12);
+	assert_int_equal(wl_close(f, 1), R(OK));
+	close(other);
+}
+
+/* The compositor is held to the same. */
+static void test_broken_by_the_host(void **state) {
+	struct wl_fixture *f = *state;
+	int server = connect_with(f, 1, "wl_compositor");
+	wl_server_send(server, WORDS(77, 8 << 16), NULL, 0);
+	expect_end(f, 1, server, "the compositor sent an event for object 77");
+}
+
+static void test_pool(void **state) {
+	struct wl_fixture *f = *state;
+	uint32_t words[64];
+	int server = connect_with(f, 1, "wl_shm"), fds[28];
+	unsigned count;
+	assert_int_equal(wl_new(f, C(VFD_NEW), 5, 0, 8192), R(VFD_NEW));
+	assert_int_equal(wl_send(f, 1, (const uint32_t[]){5}, 1, WORDS(3, 16 << 16, 4, 8192)), R(OK));
+	assert_int_equal(arrived(server, words, sizeof(words), fds, &count), 16);
+	assert_int_equal(count, 1);
+	assert_int_equal(lseek(fds[0], 0, SEEK_END), 8192);
+	close(fds[0]);
+	assert_int_equal(wl_new(f, C(VFD_NEW_PIPE), 6, VIRTIO_WL_VFD_READ, 0), R(VFD_NEW));
+	assert_int_equal(wl_send(f, 1, (const uint32_t[]){6}, 1, WORDS(3, 16 << 16, 5, 8192)), R(ERR));
+	expect_end(f, 1, server, "the descriptor is no memory");
+}
+
+static void test_unclaimed_descriptors(void **state) {
+	struct wl_fixture *f = *state;
+	int server = connect_with(f, 1, "wl_shm");
+	uint32_t ids[28], response = R(OK), sent = 0;
+	assert_int_equal(wl_new(f, C(VFD_NEW), 5, 0, 4096), R(VFD_NEW));
+	for (unsigned i = 0; i < 28; i++) {
+		ids[i] = 5;
+	}
+	for (; response == R(OK) && sent < 10; sent++) {
+		response = wl_send(f, 1, ids, 28, WORDS(1, 12 << 16, 4 + sent));
+	}
+	assert_int_equal(response, R(OUT_OF_MEMORY));
+	assert_int_equal(sent, 3);
+	close(server);
+}
+
+static void test_keymap(void **state) {
+	struct wl_fixture *f = *state;
+	uint32_t words[64];
+	struct wl_received message;
+	int server = connect_with(f, 1, "wl_seat"), map = memfd_create("map", MFD_CLOEXEC);
+	assert_int_equal(wl_send(f, 1, NULL, 0, WORDS(3, 12 << 16 | WL_SEAT_REQUEST_GET_KEYBOARD, 4)), R(OK));
+	assert_int_equal(arrived(server, words, sizeof(words), NULL, NULL), 12);
+	assert_int_equal(ftruncate(map, 4096), 0);
+	wl_server_send(server, WORDS(4, 16 << 16, 1, 4096), &map, 1);
+	assert_true(wl_receive(f, &message));
+	assert_int_equal(message.header.type, C(VFD_NEW));
+	assert_true(wl_receive(f, &message));
+	assert_int_equal(message.transfer.vfd_count, 1);
+	assert_int_equal(message.len, sizeof(struct virtio_wl_transfer) + 4 + 16);
+	close(map);
+	close(server);
+}
+
+enum { DAMAGE = 24, BATCH = 2000 };
+
+/* Damage of a surface (4), numbered. */
+static size_t build_damage(uint8_t *command, uint32_t from) {
+	static uint32_t words[BATCH * DAMAGE / 4];
+	for (uint32_t i = 0; i < BATCH; i++) {
+		const uint32_t damage[] = {4, DAMAGE << 16 | WL_SURFACE_REQUEST_DAMAGE, from + i, 0, 1, 1};
+		memcpy(words + i * (DAMAGE / 4), damage, DAMAGE);
+	}
+	return wl_build_send(command, 1, NULL, 0, words, sizeof(words));
+}
+
+/* A compositor that stops reading: messages are kept, then commands wait, and at last all comes, in order. */
+static void test_slow_compositor(void **state) {
+	struct wl_fixture *f = *state;
+	static uint8_t command[16 + BATCH * DAMAGE], data[BATCH * DAMAGE];
+	uint32_t words[64], sent = 0, len, expected = 0;
+	int server = connect_with(f, 1, "wl_compositor");
+	assert_int_equal(
+		wl_send(f, 1, NULL, 0, WORDS(3, 12 << 16 | WL_COMPOSITOR_REQUEST_CREATE_SURFACE, 4)), R(OK));
+	assert_int_equal(arrived(server, words, sizeof(words), NULL, NULL), 12);
+	bool held = false;
+	for (; !held; sent += BATCH) {
+		wl_submit(f, command, build_damage(command, sent), 8);
+		held = !wl_answered(f, &len);
+		assert_true(sent < 1000000);
+	}
+	size_t have = 0;
+	while (expected < sent && wl_run_until_readable(f, server)) {
+		ssize_t n = recv(server, data + have, sizeof(data) - have, MSG_DONTWAIT);
+		assert_true(n > 0);
+		have += (size_t)n;
+		size_t used = 0;
+		for (; have - used >= DAMAGE; used += DAMAGE, expected++) {
+			memcpy(words, data + used, DAMAGE);
+			assert_int_equal(words[0], 4);
+			assert_int_equal(words[2], expected);
+		}
+		memmove(data, data + used, have - used);
+		have -= used;
+	}
+	assert_int_equal(expected, sent);
+	assert_true(wl_answered(f, &len));
+	close(server);
+}
+
+/* More from the compositor than fits a message, to a guest without credit: it waits, and all of it comes. */
+static void test_slow_guest(void **state) {
+	struct wl_fixture *f = *state;
+	static uint32_t words[30000];
+	struct wl_received message;
+	int server = connect_with(f, 1, "wl_seat");
+	for (size_t i = 0; i < 10000; i++) {
+		const uint32_t capabilities[] = {3, 12 << 16, (uint32_t)i};
+		memcpy(words + 3 * i, capabilities, 12);
+	}
+	wl_server_send(server, words, sizeof(words), NULL, 0);
+	size_t came = 0;
+	while (came < sizeof(words) && wl_receive(f, &message)) {
+		size_t size = message.len - sizeof(struct virtio_wl_transfer);
+		assert_int_equal(message.header.type, C(VFD_RECV));
+		assert_memory_equal(message.bytes + sizeof(struct virtio_wl_transfer),
+			(const uint8_t *)words + came, size);
+		came += size;
+		const struct virtio_wl_credit credit = {
+			.header.type = C(VFD_CREDIT), .vfd_id = 1, .messages = 1};
+		assert_int_equal(wl_execute(f, &credit, sizeof(credit), 8), R(OK));
+	}
+	assert_int_equal(came, sizeof(words));
+	close(server);
+}
+
+/* Connections come and go: nothing stays open. */
+static void test_many(void **state) {
+	struct wl_fixture *f = *state;
+	unsigned before = wl_count_fds();
+	for (uint32_t i = 0; i < 200; i++) {
+		int server = connect_with(f, 1 + i, "wl_shm");
+		assert_int_equal(wl_new(f, C(VFD_NEW), 500, 0, 4096), R(VFD_NEW));
+		assert_int_equal(
+			wl_send(f, 1 + i, (const uint32_t[]){500, 500}, 2, WORDS(1, 12 << 16, 4)), R(OK));
+		assert_int_equal(wl_close(f, 500), R(OK));
+		assert_int_equal(wl_close(f, 1 + i), R(OK));
+		close(server);
+	}
+	assert_int_equal(wl_count_fds(), before);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_pieces, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hidden, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_broken_rule, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_broken_by_the_host, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pool, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unclaimed_descriptors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_keymap, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_slow_compositor, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_slow_guest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+	};
+	return cmocka_run_group_tests_name("wl filter", tests, NULL, NULL);
+}
