@@ -7,7 +7,6 @@
 #include "ph/fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -41,8 +40,7 @@ static void take_link(struct net *net, int fd) {
 		net_link_lose(net);
 	}
 	net->link.fd = fd;
-	if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0 ||
-		loop_add(net->device.loop, &net->link, net->starved ? 0 : EPOLLIN) < 0) {
+	if (loop_add(net->device.loop, &net->link, net->starved ? 0 : EPOLLIN) < 0) {
 		fd_close(&net->link.fd);
 		return;
 	}

@@ -51,7 +51,11 @@ static int start_again(struct tender *tender) {
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
 		return -errno;
 	}
-	int ret = passt_child_start(&tender->child, tender->options, ends[1]);
+	/* The device may not change that. */
+	int ret = fcntl(ends[0], F_SETFL, O_RDWR | O_NONBLOCK) < 0 ? -errno : 0;
+	if (ret == 0) {
+		ret = passt_child_start(&tender->child, tender->options, ends[1]);
+	}
 	if (ret == 0) {
 		ret = supply_link(tender, ends[0]);
 	}

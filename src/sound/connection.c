@@ -166,7 +166,8 @@ static bool read_some(struct sound_flow *flow) {
 		return true;
 	}
 	/* Descriptors that come along are closed by the kernel. */
-	ssize_t n = recv(source_of(flow)->fd, flow->in + flow->in_size, sizeof(flow->in) - flow->in_size, 0);
+	ssize_t n = recv(source_of(flow)->fd, flow->in + flow->in_size, sizeof(flow->in) - flow->in_size,
+		MSG_DONTWAIT);
 	flow->in_size += n > 0 ? (size_t)n : 0;
 	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
@@ -174,7 +175,8 @@ static bool read_some(struct sound_flow *flow) {
 static bool write_some(struct sound_flow *flow) {
 	int fd = source_of(opposite(flow))->fd;
 	while (flow->out_size > 0) {
-		ssize_t n = send(fd, flow->out + flow->out_start, flow->out_size, MSG_NOSIGNAL);
+		ssize_t n =
+			send(fd, flow->out + flow->out_start, flow->out_size, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0) {
 			return errno == EAGAIN || errno == EINTR;
 		}

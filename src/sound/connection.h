@@ -36,7 +36,7 @@ struct sound_connection {
 	struct sound_flow requests, answers;
 };
 
-/* Takes both descriptors, which are non-blocking, and adds itself to the list. It ends when one of the two
+/* Takes both descriptors and adds itself to the list. It ends when one of the two
  * does. 0 or -errno. */
 int sound_connection_create(struct sound_connection **list, unsigned *count, struct loop *loop, int guest,
 	int server, bool microphone);

@@ -80,11 +80,7 @@ static void knock(struct loop_source *source, uint32_t events) {
 	if (header != NULL && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int))) {
 		int fd;
 		memcpy(&fd, CMSG_DATA(header), sizeof(int));
-		if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) == 0) {
-			serve_connection(process, fd);
-		} else {
-			close(fd);
-		}
+		serve_connection(process, fd);
 	}
 }
 
