@@ -12,6 +12,7 @@
 #include "files/server.h"
 
 #include "ph/fd.h"
+#include "ph/huge_pages.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,10 +27,14 @@
 /* One for each request that the queue holds: so many may hang in a host's file system. */
 #define THREADS_MAX QUEUE_SIZE
 #define STACK_SIZE (512 << 10)
+/* Replies of so much are worth huge pages beneath them. Not requests: their pages were all touched already.
+ */
+#define LARGE (64U << 10)
 
 struct files_device {
 	struct virtio_device base;
 	struct p9_server server;
+	struct huge_pages huge_pages;
 	int epoll_fd, stop_fd;
 	pthread_mutex_t lock; /* the queue, and the fields below */
 	unsigned thread_count, idle;
@@ -112,6 +117,10 @@ static void serve_chain(
 		.out_size = chain->writable_size,
 		.cookie = chain->head,
 	};
+	if (chain->writable_size >= LARGE) {
+		huge_pages_back(
+			&device->huge_pages, device->base.queues[0].memory, exchange.out, exchange.out_count);
+	}
 	if (!p9_server_serve(&device->server, scratch, &exchange)) {
 		pthread_mutex_lock(&device->lock);
 		virtio_device_break(

@@ -195,6 +195,7 @@ const struct jail_call jail_calls[] = {
 	{CALL(munmap), .kinds = ALL},
 	{CALL(mremap), .kinds = ALL},
 	{CALL(madvise), .kinds = ALL},
+	{CALL(mincore), .kinds = FILES},
 	{CALL(brk), .kinds = ALL},
 
 	/* ---- threads; no process is ever made ---- */

@@ -30,7 +30,7 @@ format() {
 # listed. "base" is there for all.
 arrows() {
 	local base='error log loop fd record guest_memory terminal'
-	local device="$base virtqueue virtio"
+	local device="$base virtqueue virtio huge_pages"
 	local -A may=(
 		[base]="$base guest"
 		[virtio]="$device virtio_pci"
