@@ -22,6 +22,7 @@
 #define ROUNDS 1
 
 static char buffer[CHUNK];
+static char said[256];
 
 static int open_or_fail(const char *path, int flags) {
 	int fd = open(path, flags, 0644);
@@ -114,9 +115,11 @@ static unsigned read_directory(void) {
 }
 
 static void wait_for(pid_t pid, const char *what) {
+	char text[sizeof(said) + 64];
 	int status = -1;
 	if (waitpid(pid, &status, 0) < 0 || status != 0) {
-		bench_fail(what);
+		snprintf(text, sizeof(text), "%s (status %#x): %s", what, (unsigned)status, said);
+		bench_fail(text);
 	}
 }
 
@@ -171,7 +174,7 @@ static unsigned git_status(void) {
 		bench_fail("bind");
 	}
 	pid_t pid = start_in_root(argv, &output);
-	while (read(output, buffer, sizeof(buffer)) > 0) {
+	while (read(output, said, sizeof(said) - 1) > 0) {
 	}
 	close(output);
 	wait_for(pid, "git");

@@ -33,6 +33,7 @@ export HOME=/home PATH=/usr/sbin:/usr/bin
 # What is measured with the bench's init in both; and ph as it is.
 ph_bench=(/bench/ph --cpus 1 --mem 256M --private-home --share /share:/bench --disk /disk:ro)
 ph_small=(/bench/ph-itself --cpus 1 --mem 256M --private-home)
+files=(9p-read 9p-write 9p-random 9p-stat 9p-open 9p-readdir 9p-unpack 9p-cold 9p-git)
 words='console=hvc0 reboot=t panic=-1 swiotlb=noforce tsc=reliable noreplace-smp quiet'
 qemu=(/usr/bin/qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot -enable-kvm -cpu host
 	-machine microvm,acpi=off,pit=off,pic=off,rtc=off,isa-serial=off,auto-kernel-cmdline=on -smp 1 -m 256
@@ -225,17 +226,43 @@ make_files() {
 	git -C $share/repository -c user.name=bench -c user.email=bench@example.org commit -q -m tree
 }
 
-# Each guest gets six seconds of this host's clock: one that spins would take many minutes of real time for more. The
-# guest leaves NAME OPERATIONS NANOSECONDS lines in the share.
+# run_work WHO WORK: the guest leaves "NAME OPERATIONS NANOSECONDS" in the share. It gets some seconds of this host's
+# clock: one that spins would take many minutes of real time for more.
+run_work() {
+	rm -rf $share/result $share/unpacked $share/written
+	mkdir $share/unpacked
+	vm "$1" "$2"
+	"${enter[@]}" timeout 30 "${command[@]}" >$work/log 2>&1 </dev/null
+	[ -e $share/result ] || sed 's/^/# /' $work/log
+}
+
+# measure_works NAME...
 measure_works() {
-	local who
-	for who in peer ph; do
-		rm -rf $share/result $share/unpacked $share/written
-		mkdir $share/unpacked
-		vm $who "$1"
-		"${enter[@]}" timeout 6 "${command[@]}" >$work/log 2>&1 </dev/null
-		awk -v who=$who '$1 == "failed" { print "#", who, $0; next } { printf "%s %s %.0f\n", $1, who, $3 / $2 }' $share/result ||
-			sed 's/^/# /' $work/log
+	local who name
+	for name in "$@"; do
+		for who in peer ph; do
+			run_work $who "$name"
+			awk -v who=$who '$1 == "failed" { print "#", who, $0; next } { printf "%s %s %.0f\n", $1, who, $3 / $2 }' $share/result
+		done
+	done
+}
+
+# While the guest does the work, which it tells by writing to a port.
+count_work_exits() {
+	local who name count
+	for name in "$@"; do
+		for who in peer ph; do
+			echo 'hist:keys=exit_reason.hex:pause' >$tracing/events/kvm/kvm_exit/trigger
+			echo 'enable_hist:kvm:kvm_exit if port == 0x99 && val != 0' >$tracing/events/kvm/kvm_pio/trigger
+			echo 'disable_hist:kvm:kvm_exit if port == 0x99 && val == 0' >>$tracing/events/kvm/kvm_pio/trigger
+			run_work $who "$name"
+			count=$(hist_counts kvm_exit | awk '{ sum += $2 } END { print sum + 0 }')
+			hist_counts kvm_exit | sed "s/^/# $name $who exit /"
+			awk -v who=$who -v count="$count" '$1 != "failed" { printf "%s-exits %s %.2f\n", $1, who, count / $2 }' $share/result
+			echo '!disable_hist:kvm:kvm_exit' >>$tracing/events/kvm/kvm_pio/trigger
+			echo '!enable_hist:kvm:kvm_exit' >>$tracing/events/kvm/kvm_pio/trigger
+			hist ! kvm_exit exit_reason.hex
+		done
 	done
 }
 
@@ -251,11 +278,12 @@ for part in $parts; do
 	console) count_console ;;
 	true) measure_true ;;
 	memory) measure_memory ;;
-	disk) measure_works disk ;;
+	disk) measure_works disk-random-1 disk-random-32 ;;
 	wl) measure_wl ;;
 	files)
 		make_files
-		measure_works files
+		measure_works "${files[@]}"
+		count_work_exits "${files[@]}"
 		;;
 	esac
 done
