@@ -18,11 +18,12 @@
  * cache=loose for a tree that does not change for as long as the guest runs, or whose changes it may miss:
  * the read-only root. Everything is cached, and nothing asked twice.
  *
- * cache=mmap for a tree shared with the host, read-write: a home. Names and attributes are asked for at each
- * use, so the host's changes are seen at once; a file's pages are cached while the guest has it open, as on
- * NFS, so what the host writes into such a file is seen after the next open, or when the guest takes a lock
- * on it; writes go back at the close, a lock or an fsync. Shared writable mappings work, which cache=none
- * refuses (SQLite's write-ahead log needs them).
+ * cache=mmap for a tree shared with the host, read-write: a home. Attributes, names of files, and that there
+ * is none, are asked for at each use, so the host's changes are seen at once. Names of directories are good
+ * for a second after they were last asked for (by a patch of ph's kernel; others ask for them, too, at each
+ * use). A file's pages are cached while the guest has it open, as on NFS, so what the host writes into such a
+ * file is seen after the next open, or when the guest takes a lock on it; writes go back at the close, a lock
+ * or an fsync. Shared writable mappings work, which cache=none refuses (SQLite's write-ahead log needs them).
  *
  * Both with access=any: the files show their host owners, by which the guest's kernel judges its users, and
  * what the guest makes belongs to the caller of ph whoever made it; so one attach serves all users, and

@@ -46,22 +46,35 @@ for copy in out/tree copy; do
 	result "$copy: every name, mode, owner, link, size, time, attribute and byte"
 done
 
-# The host changes what the guest looks at.
+# The host changes what the guest looks at: files are seen to change at once, directories soon.
 echo before >share/watched
+mkdir share/moved share/swapped
+echo moved >share/moved/file
+echo before >share/swapped/file
 (timeout -k 5 240 "$ph" --share "$PWD/share:/mnt/share" -- sh -c 'cd /mnt/share
 cat watched; : >ready
-while [ -e ready ]; do sleep 0.1; done
-cat watched; ls appeared; [ -e removed ] || echo gone' >"$work/out" 2>"$work/err") &
+while [ -e ready ]; do cat moved/file swapped/file >/dev/null; sleep 0.1; done
+cat watched; ls appeared; [ -e removed ] || echo gone
+until [ -e elsewhere/file ] && [ ! -e moved ] && grep -q after swapped/file; do sleep 0.1; done
+ls swapped' >"$work/out" 2>"$work/err") &
 touch share/removed
 for _ in $(seq 300); do [ -e share/ready ] && break; sleep 0.1; done
 echo after >share/watched
 touch share/appeared
+mkdir share/new
+echo after >share/new/file
+touch share/new/another
+mv share/moved share/elsewhere
+mv share/swapped share/swapped-out
+mv share/new share/swapped
 rm share/removed share/ready
 wait
 [ "$(cat "$work/out")" = 'before
 after
 appeared
-gone' ]
+gone
+another
+file' ]
 result "the host's changes are seen"
 
 # Read-only, whatever the guest's mount says.
