@@ -8,9 +8,9 @@ include=$(realpath include)
 mkdir -p "$work/tool"
 gcc -O1 -Wall -Wextra -Werror -static -I"$include" -o "$work/tool/abuse_wayland" "$here/abuse_wayland.c" || exit 1
 
-weston-simple-shm >/dev/null 2>&1 &
+foot --app-id=neighbour sleep 600 >/dev/null 2>&1 &
 window=$!
-wait_for 30 window_count_is org.freedesktop.weston-simple-shm 1
+wait_for 30 window_count_is neighbour 1
 result "a window of the host's"
 run --mem 512M --share "$work/tool:/mnt/tool:ro" -- /mnt/tool/abuse_wayland
 grep -q "has lost its connection to the compositor: wl_display@1" "$work/err"
@@ -19,6 +19,6 @@ result "ph says which rule it was"
 result "in few lines"
 : >"$work/err"
 pass_on "abuse"
-kill -0 $window && window_count_is org.freedesktop.weston-simple-shm 1
+kill -0 $window && window_count_is neighbour 1
 result "the window of the host's is still there"
 stop $window
