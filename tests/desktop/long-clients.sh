@@ -33,7 +33,7 @@ head -c 300000 /dev/urandom | base64 >.test/big
 wl-copy --type text/plain <.test/big 2>.test/copy.err
 reach guest-copied
 await host-pasted
-timeout 30 weston-simple-shm >.test/shm 2>&1 &
+timeout 60 foot --app-id=sleeper sleep 60 >.test/shm 2>&1 &
 shm=$!
 reach shm-started
 await compositor-gone
@@ -66,7 +66,7 @@ result "the host pastes 400 KB that were copied in the VM"
 reach host-pasted
 
 await shm-started
-wait_for 30 window_count_is org.freedesktop.weston.simple-shm 1
+wait_for 30 window_count_is sleeper 1
 result "a window is there"
 kill "$(pgrep -x sway)"
 wait_for 20 sh -c '! pgrep -x sway'

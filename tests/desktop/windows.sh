@@ -49,9 +49,10 @@ settled_screenshot guest 15
 same_picture native guest
 result "what the shell prints is shown, pixel by pixel"
 
-start two -- weston-simple-shm
+# shellcheck disable=SC2016 # the VM's shell
+start two -- foot --config="$HOME/.foot.ini" --app-id=ticker sh -c 'while sleep 0.2; do date +%N; done'
 two=$started
-wait_for 60 window_count_is org.freedesktop.weston.simple-shm 1
+wait_for 60 window_count_is ticker 1
 result "a second VM shows its window beside the first"
 sleep 1
 screenshot side-1
@@ -60,7 +61,7 @@ screenshot side-2
 ! same_picture side-1 side-2
 result "and it moves"
 stop $two
-wait_for 20 window_count_is org.freedesktop.weston.simple-shm 0
+wait_for 20 window_count_is ticker 0
 result "it goes away with its VM"
 window_count_is terminal 1 && kill -0 $one
 result "the first VM's window stays"
