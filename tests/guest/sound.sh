@@ -98,4 +98,6 @@ kill $player
 
 refused "--microphone goes with --sound" --microphone
 XDG_RUNTIME_DIR=/nowhere refused "there is no PulseAudio server" --sound
-nothing_left
+sleep 0.5
+! pgrep -l '^ph(-sound|-display)?$'
+result "no process is left behind"
