@@ -45,7 +45,7 @@ wait $ear
 [ $status_of_ph -eq 0 ] && [ ! -s "$work/err" ] && grep -q 'Default Sink: speaker' "$work/out"
 result "a program of the VM plays"
 sed 's/^/# heard: /' "$work/heard"
-grep -q -E '^(439|440|441) Hz, [12][0-9]{4}$' "$work/heard"
+grep -q -E '^4[34][0-9] Hz, [12][0-9]{4}$' "$work/heard"
 result "the tone is heard on the host"
 
 # ---- what a program may not ----
@@ -86,11 +86,11 @@ result "and nothing on the host has changed"
 
 ear='parec --raw --format=s16le --rate=44100 --channels=1 --latency-msec=50'
 vm --sound --microphone -- "
-	timeout 4 $ear -d microphone | /mnt/sound_tone hear
+	timeout 60 $ear -d microphone | head -c 170000 | /mnt/sound_tone hear
 	for source in speaker.monitor @DEFAULT_SOURCE@; do
 		timeout 20 parec -d \$source 2>&1 >/tmp/heard | grep -o denied; [ -s /tmp/heard ] && echo heard \$source; done
 	timeout 20 pactl load-module module-null-sink 2>&1 | grep -o denied"
-grep -q -E '^(879|880|881) Hz, [12][0-9]{4}$' "$work/out"
+grep -q -E '^8[78][0-9] Hz, [12][0-9]{4}$' "$work/out"
 result "with --microphone a program of the VM hears it"
 [ "$(grep -c -x denied "$work/out")" -eq 3 ] && ! grep -q heard "$work/out"
 result "but not what is played, by whatever name"
