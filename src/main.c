@@ -3,9 +3,8 @@
  * exit status is ph's.
  */
 #include "ph/cli.h"
-#include "ph/jail.h"
+#include "ph/instance.h"
 #include "ph/log.h"
-#include "ph/vm.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,29 +17,6 @@ static void open_standard_streams(void) {
 		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	} while (fd >= 0 && fd <= STDERR_FILENO);
 	close(fd);
-}
-
-static int run(const struct cli_options *options, struct error *error) {
-	struct plan plan = {0};
-	uid_t uid;
-	gid_t gid;
-	/* Only root can map owners, and open what realms lie on. */
-	bool stays = options->request.uid_map_count > 0 || options->request.realm != NULL;
-	int status = stays ? 0 : jail_become_caller(error);
-	if (status == 0) {
-		status = plan_init(&plan, &options->request, error);
-	}
-	if (status == 0 && plan_runs_as(&plan, &uid, &gid)) {
-		log_verbose("root's ph goes on as user %u, whose realm it is", uid);
-		status = jail_become(uid, gid, error);
-	}
-	if (status == 0 && options->action == CLI_DRY_RUN) {
-		plan_print(&plan);
-	} else if (status == 0) {
-		status = vm_run(&plan, error);
-	}
-	plan_finish(&plan);
-	return status;
 }
 
 static int act(const struct cli_options *options, struct error *error) {
@@ -61,11 +37,18 @@ static int act(const struct cli_options *options, struct error *error) {
 		return plan_print_realms(error);
 	case CLI_CHECK:
 		return cli_check_host() < 0 ? CLI_STATUS_FAILED : 0;
+	case CLI_LIST:
+		return instance_list(error);
+	case CLI_STOP:
+		return instance_stop(options->operand, error);
+	case CLI_LOGS:
+		return instance_print_logs(options->operand, error);
 	case CLI_DRY_RUN:
+		return cli_dry_run(options, error);
 	case CLI_RUN:
 		break;
 	}
-	return run(options, error);
+	return cli_run(options, error);
 }
 
 int main(int argc, char **argv) {

@@ -11,6 +11,9 @@
 
 enum cli_action {
 	CLI_RUN,
+	CLI_LIST,
+	CLI_STOP,
+	CLI_LOGS,
 	CLI_DRY_RUN,
 	CLI_CHECK,
 	CLI_REALMS,
@@ -20,11 +23,28 @@ enum cli_action {
 	CLI_VERSION,
 };
 
+#define CLI_SETTINGS_MAX 256
+
+/* An option that was given. */
+struct cli_setting {
+	const char *name, *value;
+	const char *origin; /* a profile's file and line; NULL: the command line */
+	bool shapes_vm;     /* not of the command alone: it cannot change while the VM runs */
+};
+
 struct cli_options {
 	enum cli_action action;
-	const char *operand; /* of the action: the shell to complete for */
+	const char *operand; /* of the action: a VM's name, the shell to complete for */
 	struct plan_request request;
+	struct cli_setting settings[CLI_SETTINGS_MAX]; /* from profiles, then from the command line */
+	size_t setting_count;
 };
+
+/* Run the command in a VM of its own or, with a name, in the VM of that name, which is started if need be.
+ * Its exit status, or -errno with *error set. */
+int cli_run(const struct cli_options *options, struct error *error);
+/* Print what cli_run() would do. Likewise. */
+int cli_dry_run(const struct cli_options *options, struct error *error);
 
 /* Parse the arguments over the environment's defaults. The strings stay those of argv and the environment.
  * 0, or -EINVAL with *error set. */

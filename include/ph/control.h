@@ -49,6 +49,7 @@ int control_exec(struct control *control, uint32_t session, const struct record_
 /* The stdio is gone (terminal closed, joining ph died): SIGHUP in the guest. Output not yet written is
  * dropped; ops->exited follows, at once when the command has ended already. */
 void control_hangup(struct control *control, uint32_t session);
+/* Session 0: all of them. */
 void control_signal(struct control *control, uint32_t session, int signo);
 void control_resize(struct control *control, uint32_t session, uint16_t rows, uint16_t columns);
 /* Ask init for an orderly end; ops->bye follows. */

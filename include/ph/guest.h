@@ -53,12 +53,13 @@ enum guest_config {
 
 /* Records of a command to run: the body of GUEST_FRAME_EXEC and of GUEST_CONFIG_EXEC. */
 enum guest_exec {
-	GUEST_EXEC_ARGV = 1, /* list; empty: the login shell of the user */
-	GUEST_EXEC_ENV = 2,  /* list of NAME=VALUE, the whole environment but for what init must add (HOME,
-				USER, SHELL where missing) */
-	GUEST_EXEC_CWD = 3,  /* string; falls back to the home, then to / */
-	GUEST_EXEC_UID = 4,  /* u64; 0 or the user's */
-	GUEST_EXEC_TTY = 5,  /* list: rows, columns, in decimal. Absent: three pipes */
+	GUEST_EXEC_ARGV = 1,  /* list; empty: the login shell of the user */
+	GUEST_EXEC_ENV = 2,   /* list of NAME=VALUE, the whole environment but for what init must add (HOME,
+				 USER, SHELL where missing) */
+	GUEST_EXEC_CWD = 3,   /* string; falls back to the home, then to / */
+	GUEST_EXEC_UID = 4,   /* u64; 0 or the user's */
+	GUEST_EXEC_TTY = 5,   /* list: rows, columns, in decimal. Absent: three pipes */
+	GUEST_EXEC_UMASK = 6, /* u64; 022 when absent */
 };
 
 /* A frame: this header, then length bytes. Little endian. length at most GUEST_FRAME_MAX. */

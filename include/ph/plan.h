@@ -11,6 +11,7 @@
 #include "ph/error.h"
 #include "ph/files.h"
 #include "ph/net.h"
+#include "ph/record.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -123,7 +124,9 @@ struct plan {
 	char **command;        /* argv; [0] == NULL: the shell */
 	char **environment;    /* NAME=VALUE, NULL-terminated */
 	char *cwd;
-	bool tty; /* stdin and stdout are a terminal */
+	bool tty;               /* stdin and stdout are a terminal */
+	uint16_t rows, columns; /* of it */
+	mode_t umask;
 	bool verbose, timings;
 	enum plan_sandbox sandbox;
 };
@@ -185,6 +188,13 @@ struct plan_request {
 /* Resolve a request. 0, or -errno with *error set; plan_finish() undoes either and accepts a zeroed plan. */
 int plan_init(struct plan *plan, const struct plan_request *request, struct error *error);
 void plan_finish(struct plan *plan);
+/* The command as records of enum guest_exec. */
+void plan_put_exec(const struct plan *plan, struct record_buffer *exec);
+/* What a VM with this plan tells those who join it, as records of enum instance_fact. */
+void plan_put_facts(const struct plan *plan, struct record_buffer *facts);
+/* Of a plan only what plan_put_exec() needs, for a command in a VM that told these facts. Likewise. */
+int plan_init_join(struct plan *plan, const struct plan_request *request, const void *facts, size_t size,
+	struct error *error);
 /* Where the caller's compositor listens, if it does; false: nowhere. */
 bool plan_wayland_path(char *path, size_t size);
 /* The plan for a person to read (--dry-run). */

@@ -43,6 +43,19 @@ static int apply_environment(struct cli_options *options, struct error *error) {
 	return 0;
 }
 
+/* Take an option from the command line. */
+static int give(
+	struct cli_options *options, const struct option *option, const char *value, struct error *error) {
+	char origin[40];
+	if (options->setting_count == CLI_SETTINGS_MAX) {
+		return error_set(error, -EINVAL, "more than %d options are not possible", CLI_SETTINGS_MAX);
+	}
+	options->settings[options->setting_count++] =
+		(struct cli_setting){.name = option->name, .value = value, .shapes_vm = !option->of_command};
+	snprintf(origin, sizeof(origin), "--%s", option->name);
+	return apply(options, option, origin, value, error);
+}
+
 /* The value of an option that needs one: behind the '=', or the next argument. */
 static int take_value(const struct option *option, char **argv, const char **value, struct error *error) {
 	int taken = *value == NULL ? 2 : 1;
@@ -75,9 +88,7 @@ static int parse_option(struct cli_options *options, char **argv, struct error *
 	} else {
 		taken = take_value(option, argv, &value, error);
 	}
-	char origin[40];
-	snprintf(origin, sizeof(origin), "--%s", option->name);
-	return taken < 0 || apply(options, option, origin, value, error) < 0 ? -EINVAL : taken;
+	return taken < 0 || give(options, option, value, error) < 0 ? -EINVAL : taken;
 }
 
 /* Letters take no value and may be joined. */
@@ -88,7 +99,7 @@ static int parse_letters(struct cli_options *options, const char *argument, stru
 			return error_set(error, -EINVAL, "unknown option %s; ph --help-all lists the options",
 				argument);
 		}
-		if (option->apply(options, "yes", error) < 0) {
+		if (give(options, option, "yes", error) < 0) {
 			return -EINVAL;
 		}
 	}

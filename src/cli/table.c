@@ -73,6 +73,7 @@ APPLY_LIST(net_address, net_address_count, PLAN_NET_ADDRESSES_MAX)
 APPLY_LIST(net_gateway, net_gateway_count, PLAN_NET_ADDRESSES_MAX)
 APPLY_LIST(net_dns, net_dns_count, PLAN_NET_DNS_MAX)
 APPLY_ACTION(apply_dry_run, CLI_DRY_RUN)
+APPLY_ACTION(apply_list, CLI_LIST)
 APPLY_ACTION(apply_check, CLI_CHECK)
 APPLY_ACTION(apply_help, CLI_HELP)
 APPLY_ACTION(apply_help_all, CLI_HELP_ALL)
@@ -146,6 +147,21 @@ static int apply_clipboard(struct cli_options *options, const char *value, struc
 	return 0;
 }
 
+static int apply_named(
+	struct cli_options *options, enum cli_action action, const char *name, struct error *error) {
+	options->action = action;
+	options->operand = name;
+	return value_check_name(name, error);
+}
+
+static int apply_stop(struct cli_options *options, const char *value, struct error *error) {
+	return apply_named(options, CLI_STOP, value, error);
+}
+
+static int apply_logs(struct cli_options *options, const char *value, struct error *error) {
+	return apply_named(options, CLI_LOGS, value, error);
+}
+
 static int apply_env(struct cli_options *options, const char *value, struct error *error) {
 	if (value[0] == '=') {
 		return error_set(error, -EINVAL, "a variable needs a name before the '='");
@@ -180,11 +196,18 @@ static int apply_completion(struct cli_options *options, const char *value, stru
 /* ---- the table; --help prints it in this order ---- */
 
 const struct option cli_table[] = {
-	{OPTION_VM, "name", "NAME", "name of the VM and its host name (default: ph)", .common = true,
-		.once = true, .completion = COMPLETE_VM, .apply = apply_name},
-	{OPTION_VM, "root", NULL, "run as root (of the VM)", .common = true, .apply = apply_as_root},
+	{OPTION_VM, "name", "NAME", "the VM to run in, started if need be; its host name", .common = true,
+		.once = true, .of_command = true, .completion = COMPLETE_VM, .apply = apply_name},
+	{OPTION_VM, "root", NULL, "run as root (of the VM)", .common = true, .of_command = true,
+		.apply = apply_as_root},
 	{OPTION_VM, "env", "NAME[=VALUE]", "set a variable, or pass yours on", .common = true,
-		.apply = apply_env},
+		.of_command = true, .apply = apply_env},
+
+	{OPTION_VM, "list", NULL, "list the VMs that run", .common = true, .once = true, .apply = apply_list},
+	{OPTION_VM, "stop", "NAME", "end that VM", .common = true, .once = true, .completion = COMPLETE_VM,
+		.apply = apply_stop},
+	{OPTION_VM, "logs", "NAME", "print what that VM's kernel and ph had to say", .common = true,
+		.once = true, .completion = COMPLETE_VM, .apply = apply_logs},
 
 	{OPTION_FILES, "home", "DIR", "share DIR as the home instead of your own", .common = true,
 		.completion = COMPLETE_DIRECTORY, .apply = apply_home},
@@ -255,9 +278,10 @@ const struct option cli_table[] = {
 	{OPTION_MACHINE, "sandbox", "strict|default|off",
 		"strict: or not at all; off: one open process, to debug", .apply = apply_sandbox},
 
-	{OPTION_INFORMATION, "timings", NULL, "show where the start-up time went", .apply = apply_timings},
+	{OPTION_INFORMATION, "timings", NULL, "show where the start-up time went", .of_command = true,
+		.apply = apply_timings},
 	{OPTION_INFORMATION, "verbose", NULL, "show kernel messages and what ph does", .letter = 'v',
-		.environment = "PH_VERBOSE", .common = true, .apply = apply_verbose},
+		.environment = "PH_VERBOSE", .common = true, .of_command = true, .apply = apply_verbose},
 	{OPTION_INFORMATION, "dry-run", NULL, "print what would be done", .common = true, .once = true,
 		.apply = apply_dry_run},
 	{OPTION_INFORMATION, "check", NULL, "tell what this host has and lacks for ph", .common = true,

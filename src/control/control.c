@@ -433,12 +433,13 @@ void control_hangup(struct control *control, uint32_t id) {
 }
 
 void control_signal(struct control *control, uint32_t id, int signo) {
-	struct session *session = find_session(control, id);
 	assert(signo >= 1 && signo <= 64);
-	if (session != NULL) {
-		session->signals_owed |= 1ULL << (signo - 1);
-		control_flush(control);
+	for (struct session *session = control->sessions; session != NULL; session = session->next) {
+		if (id == 0 || session->id == id) {
+			session->signals_owed |= 1ULL << (signo - 1);
+		}
 	}
+	control_flush(control);
 }
 
 void control_resize(struct control *control, uint32_t id, uint16_t rows, uint16_t columns) {

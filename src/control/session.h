@@ -5,7 +5,7 @@
 #ifndef PH_CONTROL_SESSION_H
 #define PH_CONTROL_SESSION_H
 
-#include "control/stream.h"
+#include "ph/stream.h"
 #include "ph/control.h"
 
 /* One output of a session on its way to a local descriptor. */

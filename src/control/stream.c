@@ -10,7 +10,7 @@
  * Runs on the monitor's loop thread. What is read is the user's, what is written the guest's; neither
  * is interpreted here.
  */
-#include "control/stream.h"
+#include "ph/stream.h"
 
 #include "ph/fd.h"
 

@@ -100,9 +100,11 @@ const struct jail_call jail_calls[] = {
 		.conditions = {BITS(4, UINT64_MAX, 0, "no address")}},
 	{CALL(recvfrom), .kinds = MONITOR | VCPU | WORKERS},
 	/* And what comes with them: the window's thread is sent memory. */
-	{CALL(sendmsg), .kinds = DISPLAY},
+	{CALL(sendmsg), .kinds = MONITOR | DISPLAY},
 	{CALL(recvmsg), .kinds = MONITOR | DISPLAY | SOUND | NET},
-	{CALL(getsockopt), .kinds = DISPLAY},
+	{CALL(getsockopt), .kinds = MONITOR | DISPLAY},
+	/* Those who join the VM (src/monitor/clients.c). */
+	{CALL(accept4), .kinds = MONITOR},
 	{CALL(shutdown), .kinds = MONITOR | DISPLAY},
 	{FCNTL(F_GET_SEALS), .kinds = MONITOR | DISPLAY},
 	{FCNTL(F_ADD_SEALS), .kinds = DISPLAY},
@@ -229,7 +231,7 @@ const struct jail_call jail_calls[] = {
 	{CALL(getpid), .kinds = ALL},
 	{CALL(gettid), .kinds = ALL},
 	{CALL(getpgrp), .kinds = ALL},
-	{CALL(geteuid), .kinds = FILES},
+	{CALL(geteuid), .kinds = MONITOR | FILES},
 
 	/* ---- what another version of the C library may try: as on a kernel that has it not ---- */
 	{CALL(membarrier), .kinds = ALL, .error = ENOSYS},

@@ -6,6 +6,8 @@
 
 #include "ph/log.h"
 
+#include <assert.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define LINES_SHOWN 20
@@ -91,4 +93,28 @@ void console_log_show(struct console_log *log) {
 		line = strtok_r(NULL, "\n", &rest)) {
 		log_error("guest: %s", line);
 	}
+}
+
+void console_log_keep(struct console_log *log, const char *text, size_t len) {
+	static const char own[] = "ph: guest: "; /* under --verbose: kept already */
+	pthread_mutex_lock(&log->lock);
+	while (len > 0) {
+		const char *newline = memchr(text, '\n', len);
+		size_t line = newline != NULL ? (size_t)(newline - text) + 1 : len;
+		bool known = line >= sizeof(own) && memcmp(text, own, sizeof(own) - 1) == 0;
+		for (size_t i = 0; i < line && !known; i++) {
+			log->ring[log->total++ % CONSOLE_LOG_KEPT] = (uint8_t)text[i];
+		}
+		text += line;
+		len -= line;
+	}
+	pthread_mutex_unlock(&log->lock);
+}
+
+size_t console_log_copy(struct console_log *log, char *text, size_t size) {
+	assert(size > CONSOLE_LOG_KEPT);
+	pthread_mutex_lock(&log->lock);
+	copy_kept(log, text);
+	pthread_mutex_unlock(&log->lock);
+	return strlen(text);
 }

@@ -11,7 +11,6 @@
 #include "monitor/x86/boot.h"
 #include "monitor/x86/embed.h"
 #include "ph/guest.h"
-#include "ph/terminal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -74,15 +73,11 @@ static int append_verity(const struct plan *plan, char *line, size_t size) {
 
 static int build_initramfs(struct initramfs *initramfs, const struct plan *plan,
 	const struct guest_memory *memory, const struct kernel_start *start, struct error *error) {
-	struct guest_config_size terminal = {.rows = 24, .columns = 80};
 	struct record_buffer config = {0};
 	if (embed_init == NULL) {
 		return error_set(error, -ENOENT, "this ph was built without an init");
 	}
-	if (plan->tty) {
-		terminal_size(STDOUT_FILENO, &terminal.rows, &terminal.columns);
-	}
-	guest_config_put(&config, plan, memory, guest_boot_late_memory(plan), terminal);
+	guest_config_put(&config, plan, memory, guest_boot_late_memory(plan));
 	initramfs_add_directory(initramfs, "dev");
 	initramfs_add_device(initramfs, "dev/console", CONSOLE_MAJOR, CONSOLE_MINOR);
 	initramfs_add_file(initramfs, "init", 0755, embed_init, (size_t)(embed_init_end - embed_init));

@@ -113,32 +113,16 @@ static void put_network(struct record_buffer *buffer, const struct plan_net *net
 	}
 }
 
-static void put_command(
-	struct record_buffer *buffer, const struct plan *plan, struct guest_config_size terminal) {
-	static const char *const none[] = {NULL};
+static void put_command(struct record_buffer *buffer, const struct plan *plan) {
 	struct record_buffer exec = {0};
-	record_put_list(
-		&exec, GUEST_EXEC_ARGV, plan->command != NULL ? (const char *const *)plan->command : none);
-	record_put_list(&exec, GUEST_EXEC_ENV,
-		plan->environment != NULL ? (const char *const *)plan->environment : none);
-	if (plan->cwd != NULL) {
-		record_put_string(&exec, GUEST_EXEC_CWD, plan->cwd);
-	}
-	record_put_u64(&exec, GUEST_EXEC_UID, plan->as_root ? 0 : plan->user.uid);
-	if (plan->tty) {
-		char rows[NUMBER], columns[NUMBER];
-		snprintf(rows, sizeof(rows), "%u", terminal.rows);
-		snprintf(columns, sizeof(columns), "%u", terminal.columns);
-		const char *const size[] = {rows, columns, NULL};
-		record_put_list(&exec, GUEST_EXEC_TTY, size);
-	}
+	plan_put_exec(plan, &exec);
 	record_put(buffer, GUEST_CONFIG_EXEC, exec.data, exec.size);
 	buffer->failed = buffer->failed || exec.failed;
 	record_buffer_finish(&exec);
 }
 
 void guest_config_put(struct record_buffer *buffer, const struct plan *plan,
-	const struct guest_memory *memory, bool late_memory, struct guest_config_size terminal) {
+	const struct guest_memory *memory, bool late_memory) {
 	put_root_and_mounts(buffer, plan);
 	record_put_string(buffer, GUEST_CONFIG_HOSTNAME, plan->name);
 	put_user(buffer, &plan->user);
@@ -155,5 +139,5 @@ void guest_config_put(struct record_buffer *buffer, const struct plan *plan,
 	if (plan->timings) {
 		record_put(buffer, GUEST_CONFIG_TIMINGS, NULL, 0);
 	}
-	put_command(buffer, plan, terminal);
+	put_command(buffer, plan);
 }

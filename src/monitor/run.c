@@ -5,6 +5,7 @@
 #include "monitor/run.h"
 
 #include "ph/fd.h"
+#include "ph/instance.h"
 #include "ph/terminal.h"
 
 #include <errno.h>
@@ -16,7 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define COMMAND_SESSION 1
 /* When a guest that has not come up makes ph look at KVM, and when it is given up. */
 #define START_CHECK_MS 4000
 #define START_LIMIT_MS 180000
@@ -97,11 +97,26 @@ static void on_timing(void *owner, const char *step, uint64_t ns) {
 	timings_guest(&vm->timings, step, ns);
 }
 
+/* This process's own command has ended, and its terminal goes back to the shell: others keep the VM. */
+static void first_ended(struct vm *vm) {
+	timings_mark(&vm->timings, "command");
+	if (vm->seat->client_fd < 0 && vm->commands > 0) {
+		terminal_restore();
+		log_error("%u more %s in this VM; it ends with %s (ph --stop ends it now)", vm->commands,
+			vm->commands == 1 ? "command runs" : "commands run",
+			vm->commands == 1 ? "that" : "the last");
+	}
+}
+
 static void on_exited(void *owner, uint32_t session, int status) {
 	struct vm *vm = owner;
-	if (session == COMMAND_SESSION && vm->status < 0) {
-		timings_mark(&vm->timings, "command");
+	vm->commands--;
+	if (session == RUN_COMMAND_SESSION && vm->status < 0) {
 		vm->status = status;
+		first_ended(vm);
+	}
+	clients_exited(&vm->clients, session, status, vm->commands == 0);
+	if (vm->commands == 0 && vm->phase != RUN_STOPPING) {
 		shut_down(vm);
 	}
 }
@@ -132,6 +147,52 @@ const struct control_ops run_control_ops = {
 	.exited = on_exited,
 	.bye = on_bye,
 	.failed = on_failed,
+};
+
+/* ---- what clients want ---- */
+
+static bool is_ending(void *owner) {
+	const struct vm *vm = owner;
+	return vm->phase >= RUN_HANGING_UP;
+}
+
+static uint32_t state(void *owner) {
+	static const enum instance_state states[] = {[RUN_STARTING] = INSTANCE_STARTING,
+		[RUN_COMMAND] = INSTANCE_RUNNING,
+		[RUN_HANGING_UP] = INSTANCE_ENDING,
+		[RUN_STOPPING] = INSTANCE_ENDING};
+	const struct vm *vm = owner;
+	return (uint32_t)states[vm->phase] << 16 | vm->commands;
+}
+
+static void handle_signal(struct vm *vm, int signo);
+
+static void stop(void *owner) {
+	handle_signal(owner, SIGTERM);
+}
+
+static void started(void *owner) {
+	struct vm *vm = owner;
+	vm->commands++;
+}
+
+static size_t logs(void *owner, char *text, size_t size) {
+	struct vm *vm = owner;
+	return console_log_copy(&vm->console_log, text, size);
+}
+
+static void keep(void *owner, const char *text, size_t size) {
+	struct vm *vm = owner;
+	console_log_keep(&vm->console_log, text, size);
+}
+
+const struct clients_ops run_clients_ops = {
+	.is_ending = is_ending,
+	.state = state,
+	.stop = stop,
+	.started = started,
+	.logs = logs,
+	.keep = keep,
 };
 
 /* ---- events ---- */
@@ -240,12 +301,13 @@ static void network_ended(struct loop_source *source, uint32_t events) {
 	network_lost(&vm->devices.network);
 }
 
-/* SIGINT is the command's business; SIGTERM and SIGHUP end the VM in order, the command first. */
+/* SIGINT is the command's business; SIGTERM and SIGHUP end the VM in order, the commands first. */
 static void handle_signal(struct vm *vm, int signo) {
 	uint16_t rows, columns;
 	if (signo == SIGWINCH) {
-		if (vm->plan->tty && terminal_size(STDOUT_FILENO, &rows, &columns)) {
-			control_resize(vm->control, COMMAND_SESSION, rows, columns);
+		if (vm->seat->client_fd < 0 && vm->plan->tty &&
+			terminal_size(STDOUT_FILENO, &rows, &columns)) {
+			control_resize(vm->control, RUN_COMMAND_SESSION, rows, columns);
 		}
 		return;
 	}
@@ -257,11 +319,10 @@ static void handle_signal(struct vm *vm, int signo) {
 		force_end(vm);
 		return;
 	}
-	if (signo == SIGHUP) {
-		control_hangup(vm->control, COMMAND_SESSION);
-	} else {
-		control_signal(vm->control, COMMAND_SESSION, signo);
+	if (signo == SIGHUP && vm->seat->client_fd < 0) {
+		control_hangup(vm->control, RUN_COMMAND_SESSION);
 	}
+	control_signal(vm->control, signo == SIGINT ? RUN_COMMAND_SESSION : 0, signo);
 	if (signo != SIGINT && vm->phase == RUN_COMMAND) {
 		vm->phase = RUN_HANGING_UP;
 		set_deadline(vm, HANG_UP_MS);

@@ -2,6 +2,7 @@
 #ifndef MONITOR_RUN_H
 #define MONITOR_RUN_H
 
+#include "monitor/clients.h"
 #include "monitor/console_log.h"
 #include "monitor/devices.h"
 #include "monitor/timings.h"
@@ -11,8 +12,8 @@
 
 enum run_phase {
 	RUN_STARTING,   /* init has not spoken yet */
-	RUN_COMMAND,    /* the command runs */
-	RUN_HANGING_UP, /* a signal asked the command to end */
+	RUN_COMMAND,    /* commands run */
+	RUN_HANGING_UP, /* a signal asked the commands to end */
 	RUN_STOPPING,   /* init was asked to shut down */
 };
 
@@ -25,13 +26,16 @@ struct vm {
 	struct devices devices;
 	struct keeper keeper; /* of the terminal, when there is one */
 	struct control *control;
+	const struct vm_seat *seat;
+	struct clients clients;
+	unsigned commands; /* that run */
 	struct console_log console_log;
 	struct log_limit init_messages; /* what the guest says through init is hostile */
 	struct timings timings;
 	uint64_t exits_at_ready[EXIT_KINDS];
 
 	enum run_phase phase;
-	int status;        /* exit status of the command, once it is known, or -1 */
+	int status;        /* exit status of the first command, once it is known, or -1 */
 	int signal;        /* that asked to end, or 0 */
 	bool end_deferred; /* see machine_ended() */
 	int64_t started_ms;
@@ -39,6 +43,10 @@ struct vm {
 };
 
 extern const struct control_ops run_control_ops;
+extern const struct clients_ops run_clients_ops;
+
+/* The session of the plan's own command; clients' come behind. */
+#define RUN_COMMAND_SESSION 1
 
 /* Signals that ph handles are blocked from before the first fork or thread on. */
 void run_block_signals(void);

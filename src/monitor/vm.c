@@ -129,9 +129,10 @@ static int check_sandbox(const struct plan *plan, struct error *error) {
 
 /* ph does without one, but then the terminal stays raw when somebody kills ph. */
 static void start_keeper(struct vm *vm) {
-	int ret = vm->plan->tty ? keeper_start(&vm->keeper, STDIN_FILENO, vm->plan->palette != NULL,
-					  devices_jail_mode(vm->plan))
-				: 0;
+	bool here = vm->plan->tty && vm->seat->client_fd < 0;
+	int ret = here ? keeper_start(&vm->keeper, STDIN_FILENO, vm->plan->palette != NULL,
+				 devices_jail_mode(vm->plan))
+		       : 0;
 	if (ret < 0) {
 		log_verbose("the terminal has no keeper: %s", strerror(-ret));
 	}
@@ -168,10 +169,15 @@ static int build(struct vm *vm, struct error *error) {
 /* ---- running ---- */
 
 static int attach_stdio(struct vm *vm) {
+	const struct vm_seat *seat = vm->seat;
 	struct control_stdio stdio = {.in = STDIN_FILENO, .out = STDOUT_FILENO, .err = STDERR_FILENO};
-	if (vm->plan->tty) {
+	stdio.tty = vm->plan->tty;
+	if (seat->client_fd >= 0) {
+		stdio.in = seat->streams[0];
+		stdio.out = seat->streams[1];
+		stdio.err = seat->streams[2];
+	} else if (stdio.tty) {
 		stdio.err = -1;
-		stdio.tty = true;
 		int ret = terminal_raw(STDIN_FILENO);
 		if (ret == 0 && vm->plan->palette != NULL) {
 			ret = terminal_color(STDIN_FILENO, vm->plan->palette);
@@ -180,7 +186,19 @@ static int attach_stdio(struct vm *vm) {
 			return ret;
 		}
 	}
-	return control_attach(vm->control, 1, &stdio);
+	int ret = control_attach(vm->control, RUN_COMMAND_SESSION, &stdio);
+	vm->commands = 1;
+	if (seat->client_fd >= 0) {
+		/* The session has copies, and their end is to be the end. */
+		close(stdio.in);
+		close(stdio.out);
+		if (stdio.err >= 0) {
+			close(stdio.err);
+		}
+	}
+	return ret < 0 ? ret
+		       : clients_init(&vm->clients, &vm->loop, vm->control, seat, RUN_COMMAND_SESSION + 1,
+				 &run_clients_ops, vm);
 }
 
 /* All that follows, vCPU threads first of all, is done with what the jail leaves. */
@@ -237,6 +255,7 @@ static void destroy(struct vm *vm) {
 	devices_hang_up(&vm->devices);
 	vcpus_stop(&vm->machine);
 	run_unwatch(vm);
+	clients_finish(&vm->clients);
 	control_destroy(vm->control);
 	devices_destroy(&vm->devices);
 	pci_finish(&vm->machine.pci);
@@ -258,15 +277,23 @@ static int run(struct vm *vm, struct error *error) {
 	if (ret == 0) {
 		ret = start(vm, error);
 	}
-	return ret < 0 ? ret : loop_run(&vm->loop);
+	if (ret == 0) {
+		ret = loop_run(&vm->loop);
+	}
+	if (ret < 0) {
+		error_set(error, ret, "the VM failed: %s", strerror(-ret));
+		clients_failed(&vm->clients, error->message);
+	}
+	return ret;
 }
 
-int vm_run(const struct plan *plan, struct error *error) {
+int vm_run(const struct plan *plan, const struct vm_seat *seat, struct error *error) {
 	struct vm *vm = calloc(1, sizeof(*vm));
 	if (vm == NULL) {
 		return error_set(error, -ENOMEM, "out of memory");
 	}
 	vm->plan = plan;
+	vm->seat = seat;
 	vm->error = error;
 	timings_init(&vm->timings);
 	console_log_init(&vm->console_log);
@@ -281,8 +308,5 @@ int vm_run(const struct plan *plan, struct error *error) {
 	destroy(vm);
 	run_unblock_signals();
 	free(vm);
-	if (ret < 0) {
-		error_set(error, ret, "the VM failed: %s", strerror(-ret));
-	}
 	return ret;
 }

@@ -15,6 +15,8 @@ int plan_add_realm_shares(struct plan *plan, const struct plan_request *request,
 int plan_add_realm_socket(struct plan *plan, const struct plan_request *request, struct error *error);
 void plan_realm_owner(const struct plan *plan, uid_t *uid, gid_t *gid);
 void plan_finish_realm(struct plan *plan);
+/* plan.c: the command, the terminal, names. */
+int plan_resolve_basics(struct plan *plan, const struct plan_request *request, struct error *error);
 /* user.c: who is calling. Needs nothing. */
 int plan_resolve_user(struct plan *plan, const struct plan_request *request, struct error *error);
 /* machine.c: CPUs, memory, kernel. */

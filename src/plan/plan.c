@@ -7,12 +7,14 @@
 #include "ph/plan.h"
 
 #include "ph/fd.h"
+#include "ph/terminal.h"
 #include "plan/parts.h"
 #include "plan/strings.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char **copy_command(char *const *command) {
@@ -23,13 +25,26 @@ static char **copy_command(char *const *command) {
 	return strings_take(&list);
 }
 
-static int resolve_basics(struct plan *plan, const struct plan_request *request, struct error *error) {
+/* There is no way to ask for it but to set it. */
+static mode_t current_umask(void) {
+	mode_t mask = umask(077);
+	umask(mask);
+	return mask;
+}
+
+int plan_resolve_basics(struct plan *plan, const struct plan_request *request, struct error *error) {
 	plan->as_root = request->as_root;
 	plan->verbose = request->verbose;
 	plan->timings = request->timings;
 	plan->sandbox = request->sandbox;
 	plan->tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 	plan->overlay_size = request->overlay_size;
+	plan->rows = 24;
+	plan->columns = 80;
+	if (plan->tty) {
+		terminal_size(STDOUT_FILENO, &plan->rows, &plan->columns);
+	}
+	plan->umask = current_umask();
 	plan->name = strdup(request->name != NULL ? request->name : "ph");
 	plan->command = copy_command(request->command);
 	if (plan->name == NULL || plan->command == NULL) {
@@ -44,7 +59,7 @@ static int resolve_basics(struct plan *plan, const struct plan_request *request,
 int plan_init(struct plan *plan, const struct plan_request *request, struct error *error) {
 	typedef int step(struct plan *, const struct plan_request *, struct error *);
 	static step *const steps[] = {
-		resolve_basics,
+		plan_resolve_basics,
 		plan_resolve_realm,
 		plan_resolve_user,
 		plan_resolve_machine,

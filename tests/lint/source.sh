@@ -42,10 +42,11 @@ arrows() {
 		[passt]="$base passt"
 		[sound]="$base jail sound"
 		[jail]="$device worker jail keeper"
-		[control]="$device console control guest"
-		[monitor]="$device virtio_pci block console rng balloon files display window net passt sound worker jail keeper control guest plan vm"
-		[plan]="$base block files display net plan"
-		[cli]="$base plan cli vm jail"
+		[control]="$device console control guest stream"
+		[instance]="$base stream jail keeper instance"
+		[monitor]="$device virtio_pci block console rng balloon files display window net passt sound worker jail keeper control guest plan vm instance"
+		[plan]="$base block files display net plan guest instance"
+		[cli]="$base plan cli vm jail instance"
 		[guest]="record guest loop fd wl_wire wl_user wayland wayland_protocols"
 	)
 	local file folder name

@@ -78,7 +78,7 @@ static void expect_list(struct record record, const char *const *expected) {
 static void put(struct record_buffer *buffer, const struct plan *p, bool late) {
 	struct guest_memory memory;
 	assert_int_equal(memory_init(&memory, p->memory, late, NULL), 0);
-	guest_config_put(buffer, p, &memory, late, (struct guest_config_size){.rows = 50, .columns = 120});
+	guest_config_put(buffer, p, &memory, late);
 	memory_finish(&memory);
 	assert_false(buffer->failed);
 }
@@ -154,6 +154,8 @@ static void test_command(void **state) {
 	struct record_buffer buffer = {0};
 	struct plan p = plan();
 	p.tty = true;
+	p.rows = 50;
+	p.columns = 120;
 	put(&buffer, &p, false);
 	struct record exec = find(&buffer, GUEST_CONFIG_EXEC, 0);
 	struct record_buffer inner = {.data = (uint8_t *)(uintptr_t)exec.data, .size = exec.size};

@@ -1,5 +1,5 @@
 /* Local descriptors, by the ways a stream finds to never wait for them. */
-#include "control/stream.h"
+#include "ph/stream.h"
 
 #include <errno.h>
 #include <fcntl.h>

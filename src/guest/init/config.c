@@ -317,6 +317,9 @@ static int parse_exec_record(struct exec *exec, const struct record *record) {
 	case GUEST_EXEC_UID:
 		exec->uid = (uid_t)record_u64(record, UINT32_MAX);
 		return exec->uid == UINT32_MAX ? -EPROTO : 0;
+	case GUEST_EXEC_UMASK:
+		exec->umask = (mode_t)record_u64(record, 022) & 0777;
+		return 0;
 	case GUEST_EXEC_TTY:
 		return parse_tty(exec, record);
 	default:
@@ -328,7 +331,7 @@ int exec_parse(struct exec *exec, const uint8_t *data, size_t size) {
 	struct record_reader reader = {.next = data, .left = size};
 	struct record record;
 	int result;
-	*exec = (struct exec){0};
+	*exec = (struct exec){.umask = 022};
 	while ((result = record_next(&reader, &record)) > 0) {
 		result = parse_exec_record(exec, &record);
 		if (result < 0) {

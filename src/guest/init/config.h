@@ -13,6 +13,7 @@ struct exec {
 	char **env;  /* never NULL */
 	char *cwd;   /* or NULL */
 	uid_t uid;
+	mode_t umask;
 	bool tty;
 	uint16_t rows, columns;
 };

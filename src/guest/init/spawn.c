@@ -228,7 +228,7 @@ static __attribute__((noreturn)) void child_main(
 	}
 	identity_join_cgroup();
 	set_limits(config);
-	umask(022);
+	umask(exec->umask);
 	take_identity(&identity);
 	enter_folder(exec->cwd, identity.home);
 	identity_choose_shell(&identity, exec->argv[0] == NULL);

@@ -2,8 +2,8 @@
  * One direction of a local descriptor that other processes may share: read or written on the loop
  * without ever waiting, and without touching flags the others would feel.
  */
-#ifndef PH_CONTROL_STREAM_H
-#define PH_CONTROL_STREAM_H
+#ifndef PH_PH_STREAM_H
+#define PH_PH_STREAM_H
 
 #include "ph/loop.h"
 

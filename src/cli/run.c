@@ -1,0 +1,363 @@
+/*
+ * From options to a command that runs: in a VM of this process's own, or in one that has a name, where others
+ * may be.
+ *
+ * A VM with a name is run by a process of its own, the holder, so that each ph that uses it, the first one
+ * too, ends with its command and the VM with the last of them. ph's first thread; the input is the caller's
+ * own.
+ */
+#include "ph/cli.h"
+#include "ph/fd.h"
+#include "ph/instance.h"
+#include "ph/jail.h"
+#include "ph/log.h"
+#include "ph/vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How long a VM of this name may be about to start or to end. */
+#define BUSY_MS 90000
+#define BUSY_STEP_MS 20
+
+/* Only root can map owners, and open what realms lie on. */
+static int become_caller(const struct plan_request *request, struct error *error) {
+	bool stays = request->uid_map_count > 0 || request->realm != NULL;
+	return stays ? 0 : jail_become_caller(error);
+}
+
+/* The plan, and the user it is to be run as. */
+static int make_plan(struct plan *plan, const struct plan_request *request, struct error *error) {
+	uid_t uid;
+	gid_t gid;
+	int ret = plan_init(plan, request, error);
+	if (ret == 0 && plan_runs_as(plan, &uid, &gid)) {
+		log_verbose("root's ph goes on as user %u, whose realm it is", uid);
+		ret = jail_become(uid, gid, error);
+	}
+	return ret;
+}
+
+/* ---- a VM of its own ---- */
+
+static int collect_facts(
+	struct record_buffer *facts, const struct plan *plan, const struct cli_options *options) {
+	const char *list[CLI_SETTINGS_MAX + 1];
+	char *texts[CLI_SETTINGS_MAX];
+	size_t count = 0;
+	plan_put_facts(plan, facts);
+	for (size_t i = 0; i < options->setting_count; i++) {
+		const struct cli_setting *setting = &options->settings[i];
+		if (setting->shapes_vm &&
+			asprintf(&texts[count], "%s=%s", setting->name, setting->value) >= 0) {
+			list[count] = texts[count];
+			count++;
+		}
+	}
+	list[count] = NULL;
+	record_put_list(facts, INSTANCE_FACT_SETTINGS, list);
+	while (count > 0) {
+		free(texts[--count]);
+	}
+	return facts->failed ? -ENOMEM : 0;
+}
+
+/* The socket, or -errno with *error set. */
+static int open_to_others(struct instance *instance, const struct plan *plan,
+	const struct cli_options *options, struct error *error) {
+	struct record_buffer facts = {0};
+	int ret = collect_facts(&facts, plan, options);
+	ret = ret < 0 ? error_set(error, ret, "out of memory") : instance_open(instance, &facts, error);
+	record_buffer_finish(&facts);
+	return ret;
+}
+
+/* It can be joined under a name that is made up, where there is a place for such names. */
+static int run_alone(const struct cli_options *options, struct error *error) {
+	struct plan plan = {0};
+	struct instance instance = {0};
+	struct vm_seat seat = {.listen_fd = -1, .client_fd = -1, .streams = {-1, -1, -1}, .messages_fd = -1};
+	int ret = make_plan(&plan, &options->request, error);
+	if (ret == 0 && getenv("XDG_RUNTIME_DIR") != NULL) {
+		struct error cause = {0};
+		if (instance_take_any(&instance, &cause) == 0) {
+			seat.listen_fd = open_to_others(&instance, &plan, options, &cause);
+		}
+		if (seat.listen_fd < 0) {
+			log_verbose("others cannot join: %s", cause.message);
+		}
+	}
+	if (ret == 0) {
+		ret = vm_run(&plan, &seat, error);
+	}
+	fd_close(&seat.listen_fd);
+	instance_finish(&instance);
+	plan_finish(&plan);
+	return ret;
+}
+
+/* ---- the holder ---- */
+
+/* Away from the terminal: what it has to say goes through a pipe to those who are there. The reading end, or
+ * -errno. */
+static int leave_stdio(void) {
+	int pipe[2];
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0 || pipe2(pipe, O_CLOEXEC | O_NONBLOCK) < 0) {
+		return -errno;
+	}
+	setsid();
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(pipe[1], STDERR_FILENO);
+	close(null);
+	close(pipe[1]);
+	return pipe[0];
+}
+
+/* What was said after the VM's loop had ended. */
+static void pass_last_words(const struct vm_seat *seat) {
+	char text[4096];
+	ssize_t n;
+	while ((n = read(seat->messages_fd, text, sizeof(text))) > 0) {
+		instance_send(seat->client_fd, INSTANCE_TEXT, 0, text, (size_t)n, NULL, 0);
+	}
+}
+
+static int hold(const struct plan *plan, struct instance *instance, const struct cli_options *options,
+	struct vm_seat *seat) {
+	struct error error = {0};
+	int ret = seat->messages_fd = leave_stdio();
+	if (ret >= 0) {
+		ret = seat->listen_fd = open_to_others(instance, plan, options, &error);
+	}
+	if (ret >= 0) {
+		ret = vm_run(plan, seat, &error);
+	}
+	if (seat->messages_fd >= 0) {
+		pass_last_words(seat);
+	}
+	if (ret < 0) {
+		error_set(&error, ret, "cannot start the VM: %s", strerror(-ret));
+		instance_send(
+			seat->client_fd, INSTANCE_FAILED, 0, error.message, strlen(error.message), NULL, 0);
+	}
+	return ret;
+}
+
+/* The connection to the holder, or -errno. Its end is the holder's. */
+static int start_holder(const struct plan *plan, struct instance *instance, const struct cli_options *options,
+	struct instance_streams *streams) {
+	int ends[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+		return -errno;
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct vm_seat seat = {.listen_fd = -1, .client_fd = ends[1], .messages_fd = -1};
+		memcpy(seat.streams, streams->theirs, sizeof(seat.streams));
+		close(ends[0]);
+		instance_close_streams(streams->ours);
+		_exit(hold(plan, instance, options, &seat) < 0 ? 1 : 0);
+	}
+	int ret = pid < 0 ? -errno : ends[0];
+	close(ends[1]);
+	if (pid < 0) {
+		close(ends[0]);
+	}
+	return ret;
+}
+
+static int start_named(const struct cli_options *options, struct instance *instance, struct error *error) {
+	struct plan plan = {0};
+	struct instance_streams streams;
+	int ret = make_plan(&plan, &options->request, error);
+	if (ret < 0) {
+		instance_give_up(instance);
+		goto out;
+	}
+	ret = instance_make_streams(&streams, plan.tty);
+	if (ret == 0) {
+		ret = start_holder(&plan, instance, options, &streams);
+		instance_close_streams(streams.theirs);
+	}
+	if (ret < 0) {
+		error_set(error, ret, "cannot start the VM: %s", strerror(-ret));
+		goto out;
+	}
+	int connection = ret;
+	/* Of the place and of what the plan has open, the holder has copies, which are to be the last. */
+	instance_finish(instance);
+	plan_finish(&plan);
+	ret = instance_attend(connection, &streams, error);
+	close(connection);
+out:
+	instance_finish(instance);
+	plan_finish(&plan);
+	return ret;
+}
+
+/* ---- joining ---- */
+
+static bool is_among(char *const *settings, const char *text) {
+	for (; *settings != NULL; settings++) {
+		if (strcmp(*settings, text) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What is asked for on the command line must be so already; a profile may have changed meanwhile. */
+static int check_settings(const struct cli_options *options, char *const *settings, struct error *error) {
+	for (size_t i = 0; i < options->setting_count; i++) {
+		const struct cli_setting *setting = &options->settings[i];
+		char text[4608];
+		snprintf(text, sizeof(text), "%s=%s", setting->name, setting->value);
+		if (setting->shapes_vm && setting->origin == NULL && strcmp(setting->value, "no") != 0 &&
+			!is_among(settings, text)) {
+			bool flag = strcmp(setting->value, "yes") == 0 || setting->value[0] == '\0';
+			return error_set(error, -EBUSY,
+				"the VM %s runs without --%s%s%s, which cannot change now; ph --stop %s ends "
+				"it",
+				options->request.name, setting->name, flag ? "" : " ",
+				flag ? "" : setting->value, options->request.name);
+		}
+	}
+	return 0;
+}
+
+static int check_facts(
+	const struct cli_options *options, const uint8_t *facts, size_t size, struct error *error) {
+	struct record_reader reader = {.next = facts, .left = size};
+	struct record record;
+	while (record_next(&reader, &record) > 0) {
+		if (record.key != INSTANCE_FACT_SETTINGS) {
+			continue;
+		}
+		char **settings = record_list(&record, NULL);
+		int ret = settings == NULL ? 0 : check_settings(options, settings, error);
+		free(settings);
+		return ret;
+	}
+	return 0;
+}
+
+/* A plan as far as a command in a running VM needs one. */
+static int plan_joined(struct plan *plan, const struct cli_options *options, struct error *error) {
+	uint8_t *facts;
+	ssize_t size = instance_read_facts(options->request.name, &facts);
+	if (size < 0) {
+		*plan = (struct plan){0};
+		return error_set(error, (int)size, "the VM %s does not tell what it is: %s",
+			options->request.name, strerror((int)-size));
+	}
+	int ret = check_facts(options, facts, (size_t)size, error);
+	*plan = (struct plan){0};
+	if (ret == 0) {
+		ret = plan_init_join(plan, &options->request, facts, (size_t)size, error);
+	}
+	free(facts);
+	return ret;
+}
+
+static int send_command(int connection, const struct plan *plan, const struct instance_streams *streams) {
+	struct record_buffer exec = {0};
+	plan_put_exec(plan, &exec);
+	int ret = exec.failed ? -ENOMEM
+			      : instance_send(connection, INSTANCE_EXEC, 0, exec.data, exec.size,
+					streams->theirs, plan->tty ? 2 : 3);
+	record_buffer_finish(&exec);
+	return ret;
+}
+
+/* Over a connection, which it closes. -EAGAIN: the VM is ending. */
+static int join(const struct cli_options *options, int connection, struct error *error) {
+	struct plan plan;
+	struct instance_streams streams;
+	int ret = plan_joined(&plan, options, error);
+	if (ret == 0) {
+		ret = instance_make_streams(&streams, plan.tty);
+	}
+	if (ret == 0) {
+		ret = send_command(connection, &plan, &streams);
+		instance_close_streams(streams.theirs);
+		/* The other end may be gone since. */
+		ret = ret == -EPIPE || ret == -ECONNRESET ? -EAGAIN : ret;
+		ret = ret < 0 ? ret : instance_attend(connection, &streams, error);
+		instance_close_streams(streams.ours);
+	}
+	plan_finish(&plan);
+	close(connection);
+	return ret < 0 && ret != -EAGAIN
+		       ? error_set(error, ret, "cannot join the VM: %s",
+				 ret == -E2BIG ? "the command and its variables are too long"
+					       : strerror(-ret))
+		       : ret;
+}
+
+/* ---- either ---- */
+
+/* One try: the exit status, or -EAGAIN when somebody else is about to start or to end this VM. */
+static int start_or_join(const struct cli_options *options, struct error *error) {
+	struct instance instance;
+	int ret = instance_take(&instance, options->request.name, error);
+	if (ret == 0) {
+		return start_named(options, &instance, error);
+	}
+	if (ret != -EBUSY) {
+		return ret;
+	}
+	int connection = instance_connect(options->request.name, error);
+	if (connection < 0) {
+		return connection == -ENOENT ? -EAGAIN : connection;
+	}
+	return join(options, connection, error);
+}
+
+static int run_named(const struct cli_options *options, struct error *error) {
+	for (unsigned waited = 0; waited < BUSY_MS; waited += BUSY_STEP_MS) {
+		int ret = start_or_join(options, error);
+		if (ret != -EAGAIN) {
+			return ret;
+		}
+		nanosleep(&(struct timespec){.tv_nsec = BUSY_STEP_MS * 1000000L}, NULL);
+	}
+	return error_set(error, -ETIMEDOUT,
+		"the VM %s has been starting or ending for too long; ph --stop %s ends it",
+		options->request.name, options->request.name);
+}
+
+int cli_run(const struct cli_options *options, struct error *error) {
+	int ret = become_caller(&options->request, error);
+	if (ret < 0) {
+		return ret;
+	}
+	return options->request.name != NULL ? run_named(options, error) : run_alone(options, error);
+}
+
+/* ---- --dry-run ---- */
+
+int cli_dry_run(const struct cli_options *options, struct error *error) {
+	struct plan plan = {0};
+	int ret = become_caller(&options->request, error);
+	if (ret == 0) {
+		ret = make_plan(&plan, &options->request, error);
+	}
+	if (ret == 0) {
+		plan_print(&plan);
+		for (size_t i = 0; i < options->setting_count; i++) {
+			const struct cli_setting *setting = &options->settings[i];
+			printf("%-12s%s = %s (%s)\n", i == 0 ? "options" : "", setting->name, setting->value,
+				setting->origin != NULL ? setting->origin : "command line");
+		}
+	}
+	plan_finish(&plan);
+	return ret;
+}

@@ -1,0 +1,26 @@
+/* What the parts of src/instance share. */
+#ifndef INSTANCE_PARTS_H
+#define INSTANCE_PARTS_H
+
+#include "ph/instance.h"
+
+/* A VM's folder holds these and nothing else. */
+#define INSTANCE_LOCK "lock"
+#define INSTANCE_SOCKET "socket"
+#define INSTANCE_FACTS "vm"
+
+/* The folder of all VMs. A descriptor; -ENOENT, when it is not to be made; or -errno with *error set. */
+int instance_open_base(bool make, struct error *error);
+/* A VM's folder: a descriptor or -errno. */
+int instance_open_folder(const char *name);
+/* The lock in a folder, without waiting (LOCK_EX or LOCK_SH): a descriptor, -EBUSY or -errno. */
+int instance_lock(int folder, int operation);
+
+/* Remove the place; by who has its lock: nobody can take it meanwhile, and who comes later makes a new one.
+ */
+void instance_clear(int base, int folder, const char *name);
+
+/* janitor.c: 0 or -errno. Before there are threads. */
+int instance_start_janitor(struct instance *instance);
+
+#endif

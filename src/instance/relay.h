@@ -1,0 +1,25 @@
+/* One direction between this process's stdio and a command's stream. */
+#ifndef INSTANCE_RELAY_H
+#define INSTANCE_RELAY_H
+
+#include "ph/stream.h"
+
+struct relay {
+	struct stream from, to;
+	uint8_t *data;
+	size_t start, end;
+	bool over;
+	/* At the end of from (0), or when one of both failed. */
+	void (*ended)(struct relay *relay, int error);
+};
+
+/* The descriptors may be closed afterwards. 0 or -errno. Finish accepts zeroed. */
+int relay_init(struct relay *relay, struct loop *loop, int from, int to,
+	void (*ended)(struct relay *relay, int error));
+void relay_finish(struct relay *relay);
+/* Move what can be moved. */
+void relay_pump(struct relay *relay);
+/* Nobody wants the rest. */
+void relay_stop(struct relay *relay);
+
+#endif
