@@ -160,7 +160,7 @@ $(BUILD)/ph-wayland: $(PROXY_OBJECTS)
 # ---- the packages: what the parts list beside what is listed here ----
 BUILD_PACKAGES = gcc make libc6-dev musl-tools libelf-dev zlib1g-dev liburing-dev libdrm-dev libseccomp-dev libwayland-dev libxkbcommon-dev \
 	wayland-protocols scdoc
-TEST_PACKAGES = xkb-data weston wayland-utils libcmocka-dev passt iproute2 clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck e2fsprogs tmux procps \
+TEST_PACKAGES = xkb-data weston wayland-utils libcmocka-dev passt iproute2 clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck e2fsprogs tmux procps bubblewrap \
 	attr fio git sqlite3 strace stress-ng
 # Realms: signatures, the bus, images of the tests.
 BUILD_PACKAGES += libsodium-dev libdbus-1-dev
@@ -238,6 +238,8 @@ unit: $(UNIT_TESTS)
 
 # ---- fuzzing; finds go to build/fuzz/corpus, those worth keeping to tests/fuzz/corpus ----
 FUZZ_TARGETS = $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+# Structures of KVM end in arrays, and ours give them their room behind.
+FUZZ_WARNINGS = -Wall -Wno-gnu-variable-sized-type-not-at-end
 FUZZ_SANITIZE = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZ_HELPERS = $(filter-out tests/fuzz/fuzz_%.c,$(wildcard tests/fuzz/*.c)) $(UNIT_HELPERS)
 FUZZ_OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/fuzz/%.o) $(WAYLAND_TABLES:%.c=$(BUILD)/%.o) $(FUZZ_HELPERS:%.c=$(BUILD)/fuzz/%.o)
@@ -245,7 +247,7 @@ FUZZ_OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/fuzz/%.o) $(WAYLAND_TABLES:%.c=$(BUIL
 $(BUILD)/fuzz/%.o: %.c | $(GEN)/wayland_protocols.h
 	$(call say,CC)
 	mkdir -p $(@D)
-	$(FUZZ_CC) $(CPPFLAGS) -Itests/unit -std=gnu11 -O1 -g -pthread -Wall $(FUZZ_SANITIZE) -MMD -MP -c -o $@ $<
+	$(FUZZ_CC) $(CPPFLAGS) -Itests/unit -std=gnu11 -O1 -g -pthread $(FUZZ_WARNINGS) $(FUZZ_SANITIZE) -MMD -MP -c -o $@ $<
 
 $(BUILD)/fuzz/libph.a: $(FUZZ_OBJECTS)
 	$(call say,AR)
