@@ -10,6 +10,12 @@
 set -u
 archive=$1 parts=${2:-boot exits guest console true memory disk wl files}
 tests=$(realpath "$(dirname "$0")")
+for file in tests/bench/parts/*.sh; do
+	[ -e "$file" ] || continue
+	# shellcheck source=/dev/null
+	. "$file"
+	[ -n "${2:-}" ] || parts+=" $(basename "$file" .sh)"
+done
 cd / || exit 1
 ulimit -c 0
 
@@ -42,11 +48,16 @@ qemu=(/usr/bin/qemu-system-x86_64 -nodefaults -no-user-config -display none -no-
 	-device virtio-9p-device,fsdev=root,mount_tag=root
 	-device virtio-serial-device -device virtconsole,chardev=null -chardev null,id=null
 	-device virtio-rng-device -device virtio-balloon-device,free-page-reporting=on)
-qemu_bench=("${qemu[@]}"
-	-fsdev "local,id=share,path=/share,security_model=none,multidevs=remap"
+# As QEMU sets a microvm up by itself (but for ACPI, which our kernel does not know), and as people use it: with the
+# kernel's messages on a serial port.
+qemu_stock=(/usr/bin/qemu-system-x86_64 "${qemu[@]:1}" -machine microvm,acpi=off,auto-kernel-cmdline=on
+	-chardev null,id=serial -serial chardev:serial)
+stock_words='console=ttyS0 8250.nr_uarts=1 earlyprintk=ttyS0 reboot=t panic=-1'
+bench_devices=(-fsdev "local,id=share,path=/share,security_model=none,multidevs=remap"
 	-device virtio-9p-device,fsdev=share,mount_tag=share1
 	-object iothread,id=thread -device virtio-blk-device,drive=disk,iothread=thread
 	-drive "if=none,id=disk,format=raw,readonly=on,aio=io_uring,file=/disk")
+qemu_bench=("${qemu[@]}" "${bench_devices[@]}")
 
 # A real root and not a chroot, in which ph could not make the namespaces that it makes elsewhere.
 unshare --mount /bin/busybox sh -c "cd $root && busybox pivot_root . mnt &&
@@ -96,6 +107,7 @@ measure_boot() {
 		timed 1 init $who "${command[@]}"
 		trace_exits off
 	done
+	timed 1 stock peer "${qemu_stock[@]}" "${bench_devices[@]}" -append "$stock_words bench=boot"
 }
 
 measure_true() {
@@ -173,12 +185,17 @@ count_console() {
 	sed 's/^/# /' $work/said
 }
 
-# Private memory of the processes, but for the guest's RAM.
+# Private memory of the processes, but for the guest's RAM: the memfd, and what is mapped into the middle of it (the
+# kernel, where the host has no huge pages for it).
 private() {
 	local total=0 pid
 	for pid in "$@"; do
 		total=$((total + $(awk '
-			/^[0-9a-f]+-[0-9a-f]+ / { ram = /memfd:/ }
+			/^[0-9a-f]+-[0-9a-f]+ / {
+				split($1, range, "-")
+				ram = /memfd:/ || (ram && range[1] == end && /\/ph$/)
+				end = range[2]
+			}
 			!ram && /^Private_Dirty:/ { sum += $2 }
 			END { print sum + 0 }' "/proc/$pid/smaps")))
 	done
@@ -285,6 +302,7 @@ for part in $parts; do
 		measure_works "${files[@]}"
 		count_work_exits "${files[@]}"
 		;;
+	*) "measure_$part" ;;
 	esac
 done
 kill $keeper
