@@ -6,10 +6,12 @@
 
 #include "monitor/guest_config.h"
 #include "monitor/initramfs.h"
+#include "monitor/memory.h"
 #include "monitor/modules.h"
 #include "monitor/serial.h"
 #include "monitor/x86/boot.h"
 #include "monitor/x86/embed.h"
+#include "ph/fd.h"
 #include "ph/guest.h"
 
 #include <errno.h>
@@ -19,6 +21,9 @@
 
 #define CONSOLE_MAJOR 5
 #define CONSOLE_MINOR 1
+
+#define BACKED_BELOW (24ULL << 20)
+#define BACKED_TOP (8ULL << 20)
 
 bool guest_boot_late_memory(const struct plan *plan) {
 	return plan->kernel == NULL;
@@ -117,6 +122,19 @@ static int load(const struct plan *plan, const struct guest_memory *memory, cons
 	return ret;
 }
 
+/*
+ * Back what every boot touches with huge pages: below, the kernel and what its page allocator hands out
+ * first; at the top, its page map and tables. The kernel is then copied, since a mapping of its file would
+ * break the huge pages up again.
+ */
+static void back(struct kernel_image *image, const struct guest_memory *memory) {
+	uint64_t top = memory->regions[0].size;
+	if (memory_use_huge_pages(memory, 0, BACKED_BELOW) &&
+		memory_use_huge_pages(memory, top - BACKED_TOP, top) && image->fd >= 0) {
+		fd_close(&image->fd);
+	}
+}
+
 int guest_boot_load(
 	const struct plan *plan, const struct guest_memory *memory, uint64_t *entry, struct error *error) {
 	struct kernel_image image;
@@ -125,6 +143,7 @@ int guest_boot_load(
 	if (ret < 0) {
 		return ret;
 	}
+	back(&image, memory);
 	ret = kernel_image_load(&image, memory, &start, error);
 	kernel_image_close(&image);
 	if (ret == 0) {

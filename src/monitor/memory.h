@@ -21,6 +21,11 @@
  * are then cut into whole blocks. -errno with *error set.
  */
 int memory_init(struct guest_memory *memory, uint64_t size, bool late, struct error *error);
+/*
+ * Have the host back the RAM around these addresses of region 0 with huge pages now, whatever it does by
+ * itself with shared memory. What is there already stays. False when it does not, for all or some of it.
+ */
+bool memory_use_huge_pages(const struct guest_memory *memory, uint64_t from, uint64_t to);
 /* Accepts a zeroed struct. */
 void memory_finish(struct guest_memory *memory);
 

@@ -93,6 +93,27 @@ static void test_cannot_shrink_or_grow(void **state) {
 	memory_finish(&memory);
 }
 
+/* Whether the host has huge pages for it or not. */
+static void test_huge_pages_keep_what_is_there(void **state) {
+	(void)state;
+	struct guest_memory memory;
+	struct error error = {0};
+	assert_int_equal(memory_init(&memory, 64 * MIB, false, &error), 0);
+	uint8_t *ram = memory.regions[0].host;
+	ram[5] = 1;
+	ram[3 * MIB] = 2;
+	if (!memory_use_huge_pages(&memory, 4096, 3 * MIB)) {
+		print_message("# no huge pages for shared memory here\n");
+	}
+	assert_int_equal(ram[5], 1);
+	assert_int_equal(ram[3 * MIB], 2);
+	assert_int_equal(ram[4], 0);
+	assert_int_equal(ram[2 * MIB], 0);
+	/* Beyond the end there is nothing to back. */
+	assert_false(memory_use_huge_pages(&memory, 64 * MIB, 80 * MIB));
+	memory_finish(&memory);
+}
+
 static void test_impossible_size_is_an_error(void **state) {
 	(void)state;
 	struct guest_memory memory;
@@ -109,6 +130,7 @@ int main(void) {
 		cmocka_unit_test(test_split_around_the_hole),
 		cmocka_unit_test(test_late_regions_are_whole_blocks),
 		cmocka_unit_test(test_cannot_shrink_or_grow),
+		cmocka_unit_test(test_huge_pages_keep_what_is_there),
 		cmocka_unit_test(test_impossible_size_is_an_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
