@@ -34,7 +34,7 @@ static void become_passt(const struct passt_options *options, int socket, int lo
 	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (; options->arguments[count] != NULL && count < ARGUMENTS_MAX; count++) {
+	for (; count < ARGUMENTS_MAX && options->arguments[count] != NULL; count++) {
 		argv[count] = options->arguments[count];
 	}
 	snprintf(number, sizeof(number), "%d", socket);

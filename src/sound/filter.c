@@ -221,9 +221,10 @@ enum sound_verdict sound_filter_request_data(
 static const char *find_source(struct tags arguments) {
 	uint32_t ignored;
 	const char *name;
-	bool found = tags_number(&arguments, &ignored) && tags_number(&arguments, &ignored) &&
-		     tags_sample_spec(&arguments) && tags_channel_map(&arguments) &&
-		     tags_number(&arguments, &ignored) && tags_string(&arguments, &name);
+	bool found = tags_number(&arguments, &ignored);
+	found = found && tags_number(&arguments, &ignored) && tags_sample_spec(&arguments) &&
+		tags_channel_map(&arguments) && tags_number(&arguments, &ignored) &&
+		tags_string(&arguments, &name);
 	return found ? name : NULL;
 }
 

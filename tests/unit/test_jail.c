@@ -297,7 +297,7 @@ static void test_kvm_is_the_monitors(void **state) {
 		assert_int_equal(
 			try((enum jail_kind)kind, act_run_vcpu), monitor || vcpu ? -EBADF : FORBIDDEN);
 		assert_int_equal(try((enum jail_kind)kind, act_io_uring), monitor ? -EPERM : FORBIDDEN);
-		if (kind != JAIL_DISPLAY) {
+		if (kind != JAIL_DISPLAY && kind != JAIL_SOUND) {
 			assert_int_equal(try((enum jail_kind)kind, act_unix), FORBIDDEN);
 		}
 	}
@@ -529,7 +529,8 @@ static void test_nobody_keeps_privileges(void **state) {
 		close(ready[1]);
 		assert_int_equal(read(ready[0], &byte, 1), 1);
 		assert_true(!jail_has_filters() || status_says(pid, "status", "Seccomp:\t2"));
-		bool root_serves = geteuid() == 0 && (kind == JAIL_FILES || kind == JAIL_DISPLAY);
+		bool root_serves =
+			geteuid() == 0 && (kind == JAIL_FILES || kind == JAIL_DISPLAY || kind == JAIL_SOUND);
 		assert_true(status_says(pid, "status", "NoNewPrivs:\t1"));
 		assert_true(status_says(pid, "status", "CapInh:\t0000000000000000"));
 		assert_true(status_says(pid, "status", "CapAmb:\t0000000000000000"));
