@@ -38,8 +38,8 @@ CPPFLAGS += -isystem /usr/include/dbus-1.0 -isystem /usr/lib/$(MULTIARCH)/dbus-1
 CFLAGS = -std=gnu11 -O2 -g -pthread $(WARNINGS) $(HARDENING) -ffile-prefix-map=$(CURDIR)=.
 LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--build-id=sha1
 # What a host may lack is linked in: the binary needs nothing but the C library.
-LDLIBS = -Wl,-Bstatic -lelf -lz -luring -lseccomp -lsodium -Wl,-Bdynamic
-SAN_LDLIBS = -lelf -l:liburing.a -lseccomp -l:libsodium.a -lxkbcommon -lwayland-server
+LDLIBS = -Wl,-Bstatic -lelf -lz -luring -lseccomp -lsodium -linih -Wl,-Bdynamic
+SAN_LDLIBS = -lelf -l:liburing.a -lseccomp -l:libsodium.a -l:libinih.a -lxkbcommon -lwayland-server
 
 # The protocols that programs of the VM may speak. Tables of their messages are made of the XML: NAME.c by
 # wayland-scanner, what it leaves out by tables.awk.
@@ -61,7 +61,7 @@ HOST_SOURCES = $(filter-out src/guest/%,$(SOURCES))
 OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/%.o) $(WAYLAND_TABLES:%.c=$(BUILD)/%.o) $(BUILD)/src/main.o $(BUILD)/src/monitor/x86/embed.o
 
 .PHONY: all ph kernel run install clean
-all: ph $(BUILD)/ph.1
+all: ph $(BUILD)/ph.1 $(BUILD)/ph.conf.5
 ph: $(BUILD)/ph
 kernel: $(if $(DEBUG),$(BUILD)/vmlinux-debug,$(KERNEL))
 
@@ -110,7 +110,7 @@ $(BUILD)/ph: $(OBJECTS)
 	$(call say,LINK)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/ph.1: docs/ph.1.scd
+$(BUILD)/ph.1 $(BUILD)/ph.conf.5: $(BUILD)/%: docs/%.scd
 	$(call say,MAN)
 	mkdir -p $(@D)
 	SOURCE_DATE_EPOCH=0 scdoc <$< >$@
@@ -123,6 +123,13 @@ run: deps
 install: all
 	install -D -m 755 $(BUILD)/ph $(DESTDIR)$(PREFIX)/bin/ph
 	install -D -m 644 $(BUILD)/ph.1 $(DESTDIR)$(PREFIX)/share/man/man1/ph.1
+	install -D -m 644 $(BUILD)/ph.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/ph.conf.5
+	for shell in bash zsh fish; do $(BUILD)/ph --completion $$shell >$(BUILD)/ph.$$shell || exit 1; done
+	install -D -m 644 $(BUILD)/ph.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ph
+	install -D -m 644 $(BUILD)/ph.zsh $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_ph
+	install -D -m 644 $(BUILD)/ph.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ph.fish
+	install -D -m 644 docs/install/ph-terminal.desktop $(DESTDIR)$(PREFIX)/share/doc/ph/examples/ph-terminal.desktop
+	install -D -m 644 docs/install/70-ph-udmabuf.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d/70-ph-udmabuf.rules
 
 clean:
 	rm -rf $(BUILD)

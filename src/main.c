@@ -60,11 +60,13 @@ int main(int argc, char **argv) {
 		log_verbose_enabled = options.request.verbose;
 		status = act(&options, &error);
 	}
+	enum cli_action action = options.action;
+	cli_finish(&options);
 	if (status < 0) {
 		log_error("%s", error.message);
 		return CLI_STATUS_FAILED;
 	}
-	if (options.action != CLI_RUN && fflush(stdout) != 0) {
+	if (action != CLI_RUN && fflush(stdout) != 0) {
 		log_error("cannot write to standard output");
 		return CLI_STATUS_FAILED;
 	}

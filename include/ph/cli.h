@@ -46,9 +46,11 @@ int cli_run(const struct cli_options *options, struct error *error);
 /* Print what cli_run() would do. Likewise. */
 int cli_dry_run(const struct cli_options *options, struct error *error);
 
-/* Parse the arguments over the environment's defaults. The strings stay those of argv and the environment.
- * 0, or -EINVAL with *error set. */
+/* Parse the arguments, which end with NULL, over the profiles of the VM's name and the environment's
+ * defaults. The strings stay those of argv and the environment. 0, or -EINVAL with *error set. */
 int cli_parse(struct cli_options *options, int argc, char **argv, struct error *error);
+/* After either. The strings from profiles go with it. */
+void cli_finish(struct cli_options *options);
 
 /* The common options on one screen, or all. */
 void cli_print_help(bool all);

@@ -1,7 +1,8 @@
 /*
- * The command line, over the defaults from the environment: what the user typed, taken apart along the table.
- * Runs first, in ph's one thread. Its input is the caller's own.
+ * The command line, over profiles and the defaults from the environment: what the user typed, taken apart
+ * along the table. Runs first, in ph's one thread. Its input is the caller's own.
  */
+#include "cli/profile.h"
 #include "cli/table.h"
 
 #include <errno.h>
@@ -150,28 +151,47 @@ static int check_combination(const struct plan_request *request, bool mode_given
 	return 0;
 }
 
-int cli_parse(struct cli_options *options, int argc, char **argv, struct error *error) {
+/* The environment's defaults, the profile's options (NULL: none), and over both the command line. */
+static int parse(struct cli_options *options, char **argv, const char *profile, struct error *error) {
 	const enum block_mode not_given = (enum block_mode) - 1;
 	*options = (struct cli_options){.request.rootfs_mode = not_given};
+	struct plan_request *request = &options->request;
 	int ret = apply_environment(options, error);
+	if (ret == 0 && profile != NULL) {
+		ret = profile_apply(options, profile, error);
+	}
+	while (ret == 0 && *argv != NULL && strcmp(*argv, "--") != 0) {
+		int taken = parse_argument(options, argv, error);
+		argv += taken > 0 ? taken : 0;
+		ret = taken < 0 ? taken : 0;
+	}
 	if (ret < 0) {
 		return ret;
 	}
-	struct plan_request *request = &options->request;
-	for (int i = 1; i < argc;) {
-		if (strcmp(argv[i], "--") == 0) {
-			request->command = argv + i + 1;
-			break;
-		}
-		int taken = parse_argument(options, argv + i, error);
-		if (taken < 0) {
-			return taken;
-		}
-		i += taken;
-	}
+	request->command = *argv != NULL ? argv + 1 : NULL;
 	bool mode_given = request->rootfs_mode != not_given;
 	if (!mode_given) {
 		request->rootfs_mode = BLOCK_EPHEMERAL;
 	}
-	return check_combination(request, mode_given, error);
+	return profile == NULL && request->name != NULL ? 0 : check_combination(request, mode_given, error);
+}
+
+int cli_parse(struct cli_options *options, int argc, char **argv, struct error *error) {
+	(void)argc;
+	int ret = parse(options, argv + 1, NULL, error);
+	/* Its profile goes before what was just read. */
+	if (ret == 0 && options->request.name != NULL) {
+		ret = parse(options, argv + 1, options->request.name, error);
+	}
+	return ret;
+}
+
+void cli_finish(struct cli_options *options) {
+	for (size_t i = 0; i < options->setting_count; i++) {
+		if (options->settings[i].origin != NULL) {
+			free((char *)(uintptr_t)options->settings[i].value);
+			free((char *)(uintptr_t)options->settings[i].origin);
+		}
+	}
+	options->setting_count = 0;
 }

@@ -17,6 +17,23 @@ result "--version"
 run --dry-run --mem 512M --cpus 2 --share /usr/share:/mnt:ro -- echo x
 [ $status_of_ph -eq 0 ] && grep -q '2 CPUs, 512 MiB' "$work/out" && grep -q '/usr/share at /mnt, read-only' "$work/out"
 result "--dry-run prints the plan"
+export XDG_CONFIG_HOME=$work/config
+mkdir -p "$XDG_CONFIG_HOME/ph"
+printf '%s\n' '# mine' 'mem = 256M' 'private-home = yes' 'share = /usr/share:/mnt:ro' 'verbose = yes' >"$XDG_CONFIG_HOME/ph/box.conf"
+run --name box --mem 512M --verbose=no --dry-run
+[ $status_of_ph -eq 0 ] && grep -q '512 MiB' "$work/out" && grep -q 'an empty directory at' "$work/out" &&
+	grep -qF "share = /usr/share:/mnt:ro ($XDG_CONFIG_HOME/ph/box.conf:4)" "$work/out" &&
+	grep -qF 'mem = 512M (command line)' "$work/out"
+result "a profile holds options, the command line wins, and --dry-run tells which is which"
+echo 'memory = 1G' >>"$XDG_CONFIG_HOME/ph/box.conf"
+refused 'box.conf:6: unknown option memory' --name box --dry-run
+for shell in bash zsh fish; do "$ph" --completion $shell >"$work/$shell"; done
+bash -c '. "$1"; COMP_WORDS=(ph --priv) COMP_CWORD=1; _ph; echo "${COMPREPLY[@]}"
+	COMP_WORDS=(ph --sandbox s) COMP_CWORD=2; _ph; echo "${COMPREPLY[@]}"' bash "$work/bash" >"$work/out" 2>"$work/err"
+[ "$(cat "$work/out")" = $'--private-home\nstrict' ]
+result "bash completes options and their values"
+grep -q "^	'\*--private-home\[" "$work/zsh" && grep -q -- '-l private-home ' "$work/fish"
+result "so do zsh and fish"
 run --check
 [ $status_of_ph -eq 0 ] && grep -q '^ok  *KVM' "$work/out" && [ "$(wc -l <"$work/out")" -eq 8 ]
 result "--check finds this host able"
