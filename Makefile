@@ -170,7 +170,7 @@ BUILD_PACKAGES = gcc make libc6-dev musl-tools libelf-dev zlib1g-dev liburing-de
 TEST_PACKAGES = xkb-data weston wayland-utils libcmocka-dev passt iproute2 clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck e2fsprogs tmux procps bubblewrap \
 	attr fio git sqlite3 strace stress-ng
 # Realms: signatures, the bus, images of the tests.
-BUILD_PACKAGES += libsodium-dev libdbus-1-dev
+BUILD_PACKAGES += libinih-dev libsodium-dev libdbus-1-dev
 TEST_PACKAGES += cryptsetup-bin dbus-daemon fdisk openssl
 # Sound: a server, and programs that play.
 TEST_PACKAGES += pulseaudio pulseaudio-utils
