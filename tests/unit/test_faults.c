@@ -225,7 +225,7 @@ static int plan_everything(struct error *error) {
 		.env_count = 2};
 	int ret = plan_init(&plan, &request, error);
 	if (ret == 0) {
-		guest_config_put(&records, &plan, &memory, false, (struct guest_config_size){24, 80});
+		guest_config_put(&records, &plan, &memory, false);
 		ret = records.failed ? -ENOMEM : 0;
 	} else {
 		assert_string_not_equal(error->message, "");
