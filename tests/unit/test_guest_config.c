@@ -138,7 +138,7 @@ static void test_realm(void **state) {
 	p.realm_name = "main";
 	p.overlay_size = 1 << 20;
 	p.root_sealed = true;
-	guest_config_put(&buffer, &p, &memory, false, (struct guest_config_size){24, 80});
+	guest_config_put(&buffer, &p, &memory, false);
 	expect_list(find(&buffer, GUEST_CONFIG_ROOT_BLOCK, 0), LIST("/dev/dm-0", "ext4", "ro"));
 	expect_list(find(&buffer, GUEST_CONFIG_OVERLAY, 0), LIST("1048576", "ro"));
 	expect_list(find(&buffer, GUEST_CONFIG_SKELETON, 0),
