@@ -228,7 +228,7 @@ const struct option cli_table[] = {
 	{OPTION_FILES, "partition", "N", "the root is the image's Nth partition", .apply = apply_partition},
 	{OPTION_FILES, "realm", "NAME", "run in a realm of Citadel's (current: the current one)",
 		.common = true, .apply = apply_realm},
-	{OPTION_FILES, "realmfs", "NAME|FILE", "boot from a sealed image of Citadel's", .common = true,
+	{OPTION_FILES, "realmfs", "NAME|FILE", "boot from a sealed image of Citadel's",
 		.completion = COMPLETE_FILE, .apply = apply_realmfs},
 	{OPTION_FILES, "realmfs-key", "KEY", "check its signature by KEY (64 digits, or a file)",
 		.completion = COMPLETE_FILE, .apply = apply_realmfs_key},
