@@ -43,6 +43,9 @@ reach shm-ended
 await compositor-back
 for _ in $(seq 50); do wayland-info >.test/info-again 2>&1 && break; sleep 0.2; done
 END
+# wl-paste and wl-copy wait for the keyboard's focus, so there must be a keyboard.
+wtype -s 600000 &
+keyboard=$!
 start clients -- bash .test/guest.sh
 vm=$started
 
@@ -83,7 +86,7 @@ wait $vm
 grep -q "interface: 'xdg_wm_base'" .test/info-again
 result "with a new one, new programs find it"
 finish_clients() {
-	kill $sway $vm 2>/dev/null
+	kill $keyboard $sway $vm 2>/dev/null
 	for log in .test/*.err; do sed "s/^/# /" "$log"; done
 	rm -rf .test
 	finish
