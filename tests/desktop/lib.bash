@@ -62,7 +62,7 @@ start() {
 # stop PID: end it, and wait for that
 stop() {
 	kill "$1" 2>/dev/null
-	wait "$1" 2>/dev/null
+	wait "$1" 2>/dev/null || true
 }
 
 # The options with which programs of the VM may show windows and use the clipboard.
