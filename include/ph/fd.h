@@ -4,6 +4,7 @@
 #ifndef PH_FD_H
 #define PH_FD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -21,6 +22,15 @@ int fd_pread_all(int fd, void *data, size_t len, off_t offset);
  * design: a full counter is readable anyway. */
 void fd_event_signal(int fd);
 uint64_t fd_event_drain(int fd);
+
+/* Send a descriptor over a UNIX socket, with a byte and these MSG_* flags. 0 or -errno. */
+int fd_send(int socket, int fd, int flags);
+/* Receive, without waiting, what fd_send() sent: the descriptor, or -1. *ended: nothing more will come. */
+int fd_receive(int socket, bool *ended);
+struct msghdr;
+/* The descriptor that came with a received message, or -1. Whoever sends several, or of whatever kind, leaves
+ * none behind: all but the first are closed. */
+int fd_take(struct msghdr *message);
 
 /* A whole small file as a NUL-terminated string in buffer (at most size - 1 bytes). Its length, or -errno. */
 ssize_t fd_read_file(const char *path, char *buffer, size_t size);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <string.h>
 #include <unistd.h>
 
 void fd_close(int *fd) {
@@ -99,4 +101,49 @@ ssize_t fd_read_file(const char *path, char *buffer, size_t size) {
 	buffer[used] = '\0';
 	fd_close(&fd);
 	return (ssize_t)used;
+}
+
+/* ---- over sockets ---- */
+
+int fd_send(int socket, int fd, int flags) {
+	char byte = 0, control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	const struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(header), &fd, sizeof(int));
+	return sendmsg(socket, &message, MSG_NOSIGNAL | flags) < 0 ? -errno : 0;
+}
+
+int fd_take(struct msghdr *message) {
+	int taken = -1;
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL; part = CMSG_NXTHDR(message, part)) {
+		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
+			continue;
+		}
+		size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(fd));
+			if (taken < 0) {
+				taken = fd;
+			} else {
+				fd_close(&fd);
+			}
+		}
+	}
+	return taken;
+}
+
+int fd_receive(int socket, bool *ended) {
+	char byte, control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	*ended = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+	return n > 0 ? fd_take(&message) : -1;
 }

@@ -4,23 +4,11 @@
  */
 #include "display/door.h"
 
+#include "ph/fd.h"
+
 #include <errno.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static int send_end(int door, int fd) {
-	char byte = 0, control[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
-	const struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(int));
-	return sendmsg(door, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
-}
 
 int wl_door_enter(struct wl_vfd *vfd, int door) {
 	int ends[2];
@@ -28,7 +16,7 @@ int wl_door_enter(struct wl_vfd *vfd, int door) {
 		return -errno;
 	}
 	vfd->fd = ends[0];
-	int ret = send_end(door, ends[1]);
+	int ret = fd_send(door, ends[1], MSG_DONTWAIT);
 	close(ends[1]);
 	return ret;
 }

@@ -280,15 +280,6 @@ static void pace(struct window *window, uint64_t size) {
 	}
 }
 
-static int passed_fd(struct msghdr *message) {
-	int fd = -1;
-	struct cmsghdr *header = CMSG_FIRSTHDR(message);
-	if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-	}
-	return fd;
-}
-
 /* False: the user is gone. */
 static bool serve_call(struct window *window) {
 	union {
@@ -303,7 +294,7 @@ static bool serve_call(struct window *window) {
 	if (n <= 0) {
 		return n < 0 && errno == EINTR;
 	}
-	int fd = passed_fd(&message);
+	int fd = fd_take(&message);
 	struct window_reply reply = {.result = -EINVAL};
 	if (n == sizeof(request) && (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0) {
 		pace(window, request.size);

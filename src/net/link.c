@@ -6,10 +6,7 @@
 
 #include "ph/fd.h"
 
-#include <errno.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #define STATUS_AT offsetof(struct virtio_net_config, status)
 
@@ -47,28 +44,11 @@ static void take_link(struct net *net, int fd) {
 	virtio_device_change_config(&net->device, STATUS_AT, VIRTIO_NET_S_LINK_UP);
 }
 
-/* The descriptor in a message, or -1; *ended: no message will come. */
-static int receive_fd(int socket, bool *ended) {
-	char byte, control[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
-	ssize_t n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	*ended = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-	const struct cmsghdr *header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-	int fd = -1;
-	if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-		header->cmsg_len == CMSG_LEN(sizeof(int))) {
-		memcpy(&fd, CMSG_DATA(header), sizeof(int));
-	}
-	return fd;
-}
-
 static void supply_ready(struct loop_source *source, uint32_t events) {
 	(void)events;
 	struct net *net = (struct net *)(void *)((char *)source - offsetof(struct net, supply));
 	bool ended;
-	int fd = receive_fd(source->fd, &ended);
+	int fd = fd_receive(source->fd, &ended);
 	if (fd >= 0) {
 		take_link(net, fd);
 	} else if (ended) {

@@ -32,20 +32,6 @@ struct tender {
 	struct passt_child child;
 };
 
-/* A new link for the device, over which the new passt is reached. 0 or -errno. */
-static int supply_link(const struct tender *tender, int fd) {
-	char byte = 0, control[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
-	const struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(int));
-	return sendmsg(tender->supply, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
 static int start_again(struct tender *tender) {
 	int ends[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
@@ -57,7 +43,8 @@ static int start_again(struct tender *tender) {
 		ret = passt_child_start(&tender->child, tender->options, ends[1]);
 	}
 	if (ret == 0) {
-		ret = supply_link(tender, ends[0]);
+		/* Over the new link the device reaches the new passt. */
+		ret = fd_send(tender->supply, ends[0], 0);
 	}
 	close(ends[0]);
 	close(ends[1]);

@@ -67,20 +67,12 @@ static void knock(struct loop_source *source, uint32_t events) {
 	(void)events;
 	struct filter_process *process =
 		(struct filter_process *)(void *)((char *)source - offsetof(struct filter_process, door));
-	char byte, control[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
-	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
-	ssize_t n = recvmsg(source->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-		loop_stop(&process->loop, 0);
-		return;
-	}
-	const struct cmsghdr *header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-	if (header != NULL && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int))) {
-		int fd;
-		memcpy(&fd, CMSG_DATA(header), sizeof(int));
+	bool ended;
+	int fd = fd_receive(source->fd, &ended);
+	if (fd >= 0) {
 		serve_connection(process, fd);
+	} else if (ended) {
+		loop_stop(&process->loop, 0);
 	}
 }
 

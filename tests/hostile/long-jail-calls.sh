@@ -37,6 +37,8 @@ known=(
 	"files fchmod no set-id bits" "files fcntl F_OFD_GETLK"
 	# a peer that stops reading (test_wl_flow)
 	"display fcntl F_DUPFD_CLOEXEC" "display shutdown"
+	# a display server that maps without end (test_wl_window)
+	"monitor clock_nanosleep"
 	# a second ph that joins
 	"monitor fcntl F_DUPFD_CLOEXEC" "monitor ioctl TIOCGDEV"
 )

@@ -30,6 +30,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -205,6 +206,7 @@ ACT(act_bpf, syscall(SYS_bpf, 0, page, 8))
 ACT(act_perf, syscall(SYS_perf_event_open, page, 0, 0, -1, 0))
 ACT(act_userfaultfd, syscall(SYS_userfaultfd, 0))
 ACT(act_keyctl, syscall(SYS_keyctl, 0, 0, 0, 0, 0))
+ACT(act_sleep, nanosleep(&(struct timespec){0, 1}, NULL))
 ACT(act_io_uring, syscall(SYS_io_uring_setup, 1, page))
 ACT(act_tiocsti, ioctl(0, TIOCSTI, "x"))
 ACT(act_create_vm, ioctl(-1, KVM_CREATE_VM, 0))
@@ -283,6 +285,17 @@ static void test_forbidden_to_all(void **state) {
 	assert_int_equal(try_all(act_clone3, -ENOSYS), 0);
 	assert_int_equal(try_all(act_new_call, -ENOSYS), 0);
 	assert_int_equal(try_all(act_tgkill_self, 0), 0);
+}
+
+/* The window's thread keeps those waiting who ask too fast: its sleep must be one. */
+static void test_the_monitor_sleeps(void **state) {
+	(void)state;
+	if (!jail_has_filters()) {
+		skip();
+	}
+	for (int kind = 0; kind < JAIL_KINDS; kind++) {
+		assert_int_equal(try((enum jail_kind)kind, act_sleep), kind == JAIL_MONITOR ? 0 : -ENOSYS);
+	}
 }
 
 static void test_kvm_is_the_monitors(void **state) {
@@ -628,6 +641,7 @@ static void test_strict_needs_all(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forbidden_to_all),
+		cmocka_unit_test(test_the_monitor_sleeps),
 		cmocka_unit_test(test_kvm_is_the_monitors),
 		cmocka_unit_test(test_files_serves),
 		cmocka_unit_test(test_user_namespaces_hide_owners),
