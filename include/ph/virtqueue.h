@@ -87,6 +87,8 @@ struct virtqueue_used {
 void virtqueue_push_all(struct virtqueue *queue, const struct virtqueue_used *used, unsigned count);
 /* Interrupt the driver if it asked to hear of what was pushed since the last call. */
 void virtqueue_signal(struct virtqueue *queue);
+/* The same in two steps: true when queue->call_fd is to be signalled, which the caller then does. */
+bool virtqueue_take_signal(struct virtqueue *queue);
 /* Ask (or ask no longer) for notifications. Enabling returns true when chains have arrived meanwhile, to be
  * served now. */
 bool virtqueue_enable_notify(struct virtqueue *queue);

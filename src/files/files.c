@@ -98,12 +98,18 @@ static bool take(struct files_device *device, struct virtqueue_chain *chain, boo
 static void completed(void *owner, uint64_t cookie, uint32_t written) {
 	struct files_device *device = owner;
 	struct virtqueue *queue = &device->base.queues[0];
+	bool signal = false;
 	pthread_mutex_lock(&device->lock);
 	if (!queue->broken) {
 		virtqueue_push(queue, (uint16_t)cookie, written);
-		virtqueue_signal(queue);
+		signal = virtqueue_take_signal(queue);
 	}
+	int call_fd = queue->call_fd;
 	pthread_mutex_unlock(&device->lock);
+	/* Not under the lock: the guest's next kick wakes a thread that would only wait for it. */
+	if (signal) {
+		fd_event_signal(call_fd);
+	}
 }
 
 static void serve_chain(

@@ -306,9 +306,9 @@ static bool driver_wants_interrupt(const struct virtqueue *queue, uint16_t old) 
 	       (uint16_t)(queue->used_index - event - 1) < (uint16_t)(queue->used_index - old);
 }
 
-void virtqueue_signal(struct virtqueue *queue) {
+bool virtqueue_take_signal(struct virtqueue *queue) {
 	if (queue->size == 0 || (queue->used_index == queue->signalled_used && queue->signalled_valid)) {
-		return;
+		return false;
 	}
 	/* The driver asks for interrupts and then looks at the used index; we moved the index and now look at
 	 * what it asked for. One of the two sees the other only if neither is reordered. */
@@ -316,7 +316,11 @@ void virtqueue_signal(struct virtqueue *queue) {
 	bool wanted = driver_wants_interrupt(queue, queue->signalled_used);
 	queue->signalled_used = queue->used_index;
 	queue->signalled_valid = true;
-	if (wanted && queue->call_fd >= 0) {
+	return wanted && queue->call_fd >= 0;
+}
+
+void virtqueue_signal(struct virtqueue *queue) {
+	if (virtqueue_take_signal(queue)) {
 		fd_event_signal(queue->call_fd);
 	}
 }
@@ -330,7 +334,7 @@ bool virtqueue_enable_notify(struct virtqueue *queue) {
 	} else {
 		__atomic_store_n(used_flags(queue), 0, __ATOMIC_RELAXED);
 	}
-	/* As in virtqueue_signal(), with the parts exchanged. */
+	/* As in virtqueue_take_signal(), with the parts exchanged. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return __atomic_load_n(avail_index(queue), __ATOMIC_ACQUIRE) != queue->last_avail;
 }
