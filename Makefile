@@ -32,7 +32,7 @@ WARNINGS = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 	-Wwrite-strings -Wundef
 HARDENING = -fstack-protector-strong -fcf-protection -fstack-clash-protection -fPIE
 CPPFLAGS = -Iinclude -Isrc -I$(BUILD)/gen -D_GNU_SOURCE
-# libdbus is loaded only where a realm is asked for (src/plan/realm/bus.c): of it, only the headers are needed.
+# libdbus is loaded only where it is needed (src/base/dbus.c): of it, only the headers are.
 MULTIARCH := $(shell $(CC) -print-multiarch)
 CPPFLAGS += -isystem /usr/include/dbus-1.0 -isystem /usr/lib/$(MULTIARCH)/dbus-1.0/include
 CFLAGS = -std=gnu11 -O2 -g -pthread $(WARNINGS) $(HARDENING) -ffile-prefix-map=$(CURDIR)=.

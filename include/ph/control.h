@@ -52,6 +52,8 @@ void control_hangup(struct control *control, uint32_t session);
 /* Session 0: all of them. */
 void control_signal(struct control *control, uint32_t session, int signo);
 void control_resize(struct control *control, uint32_t session, uint16_t rows, uint16_t columns);
+/* Tell init what the host's clock says when it hears it. */
+void control_tell_time(struct control *control);
 /* Ask init for an orderly end; ops->bye follows. */
 void control_shutdown(struct control *control);
 

@@ -87,6 +87,7 @@ enum guest_frame_type {
 	GUEST_FRAME_CLOSE = 8,    /* u32, GUEST_FRAME_STDOUT or _STDERR: nobody reads that stream any more:
 				     close the pipe's reading end and drop what was read, so that the
 				     command meets SIGPIPE. Never sent for a tty session (HANGUP is) */
+	GUEST_FRAME_TIME = 9,     /* u64: nanoseconds since 1970, of the host's clock; session 0 */
 	/* from the guest */
 	GUEST_FRAME_READY = 16,  /* init is up; sessions may come */
 	GUEST_FRAME_STDOUT = 17, /* bytes, within the window; length 0: end of file (optional). A tty session

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define BUFFER_SIZE (sizeof(struct guest_frame) + GUEST_FRAME_MAX)
 #define TEXT_MAX 1024
@@ -29,7 +30,7 @@ struct control {
 	bool ready;    /* READY has come, the port is open */
 	bool failed;   /* the guest broke the protocol: nothing is read or sent any more */
 	bool flushing; /* control_flush() is at work */
-	bool shutdown_owed;
+	bool shutdown_owed, time_owed;
 
 	uint8_t in[BUFFER_SIZE]; /* the beginning of a frame whose end has not come yet */
 	size_t in_size;
@@ -95,8 +96,20 @@ void control_settle(struct session *session) {
 
 /* ---- to the guest ---- */
 
+/* First of all: a command that follows shall see the clock as it is. */
+static void put_time(struct control *control) {
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	uint64_t ns = htole64((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	control->out_size = frame_put(control->out, control->out_size, GUEST_FRAME_TIME, 0, &ns, sizeof(ns));
+	control->time_owed = false;
+}
+
 static void fill(struct control *control) {
 	control->out_sent = control->out_size = 0;
+	if (control->time_owed) {
+		put_time(control);
+	}
 	for (struct session *session = control->sessions; session != NULL; session = session->next) {
 		control->out_size = session_fill(session, control->out, control->out_size, BUFFER_SIZE);
 	}
@@ -450,6 +463,11 @@ void control_resize(struct control *control, uint32_t id, uint16_t rows, uint16_
 		session->winsize_owed = true;
 		control_flush(control);
 	}
+}
+
+void control_tell_time(struct control *control) {
+	control->time_owed = true;
+	control_flush(control);
 }
 
 void control_shutdown(struct control *control) {

@@ -395,12 +395,16 @@ int run_watch(struct vm *vm) {
 		ret = watch(vm, &vm->network, vm->devices.network.worker.pid_fd, network_ended);
 	}
 	if (ret == 0) {
+		ret = clock_init(&vm->clock, &vm->loop, vm->control);
+	}
+	if (ret == 0) {
 		set_deadline(vm, START_CHECK_MS);
 	}
 	return ret;
 }
 
 void run_unwatch(struct vm *vm) {
+	clock_finish(&vm->clock);
 	loop_remove(&vm->loop, &vm->sound);
 	loop_remove(&vm->loop, &vm->network);
 	loop_remove(&vm->loop, &vm->display);

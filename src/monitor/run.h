@@ -3,6 +3,7 @@
 #define MONITOR_RUN_H
 
 #include "monitor/clients.h"
+#include "monitor/clock.h"
 #include "monitor/console_log.h"
 #include "monitor/devices.h"
 #include "monitor/timings.h"
@@ -28,6 +29,7 @@ struct vm {
 	struct control *control;
 	const struct vm_seat *seat;
 	struct clients clients;
+	struct host_clock clock;
 	unsigned commands; /* that run */
 	struct console_log console_log;
 	struct log_limit init_messages; /* what the guest says through init is hostile */

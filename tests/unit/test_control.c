@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -643,6 +644,27 @@ static void test_text_frames(void **state) {
 	assert_int_equal(f->failed, 0);
 }
 
+/* Init hears the time when it can, and what the clock says then. */
+static void test_time(void **state) {
+	struct fixture *f = *state;
+	struct guest_frame frame;
+	const uint8_t *payload;
+	uint64_t ns;
+	struct timespec before, after;
+	control_tell_time(f->control);
+	expect_silence(f);
+	clock_gettime(CLOCK_REALTIME, &before);
+	guest_send(f, GUEST_FRAME_READY, 0, NULL, 0);
+	assert_true(guest_next(f, &frame, &payload, WAIT_MS));
+	clock_gettime(CLOCK_REALTIME, &after);
+	assert_int_equal(frame.type, GUEST_FRAME_TIME);
+	assert_int_equal(frame.session, 0);
+	assert_int_equal(frame.length, sizeof(ns));
+	memcpy(&ns, payload, sizeof(ns));
+	assert_true(ns / 1000000000 >= (uint64_t)before.tv_sec && ns / 1000000000 <= (uint64_t)after.tv_sec);
+	expect_silence(f);
+}
+
 /* Frames may come in any pieces. */
 static void test_pieces(void **state) {
 	struct fixture *f = *state;
@@ -885,6 +907,7 @@ int main(void) {
 		TEST(test_terminal_goes_away),
 		TEST(test_hangup),
 		TEST(test_text_frames),
+		TEST(test_time),
 		TEST(test_pieces),
 		TEST(test_wrong_frames),
 		TEST(test_frame_before_ready),

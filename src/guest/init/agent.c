@@ -5,6 +5,7 @@
  */
 #include "guest/init/agent.h"
 
+#include "guest/init/clock.h"
 #include "guest/init/report.h"
 #include "guest/init/root.h"
 
@@ -168,6 +169,9 @@ static int handle_frame(void *owner, const struct guest_frame *frame, const uint
 	if (frame->type == GUEST_FRAME_SHUTDOWN) {
 		agent_shutdown(agent);
 		return 0;
+	}
+	if (frame->type == GUEST_FRAME_TIME) {
+		return clock_follow(payload, frame->length);
 	}
 	struct session *session = find_session(agent, frame->session);
 	if (session == NULL) {

@@ -8,11 +8,10 @@
 
 #include "plan/realm/header.h"
 
+#include "ph/dbus.h"
 #include "ph/fd.h"
 #include "ph/log.h"
 
-#include <dbus/dbus.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -43,43 +42,8 @@
 
 /* ---- the process that asks ---- */
 
-/* Of libdbus, what is used here. */
-#define FUNCTIONS(X) \
-	X(dbus_error_init) \
-	X(dbus_bus_get_private) \
-	X(dbus_connection_set_exit_on_disconnect) \
-	X(dbus_connection_send_with_reply_and_block) \
-	X(dbus_message_new_method_call) \
-	X(dbus_message_append_args) \
-	X(dbus_message_set_auto_start) \
-	X(dbus_message_get_signature) \
-	X(dbus_message_iter_init) \
-	X(dbus_message_iter_get_arg_type) \
-	X(dbus_message_iter_recurse) \
-	X(dbus_message_iter_get_basic) \
-	X(dbus_message_iter_next)
-
-struct library {
-#define MEMBER(name) __typeof__(name) *name;
-	FUNCTIONS(MEMBER)
-};
-
-static int load(struct library *library) {
-	void *handle = dlopen("libdbus-1.so.3", RTLD_NOW | RTLD_LOCAL);
-	if (handle == NULL) {
-		return -ENOENT;
-	}
-#define LOAD(name) \
-	*(void **)&library->name = dlsym(handle, #name); \
-	if (library->name == NULL) { \
-		return -ENOENT; \
-	}
-	FUNCTIONS(LOAD)
-	return 0;
-}
-
 struct asker {
-	struct library dbus;
+	struct dbus_library dbus;
 	FILE *out;
 };
 
@@ -92,7 +56,7 @@ static void fail(struct asker *asker, const char *cause) {
 /* The reply, or no return. */
 static DBusMessage *ask(struct asker *asker, const char *method, const char *argument) {
 	DBusError error;
-	if (load(&asker->dbus) < 0) {
+	if (dbus_load(&asker->dbus) < 0) {
 		fail(asker, "this host has no libdbus-1");
 	}
 	asker->dbus.dbus_error_init(&error);
