@@ -358,7 +358,8 @@ static size_t distance(const char *typed, size_t length, const char *name) {
 
 const struct option *table_nearest(const char *name, size_t length) {
 	const struct option *nearest = NULL;
-	size_t best = 4; /* farther than three edits is another word */
+	size_t best = length / 3 + 2; /* with more edits it is another word */
+	best = best < 4 ? best : 4;
 	for (size_t i = 0; i < cli_table_size; i++) {
 		size_t d = distance(name, length, cli_table[i].name);
 		if (d < best) {
