@@ -161,7 +161,7 @@ static void unknown_options_get_a_hint(void **state) {
 	REFUSE("unknown option --cpu; did you mean --cpus?", "--cpu", "2");
 	REFUSE("did you mean --share?", "--shar=/x");
 	REFUSE("did you mean --private-home?", "--privat-home");
-	REFUSE("unknown option --bogus; ph --help-all", "--bogus");
+	REFUSE("unknown option --wibble; ph --help-all", "--wibble");
 	REFUSE("ph --help-all lists", "--frobnicate");
 	REFUSE("unknown option -x", "-x");
 	REFUSE("unknown option -vx", "-vx");
