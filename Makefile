@@ -176,6 +176,8 @@ TEST_PACKAGES += cryptsetup-bin dbus-daemon fdisk openssl
 TEST_PACKAGES += pulseaudio pulseaudio-utils
 # Desktops: compositors, and programs with windows.
 TEST_PACKAGES += sway foot grim wtype wl-clipboard fonts-dejavu-core
+# What only the long tests need.
+LONG_PACKAGES = gtk-3-examples featherpad qtwayland5 firefox-esr
 PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \
 	$(shell sed 's/#.*//' kernel-config/packages tests/host/packages 2>/dev/null))
 
@@ -274,14 +276,36 @@ fuzz: $(FUZZ_TARGETS)
 		$$t -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/ $$new $$kept || exit 1; \
 	done
 
+# ---- programs with windows, for the tests of desktops ----
+DESKTOP_TOOLS = $(patsubst tests/desktop/%.c,$(BUILD)/desktop/%,$(wildcard tests/desktop/*.c))
+DESKTOP_XML = $(filter %/xdg-shell.xml %/linux-dmabuf-unstable-v1.xml,$(WAYLAND_XML)) tests/desktop/virtual-pointer.xml
+DESKTOP_TABLES = $(patsubst %.xml,$(BUILD)/desktop/%,$(notdir $(DESKTOP_XML)))
+
+define desktop_table
+$(BUILD)/desktop/$(notdir $(1:.xml=-client.h)): $(1)
+	$$(call say,GEN)
+	mkdir -p $$(@D)
+	wayland-scanner client-header $$< $$@
+$(BUILD)/desktop/$(notdir $(1:.xml=.c)): $(1)
+	$$(call say,GEN)
+	mkdir -p $$(@D)
+	wayland-scanner private-code $$< $$@
+endef
+$(foreach xml,$(DESKTOP_XML),$(eval $(call desktop_table,$(xml))))
+
+$(BUILD)/desktop/%: tests/desktop/%.c $(DESKTOP_TABLES:=.c) | $(DESKTOP_TABLES:=-client.h)
+	$(call say,CC)
+	$(CC) -Iinclude -I$(BUILD)/desktop -std=gnu11 -D_GNU_SOURCE -O2 $(WARNINGS) -o $@ $^ -lwayland-client
+
 # ---- tests, measures, lint ----
 .PHONY: tests check check-long bench lint
-tests: all $(UNIT_TESTS) $(FUZZ_TARGETS)
+tests: all $(UNIT_TESTS) $(FUZZ_TARGETS) $(DESKTOP_TOOLS)
 
 check: deps
 	$(MAKE) --no-print-directory -j$(JOBS) tests
 	BUILD=$(BUILD) tests/run
 
+check-long: PACKAGES += $(LONG_PACKAGES)
 check-long: deps
 	$(MAKE) --no-print-directory -j$(JOBS) tests
 	BUILD=$(BUILD) tests/run --long

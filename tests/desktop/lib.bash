@@ -6,6 +6,7 @@
 export SWAYSOCK
 SWAYSOCK=$(echo "$XDG_RUNTIME_DIR"/sway-ipc.*.sock)
 pictures=${PH_OUTPUT:-$work}
+build=$(realpath "${BUILD:-build}")
 
 # wait_for SECONDS COMMAND...: until it succeeds
 wait_for() {
@@ -69,3 +70,29 @@ stop() {
 screen=()
 "$ph" --help | grep -q -e '--no-wayland' || screen+=(--wayland)
 "$ph" --help | grep -q -e '--clipboard' && screen+=(--clipboard on)
+
+# A mouse that the compositor takes for a device: hand LINE, once take_hand WIDTH HEIGHT was called (tests/desktop/hand.c).
+take_hand() {
+	coproc hand_of_test { exec "$build/desktop/hand" "$1" "$2"; }
+	hand_process=$!
+}
+
+hand() {
+	echo "$*" >&"${hand_of_test[1]}" && read -r answer <&"${hand_of_test[0]}" && [ "$answer" = "done" ]
+}
+
+# wiggle X1 Y1 X2 Y2 COMMAND...: to and fro between the two places until the command succeeds: who is to follow the
+# mouse may not do it yet
+wiggle() {
+	local x1=$1 y1=$2 x2=$3 y2=$4
+	shift 4
+	for _ in $(seq 100); do
+		hand move "$x1" "$y1"
+		sleep 0.1
+		"$@" && return 0
+		hand move "$x2" "$y2"
+		sleep 0.1
+		"$@" && return 0
+	done
+	return 1
+}

@@ -1,0 +1,66 @@
+#!/bin/bash
+# Toolkits in the VM: programs of GTK and Qt that look as without a VM, and a browser with a local page.
+# host: --desktop sway --mem 8G
+. tests/desktop/lib.bash
+cd "$HOME" || exit 1
+swaymsg -q default_border none
+take_hand 1280 720
+
+# menu X Y LOG: the picture with what opens when there is pressed
+menu() {
+	hand move "$1" "$2"
+	hand press left
+	hand release left
+	sleep 5
+	hand move 20 700
+	settled_screenshot "$3" 20
+}
+
+# compare NAME WINDOW X Y COMMAND...: with a menu under X,Y, on the host and in a VM
+compare() {
+	local name=$1 window=$2 x=$3 y=$4
+	shift 4
+	hand move 20 700
+	"$@" >/dev/null 2>&1 &
+	local native=$!
+	wait_for 90 window_count_is "$window" 1
+	settled_screenshot "$name-native" 20
+	menu "$x" "$y" "$name-native-menu"
+	! same_picture "$name-native" "$name-native-menu"
+	result "$name: a menu on the host"
+	stop $native
+	wait_for 20 window_count_is "$window" 0
+	hand move 20 700
+	start "${name,,}" --mem 1G -- "$@"
+	wait_for 120 window_count_is "$window" 1
+	result "$name: a window of the VM"
+	settled_screenshot "$name-vm" 30
+	same_picture "$name-native" "$name-vm"
+	result "$name: it looks the same, pixel by pixel"
+	menu "$x" "$y" "$name-vm-menu"
+	same_picture "$name-native-menu" "$name-vm-menu"
+	result "$name: its menu, too"
+	stop "$started"
+	wait_for 20 window_count_is "$window" 0
+}
+
+compare GTK gtk3-widget-factory 1164 48 gtk3-widget-factory
+compare Qt featherpad 20 10 featherpad /etc/passwd
+
+# What a user types first
+page='<title>A page</title><body style="background: #204060; color: white"><h1>A page in a VM</h1><input value="text"><button>Button</button>'
+echo "$page" >.page.html
+"$ph" --name web -- firefox-esr "$HOME/.page.html" >"$work/web.log" 2>&1 </dev/null &
+browser=$!
+wait_for 400 window_count_is 'firefox(-esr)?' 1
+result "Firefox: a window"
+wait_for 400 sh -c 'swaymsg -t get_tree -r | grep -q "\"name\": \".web. A page . Mozilla Firefox\""'
+result "Firefox: the page, with the VM's name before its title"
+settled_screenshot firefox 60
+stop $browser
+finish_toolkits() {
+	kill "$hand_process"
+	rm -f "$HOME/.page.html"
+	finish
+}
+trap finish_toolkits EXIT
