@@ -9,6 +9,7 @@
 #   make fuzz      every fuzz target for FUZZ_SECONDS each
 #   make lint      formatting, static analysis, include arrows, shape
 #   make install   DESTDIR= PREFIX=/usr/local
+#   make deb       build/ph_VERSION_amd64.deb, with the same in it
 
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
@@ -61,7 +62,8 @@ HOST_SOURCES = $(filter-out src/guest/%,$(SOURCES))
 OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/%.o) $(WAYLAND_TABLES:%.c=$(BUILD)/%.o) $(BUILD)/src/main.o $(BUILD)/src/monitor/x86/embed.o
 
 .PHONY: all ph kernel run install clean
-all: ph $(BUILD)/ph.1 $(BUILD)/ph.conf.5
+MANUALS = $(patsubst docs/%.scd,$(BUILD)/%,$(wildcard docs/*.scd))
+all: ph $(MANUALS)
 ph: $(BUILD)/ph
 kernel: $(if $(DEBUG),$(BUILD)/vmlinux-debug,$(KERNEL))
 
@@ -110,7 +112,7 @@ $(BUILD)/ph: $(OBJECTS)
 	$(call say,LINK)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/ph.1 $(BUILD)/ph.conf.5: $(BUILD)/%: docs/%.scd
+$(MANUALS): $(BUILD)/%: docs/%.scd
 	$(call say,MAN)
 	mkdir -p $(@D)
 	SOURCE_DATE_EPOCH=0 scdoc <$< >$@
@@ -122,14 +124,20 @@ run: deps
 
 install: all
 	install -D -m 755 $(BUILD)/ph $(DESTDIR)$(PREFIX)/bin/ph
-	install -D -m 644 $(BUILD)/ph.1 $(DESTDIR)$(PREFIX)/share/man/man1/ph.1
-	install -D -m 644 $(BUILD)/ph.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/ph.conf.5
+	for page in $(MANUALS); do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 	for shell in bash zsh fish; do $(BUILD)/ph --completion $$shell >$(BUILD)/ph.$$shell || exit 1; done
 	install -D -m 644 $(BUILD)/ph.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ph
 	install -D -m 644 $(BUILD)/ph.zsh $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_ph
 	install -D -m 644 $(BUILD)/ph.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ph.fish
-	install -D -m 644 docs/install/ph-terminal.desktop $(DESTDIR)$(PREFIX)/share/doc/ph/examples/ph-terminal.desktop
+	for example in ph-terminal.desktop 90-ph-limits.conf; do \
+		install -D -m 644 docs/install/$$example $(DESTDIR)$(PREFIX)/share/doc/ph/examples/$$example || exit 1; done
 	install -D -m 644 docs/install/70-ph-udmabuf.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d/70-ph-udmabuf.rules
+
+# The package is of the version that ph says it is.
+.PHONY: deb
+deb: all
+	docs/install/deb $(BUILD) $(BUILD)/ph_$$($(BUILD)/ph --version | cut -d ' ' -f 2)_amd64.deb
 
 clean:
 	rm -rf $(BUILD)
@@ -176,8 +184,10 @@ TEST_PACKAGES += cryptsetup-bin dbus-daemon fdisk openssl
 TEST_PACKAGES += pulseaudio pulseaudio-utils
 # Desktops: compositors, and programs with windows.
 TEST_PACKAGES += sway foot grim wtype wl-clipboard fonts-dejavu-core
+# The package, and the shells that complete.
+TEST_PACKAGES += dpkg-dev lintian fish zsh
 # What only the long tests need.
-LONG_PACKAGES = gtk-3-examples featherpad qtwayland5 firefox-esr
+LONG_PACKAGES = gtk-3-examples featherpad qtwayland5 firefox-esr debootstrap
 PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \
 	$(shell sed 's/#.*//' kernel-config/packages tests/host/packages 2>/dev/null))
 
@@ -299,7 +309,7 @@ $(BUILD)/desktop/%: tests/desktop/%.c $(DESKTOP_TABLES:=.c) | $(DESKTOP_TABLES:=
 
 # ---- tests, measures, lint ----
 .PHONY: tests check check-long bench lint
-tests: all $(UNIT_TESTS) $(FUZZ_TARGETS) $(DESKTOP_TOOLS)
+tests: all deb $(UNIT_TESTS) $(FUZZ_TARGETS) $(DESKTOP_TOOLS)
 
 check: deps
 	$(MAKE) --no-print-directory -j$(JOBS) tests
@@ -342,4 +352,4 @@ lint:
 # Kept between runs: an object of a pattern rule would be deleted as intermediate.
 .SECONDARY:
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)

@@ -93,7 +93,7 @@ headers() {
 # Left out: commas in QEMU's options (2054), variables of a sourced file (2154), creating several files with one
 # redirection each (2261), numbers unquoted (2206), folders and their names in one line (2155).
 scripts() {
-	grep -rlE '^#!/bin/(ba)?sh' .ci tests kernel-config 2>/dev/null |
+	grep -rlE '^#!/bin/(ba)?sh' .ci tests kernel-config docs/install 2>/dev/null |
 		xargs shellcheck -x -S warning -e SC2054,SC2154,SC2155,SC2206,SC2261
 }
 
