@@ -34,7 +34,7 @@ END
 # Of whoever's checkout it is; git passes no configuration of the command line on to the other end.
 printf '[safe]\n\tdirectory = *\n' >"$work/gitconfig"
 GIT_CONFIG_GLOBAL=$work/gitconfig git clone -q --bare "$checkout" share/origin.git
-on_share 300 "git clone, fsck and status of ph itself; init is built" <<'END'
+on_share 900 "git clone, fsck and status of ph itself; init is built" <<'END'
 git clone -q origin.git local
 git clone -q "file://$PWD/origin.git" remote
 git -C remote fsck --strict 2>/dev/null
