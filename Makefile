@@ -309,7 +309,7 @@ $(BUILD)/desktop/%: tests/desktop/%.c $(DESKTOP_TABLES:=.c) | $(DESKTOP_TABLES:=
 
 # ---- tests, measures, lint ----
 .PHONY: tests check check-long bench lint
-tests: all deb $(UNIT_TESTS) $(FUZZ_TARGETS) $(DESKTOP_TOOLS)
+tests: all deb $(UNIT_TESTS) $(FUZZ_TARGETS) $(DESKTOP_TOOLS) $(BUILD)/vmlinux-debug
 
 check: deps
 	$(MAKE) --no-print-directory -j$(JOBS) tests
