@@ -17,7 +17,7 @@
 #define WL_BUFFERED_MAX (1u << 20)        /* bytes waiting for one receiver */
 #define WL_BUFFERED_TOTAL_MAX (16u << 20) /* and for all of them */
 #define WL_HELD_MAX 16                    /* commands waiting for one receiver */
-#define WL_HELD_TOTAL_MAX 128             /* and for all: half of the queue */
+#define WL_HELD_SPARED 8                  /* and for all: this part of the queue is left to others */
 
 #define WL_BUCKETS 256
 

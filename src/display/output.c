@@ -146,11 +146,16 @@ static bool copy_fds(struct wl_send *send, const int *fds, unsigned count) {
 	return true;
 }
 
+static bool may_hold(const struct wl_vfd *vfd) {
+	unsigned size = wl_out_queue(vfd->device)->size;
+	return vfd->output.held < WL_HELD_MAX && vfd->device->held < size - size / WL_HELD_SPARED;
+}
+
 /* Keep what is left of a command, as a copy or in place. */
 static struct wl_send *create_send(
 	const struct wl_vfd *vfd, const struct virtqueue_chain *chain, uint64_t offset, uint64_t left) {
 	bool copy = has_room(vfd, left);
-	if (!copy && (vfd->output.held == WL_HELD_MAX || vfd->device->held == WL_HELD_TOTAL_MAX)) {
+	if (!copy && !may_hold(vfd)) {
 		return NULL;
 	}
 	struct wl_send *send = calloc(1, sizeof(*send) + (copy ? left : 0));
@@ -266,7 +271,7 @@ int wl_output_write(struct wl_vfd *vfd, struct wire_queue *queue) {
 
 static uint32_t hold(struct wl_vfd *vfd, const struct wl_feed *feed, bool answer) {
 	struct wl_send *send = NULL;
-	if (vfd->output.held < WL_HELD_MAX && vfd->device->held < WL_HELD_TOTAL_MAX) {
+	if (may_hold(vfd)) {
 		send = calloc(1, sizeof(*send));
 	}
 	if (send != NULL) {

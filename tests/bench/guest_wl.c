@@ -186,11 +186,11 @@ static unsigned count_from(void) {
 
 /* Operations are MiB. */
 static unsigned bulk_to(void) {
-	return messages_to(512, LARGE) * LARGE >> 20;
+	return messages_to(128, LARGE) * LARGE >> 20;
 }
 
 static unsigned bulk_from(void) {
-	return messages_from(512, LARGE) * LARGE >> 20;
+	return messages_from(128, LARGE) * LARGE >> 20;
 }
 
 /* ---- memory ---- */

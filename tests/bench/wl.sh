@@ -26,7 +26,7 @@ measure_wl() {
 		ph) command+=(--wl-socket "=/run/wl") ;;
 		peer) command+=(-chardev "socket,id=wl,path=/run/wl" -device "virtserialport,chardev=wl,name=wl") ;;
 		esac
-		"${enter[@]}" timeout 6 "${command[@]}" >"$work/log" 2>&1 </dev/null &
+		"${enter[@]}" timeout 60 "${command[@]}" >"$work/log" 2>&1 </dev/null &
 		machine=$!
 		offset=$(tsc_offset)
 		wait $machine

@@ -7,33 +7,16 @@
 limit=2900
 mkfifo "$work/orders"
 
-# What there is of ph on the host.
-holdings() {
-	local pid
-	for pid in $(pgrep -x 'ph|ph-display' | sort -n); do
-		echo "$(cat "/proc/$pid/comm"): $(find "/proc/$pid/fd" -mindepth 1 | wc -l) descriptors," \
-			"$(grep -c memfd: "/proc/$pid/maps") mappings of memory"
-	done
-}
-
-# Until the guest has said so.
-await() {
-	until grep -q "^# $1" "$work/out"; do
-		kill -0 "$guest" 2>/dev/null || return
-		sleep 1
-	done
-}
-
 (
 	run_wl 1G --root -- bash -c 'echo "# ready"; read -r; ./wl_load 100000 10; echo "# done"; read -r' <"$work/orders"
 	exit "$status_of_ph"
 ) &
 guest=$!
 exec 8>"$work/orders"
-await ready
+await "$work/out" "$guest" ready
 holdings >"$work/before"
 echo >&8
-await "done"
+await "$work/out" "$guest" "done"
 sleep 2
 holdings >"$work/after"
 echo >&8

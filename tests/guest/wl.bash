@@ -20,6 +20,23 @@ run_wl() {
 		--share "$work/share:/mnt/share" -- bash -c "cd /mnt/share && $(printf '%q ' "$@")"
 }
 
+# What there is of ph on the host.
+holdings() {
+	local pid
+	for pid in $(pgrep -x 'ph|ph-display' | sort -n); do
+		echo "$(cat "/proc/$pid/comm") $pid: $(find "/proc/$pid/fd" -mindepth 1 | wc -l) descriptors," \
+			"$(grep -c memfd: "/proc/$pid/maps") mappings of memory"
+	done
+}
+
+# await FILE PID WORD: until the guest whose output and process these are has said so
+await() {
+	until grep -q "^# $3" "$1"; do
+		kill -0 "$2" 2>/dev/null || return
+		sleep 0.5
+	done
+}
+
 finish_wl() {
 	kill "$server"
 	wait "$server" 2>/dev/null

@@ -426,6 +426,52 @@ static void test_foreign_memory(const char *kind, bool shared) {
 	close(vfd);
 }
 
+/* Its owner cuts it off. */
+static void test_truncated(void) {
+	char data[16];
+	int fds[WL_FDS_MAX], vfd = ask("memfd plain 8192\n");
+	unsigned count;
+	bool came = recv_fds(vfd, data, 7, fds, &count) == 7 && count == 1;
+	uint8_t *memory = mmap(NULL, 8192, PROT_READ, MAP_SHARED, fds[0], 0);
+	check(came && write_all(vfd, "trim", 4) && hears(vfd, "trimmed 1\n") &&
+			wl_pattern_holds(7, 0, memory, 8192),
+		"memory that its owner cuts off stays");
+	munmap(memory, 8192);
+	close_all(fds, count);
+	close(vfd);
+}
+
+/* What is nothing to the guest can be sent on. */
+static bool is_opaque(int vfd, int echo) {
+	char data[16];
+	int back[WL_FDS_MAX];
+	unsigned count = 0;
+	uint64_t size = 1;
+	bool good = info_of(vfd, &size) == VIRTWL_INFO_FROM_HOST && size == 0 &&
+		    mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, vfd, 0) == MAP_FAILED &&
+		    write(vfd, "x", 1) < 0 && send_fds(echo, "x", 1, &vfd, 1) == 0 &&
+		    recv_fds(echo, data, 1, back, &count) == 1 && count == 1;
+	close_all(back, count);
+	return good;
+}
+
+static void test_odd_fds(void) {
+	char line[16], data[16];
+	int fds[WL_FDS_MAX], echo = ask("echo\n");
+	unsigned count = 1, kinds = 0;
+	bool good = true;
+	for (; good && count > 0; kinds++) {
+		snprintf(line, sizeof(line), "odd %u 0\n", kinds);
+		int vfd = ask(line);
+		good = recv_fds(vfd, data, 4, fds, &count) == 4 && (count == 0 || is_opaque(fds[0], echo));
+		close_all(fds, count);
+		close(vfd);
+	}
+	check(good && kinds == 10,
+		"folders, devices, memory of no size and of any: good for nothing, sent on");
+	close(echo);
+}
+
 static void test_dmabuf(void) {
 	struct virtwl_ioctl_new new = {.type = VIRTWL_IOCTL_NEW_DMABUF, .fd = -1};
 	struct virtwl_ioctl_dmabuf_sync sync = {.flags = DMA_BUF_SYNC_RW};
@@ -497,6 +543,23 @@ static void test_pages(void) {
 		fails(new_pages(memfd, 0, 4096, 0), EPERM, "guest pages sealed against writing: EPERM");
 	}
 	munmap(data, 64 * 4096);
+	close(memfd);
+}
+
+/* A page that somebody has a pin on cannot be sealed against writing. */
+static void test_pins(void) {
+	int memfd = memfd_create("pins", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	ftruncate(memfd, 16 * 4096);
+	int vfd = new_pages(memfd, 0, 16 * 4096, 0);
+	if (vfd >= 0) {
+		bool released = false;
+		fails(fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE), EBUSY, "guest pages stay where they are");
+		close(vfd);
+		for (int i = 0; i < 1000 && !released; i++) {
+			released = fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE) == 0;
+		}
+		check(released, "until the host has closed them");
+	}
 	close(memfd);
 }
 
@@ -584,8 +647,11 @@ int main(void) {
 	test_foreign_memory("sealed", false);
 	test_foreign_memory("readonly", false);
 	test_foreign_memory("plain", false);
+	test_truncated();
+	test_odd_fds();
 	test_dmabuf();
 	test_pages();
+	test_pins();
 	test_pipes();
 	printf("1..%d\n", number);
 	return 0;

@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -258,12 +260,60 @@ static void memfd(struct connection *c) {
 	}
 	send_with(c, "memory\n", 7, &fd, 1);
 	/* What the guest makes of it. */
-	char request[4];
-	if (receive_exactly(c, request, 4) == 4) {
+	char request[4] = "";
+	if (receive_exactly(c, request, 4) == 4 && memcmp(request, "trim", 4) == 0) {
+		say(c, "trimmed %lu\n", ftruncate(fd, 0) == 0, 0);
+	} else if (memcmp(request, "look", 4) == 0) {
 		uint8_t *data = mmap(NULL, c->numbers[0], PROT_READ, MAP_PRIVATE, fd, 0);
 		say(c, "holds %lu\n", wl_pattern_holds(8, 0, data, c->numbers[0]), 0);
 		munmap(data, c->numbers[0]);
 	}
+	close(fd);
+}
+
+/* Descriptors that no guest can do anything with; NUMBER says which. False when there is none of that number.
+ */
+static bool open_odd(unsigned long number, int *fd) {
+	switch (number) {
+	case 0:
+		*fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return true;
+	case 1:
+		*fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		return true;
+	case 2:
+		*fd = epoll_create1(EPOLL_CLOEXEC);
+		return true;
+	case 3:
+		*fd = eventfd(1, EFD_CLOEXEC);
+		return true;
+	case 4:
+		*fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+		return true;
+	case 5:
+		*fd = open("/tmp", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+		return true;
+	case 6: /* memory of no size */
+		*fd = memfd_create("odd", MFD_CLOEXEC);
+		return true;
+	case 7: /* too large to be copied, and it may shrink */
+		*fd = memfd_create("odd", MFD_CLOEXEC);
+		return ftruncate(*fd, 3LL << 30) == 0;
+	case 8: /* larger than the window */
+		*fd = memfd_create("odd", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		return ftruncate(*fd, 1LL << 40) == 0 && fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0;
+	default:
+		return false;
+	}
+}
+
+static void odd(struct connection *c) {
+	int fd;
+	if (!open_odd(c->numbers[0], &fd)) {
+		say(c, "none\n", 0, 0);
+		return;
+	}
+	send_with(c, "odd\n", 4, &fd, 1);
 	close(fd);
 }
 
@@ -435,6 +485,7 @@ static const struct {
 	{"burst", "nn", burst},
 	{"give", "nn", give},
 	{"memfd", "wn", memfd},
+	{"odd", "nn", odd},
 	{"dmabuf", "wn", dmabuf},
 	{"fence", "", fence},
 	{"look", "nn", look},

@@ -7,7 +7,7 @@
 here=$(realpath tests/hostile)
 cd /scratch || exit 1
 mkdir tool
-gcc -O1 -Wall -Wextra -Werror -static -o tool/escape_9p "$here"/escape_9p.c "$here"/raw_9p.c || exit 1
+gcc -O1 -Wall -Wextra -Werror -static -o tool/escape_9p "$here"/{escape_9p,raw_9p,raw_virtio}.c || exit 1
 
 # What the guest is not to reach, beside what it is given.
 mkdir outside share share/dir

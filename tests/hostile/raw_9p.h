@@ -1,7 +1,6 @@
 /*
- * A virtio-9p device driven from user space: what a guest does that has taken over its own kernel. The device
- * is taken from the kernel's driver; its registers are mapped through sysfs, its ring lies in this program's
- * locked pages. Every message is put together here, byte by byte, so that anything can be wrong with it.
+ * A virtio-9p device driven from user space (raw_virtio.h). Every message is put together here, byte by byte,
+ * so that anything can be wrong with it.
  */
 #ifndef RAW_9P_H
 #define RAW_9P_H
@@ -70,6 +69,6 @@ extern uint32_t raw_size, raw_written;
 /* A chain of one descriptor as given; whether the device still works afterwards. */
 bool raw_chain(uint64_t address, uint32_t len, uint16_t flags, uint16_t next);
 /* Status 0 and the ring from the start. */
-void raw_reset(void);
+void raw_9p_start(void);
 
 #endif
