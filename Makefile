@@ -6,7 +6,7 @@
 #   make run       build and start ph; ARGS='-- uname -a' passes arguments
 #   make check     every test; make check-long adds those that take minutes each
 #   make bench     measures beside peers, and docs/benchmarks.md
-#   make fuzz      every fuzz target for FUZZ_SECONDS each
+#   make fuzz      every fuzz target for FUZZ_SECONDS each, and what of the sources its inputs reach
 #   make lint      formatting, static analysis, include arrows, shape
 #   make install   DESTDIR= PREFIX=/usr/local
 #   make deb       build/ph_VERSION_amd64.deb, with the same in it
@@ -273,7 +273,13 @@ $(BUILD)/fuzz/libph.a: $(FUZZ_OBJECTS)
 	rm -f $@
 	ar rcsD $@ $^
 
-$(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libph.a
+# Those of init have init's objects beside them, as its tests do.
+INIT_FUZZ_OBJECTS = $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out %/main.c,$(wildcard src/guest/init/*.c)))
+$(filter $(BUILD)/fuzz/fuzz_init_%,$(FUZZ_TARGETS)): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.o $(INIT_FUZZ_OBJECTS) $(BUILD)/fuzz/libph.a
+	$(call say,LINK)
+	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(SAN_LDLIBS)
+
+$(filter-out $(BUILD)/fuzz/fuzz_init_%,$(FUZZ_TARGETS)): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.o $(BUILD)/fuzz/libph.a
 	$(call say,LINK)
 	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(SAN_LDLIBS)
 
@@ -281,9 +287,10 @@ $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libph.a
 fuzz-targets: $(FUZZ_TARGETS)
 fuzz: $(FUZZ_TARGETS)
 	for t in $(FUZZ_TARGETS); do \
-		name=$${t##*/fuzz_}; new=$(BUILD)/fuzz/corpus/$$name; kept=tests/fuzz/corpus/$$name; \
-		[ -d $$kept ] || kept=; mkdir -p $$new; echo "== $$name"; \
-		$$t -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/ $$new $$kept || exit 1; \
+		name=$${t##*/fuzz_}; new=$(BUILD)/fuzz/corpus/$$name; mkdir -p $$new; echo "== $$name"; \
+		$$t -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/ \
+			-dict=tests/fuzz/dictionaries/$$name.dict $$new tests/fuzz/corpus/$$name || exit 1; \
+		tests/fuzz/coverage $$t $$new tests/fuzz/corpus/$$name; \
 	done
 
 # ---- programs with windows, for the tests of desktops ----

@@ -6,9 +6,10 @@
  * Input: a byte (bits 0-1 the mode, 2 INDIRECT, 3 EVENT_IDX, 4 write-through), then patches: two
  * bytes of address, a byte whose low 4 bits say how many bytes follow, those bytes.
  */
+#include "input.h"
+
 #include "block/device.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -29,12 +30,6 @@ struct disk_under_fuzz {
 
 static struct disk_under_fuzz disks[3];
 static struct guest_memory memory;
-
-static void require(bool condition) {
-	if (!condition) {
-		abort();
-	}
-}
 
 static uint8_t pattern(unsigned offset) {
 	return (uint8_t)(offset * 13 + 5);

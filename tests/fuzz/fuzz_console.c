@@ -5,18 +5,17 @@
  *
  * Input: a byte (bit 0 MULTIPORT, 1 SIZE, 2 INDIRECT, 3 EVENT_IDX), then steps: see step().
  */
-#include "input.h"
+#include "device.h"
 
 #include "ph/console.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define RAM_SIZE 65536u
 #define QUEUES 6u
 #define QUEUE_SIZE 4u
-#define QUEUE_AREA 0x200u
-#define BUFFER(queue, i) (0x2000u + (queue)*0x1000u + (i)*0x200u)
+#define BUFFER_SIZE 0x200u
+#define BUFFERS(queue) (0x2000u + (queue)*0x1000u)
 #define PATCH_MAX 15
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -30,6 +29,8 @@ struct port {
 static _Alignas(4096) uint8_t ram[RAM_SIZE];
 static const struct guest_memory memory = {
 	.region_count = 1, .regions = {{.base = 0, .size = RAM_SIZE, .host = ram}}};
+static const struct device_layout layout = {
+	.memory = &memory, .stride = 0x200, .avail = 0x80, .used = 0x100, .queue_size = QUEUE_SIZE};
 static struct virtio_device *device;
 static struct port ports[2];
 
@@ -64,59 +65,28 @@ static void initialise(void) {
 	require(device->queue_count == QUEUES);
 }
 
-/* A queue full of single buffers. */
-static void write_queue(unsigned queue) {
-	for (unsigned i = 0; i < QUEUE_SIZE; i++) {
-		uint8_t *descriptor = ram + queue * QUEUE_AREA + 16 * i;
-		const uint64_t address = BUFFER(queue, i);
-		const uint32_t len = queue == 3 ? 8 : 0x200;
-		const uint16_t flags = queue % 2 == 0 ? 2 : 0, head = (uint16_t)i;
-		memcpy(descriptor, &address, 8);
-		memcpy(descriptor + 8, &len, 4);
-		memcpy(descriptor + 12, &flags, 2);
-		memcpy(ram + queue * QUEUE_AREA + 0x80 + 4 + 2 * i, &head, 2);
-	}
-	ram[queue * QUEUE_AREA + 0x82] = QUEUE_SIZE;
-}
-
 static void start(uint64_t features) {
-	memset(ram, 0, sizeof(ram));
-	for (unsigned i = 0; i < QUEUES; i++) {
-		const struct virtqueue_config config = {.descriptor_area = {i * QUEUE_AREA},
-			.driver_area = {i * QUEUE_AREA + 0x80},
-			.device_area = {i * QUEUE_AREA + 0x100},
-			.size = QUEUE_SIZE};
-		write_queue(i);
-		require(virtqueue_start(&device->queues[i], &memory, &config, features, -1) == 0);
-	}
 	static const uint8_t messages[QUEUE_SIZE][8] = {
 		{0, 0, 0, 0, 0, 0, 1}, {1, 0, 0, 0, 6, 0, 1}, {0, 0, 0, 0, 6, 0, 1}, {1, 0, 0, 0, 3, 0, 1}};
-	for (unsigned i = 0; i < QUEUE_SIZE; i++) {
-		memcpy(ram + BUFFER(3, i), messages[i], 8);
+	memset(ram, 0, sizeof(ram));
+	for (unsigned i = 0; i < QUEUES; i++) {
+		const struct device_buffers buffers = {.address = BUFFERS(i),
+			.stride = BUFFER_SIZE,
+			.len = i == 3 ? 8 : BUFFER_SIZE,
+			.flags = i % 2 == 0 ? 2 : 0,
+			.offered = QUEUE_SIZE};
+		device_fill_queue(&layout, i, &buffers);
 	}
-	device->memory = &memory;
-	device->driver_features = features;
-	atomic_store(&device->shared->needs_reset, false);
-	device->config_call_fd = -1;
-	device->started = true;
-	require(device->ops->start(device) == 0);
+	for (unsigned i = 0; i < QUEUE_SIZE; i++) {
+		memcpy(ram + BUFFERS(3) + i * BUFFER_SIZE, messages[i], 8);
+	}
+	device_start(device, &layout, NULL, features);
 }
 
 static void stop(void) {
-	device->ops->stop(device);
-	device->started = false;
-	for (unsigned i = 0; i < QUEUES; i++) {
-		virtqueue_stop(&device->queues[i]);
-	}
+	device_stop(device);
 	require(!ports[0].open && !ports[1].open);
 	require(console_port_send(ports[1].port, "x", 1) == 0);
-}
-
-static void patch(struct input *input, unsigned len) {
-	uint32_t address = take(input, 2);
-	for (unsigned i = 0; i < len && address + i < RAM_SIZE; i++) {
-		ram[address + i] = (uint8_t)take(input, 1);
-	}
 }
 
 static void send(struct port *port, size_t len) {
@@ -130,7 +100,7 @@ static void step(struct input *input, uint64_t features) {
 	unsigned what = take(input, 1);
 	struct port *port = &ports[what & 1];
 	if (what <= PATCH_MAX) {
-		patch(input, what);
+		device_patch(&layout, input, what);
 		return;
 	}
 	switch (what >> 4) {
@@ -152,8 +122,7 @@ static void step(struct input *input, uint64_t features) {
 		start(features);
 		break;
 	default: /* the guest offers one more buffer */
-		ram[(what % QUEUES) * QUEUE_AREA + 0x82]++;
-		device->ops->notify(device, &device->queues[what % QUEUES]);
+		device_offer(device, &layout, what % QUEUES);
 	}
 }
 

@@ -5,7 +5,7 @@
  *
  * Input: a byte (bit 0 MRG_RXBUF, 1 CSUM, 2 INDIRECT, 3 EVENT_IDX), then steps: see step().
  */
-#include "input.h"
+#include "device.h"
 
 #include "ph/net.h"
 
@@ -13,15 +13,14 @@
 #include <errno.h>
 #include <linux/virtio_net.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define RAM_SIZE 65536u
 #define QUEUES 2u
 #define QUEUE_SIZE 8u
-#define QUEUE_AREA 0x400u
-#define BUFFER(queue, i) (0x2000u + (queue)*0x4000u + (i)*0x800u)
+#define BUFFER_SIZE 0x800u
+#define BUFFERS(queue) (0x2000u + (queue)*0x4000u)
 #define PATCH_MAX 31
 #define FRAME_MAX 65553u
 
@@ -30,6 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static _Alignas(4096) uint8_t ram[RAM_SIZE];
 static const struct guest_memory memory = {
 	.region_count = 1, .regions = {{.base = 0, .size = RAM_SIZE, .host = ram}}};
+static const struct device_layout layout = {
+	.memory = &memory, .stride = 0x400, .avail = 0x100, .used = 0x200, .queue_size = QUEUE_SIZE};
 static struct loop loop;
 static struct virtio_device *device;
 static int peer, supply;
@@ -48,71 +49,25 @@ static void create(void) {
 	stream_size = 0;
 }
 
-static void write_queue(unsigned queue) {
-	for (unsigned i = 0; i < QUEUE_SIZE; i++) {
-		uint8_t *descriptor = ram + queue * QUEUE_AREA + 16 * i;
-		const uint64_t address = BUFFER(queue, i);
-		const uint32_t len = 0x800;
-		const uint16_t flags = queue == 0 ? 2 : 0, head = (uint16_t)i;
-		memcpy(descriptor, &address, 8);
-		memcpy(descriptor + 8, &len, 4);
-		memcpy(descriptor + 12, &flags, 2);
-		memcpy(ram + queue * QUEUE_AREA + 0x100 + 4 + 2 * i, &head, 2);
-	}
-	ram[queue * QUEUE_AREA + 0x102] = 4;
-}
-
 static void start(uint64_t features) {
 	memset(ram, 0, sizeof(ram));
 	for (unsigned i = 0; i < QUEUES; i++) {
-		const struct virtqueue_config config = {.descriptor_area = {i * QUEUE_AREA},
-			.driver_area = {i * QUEUE_AREA + 0x100},
-			.device_area = {i * QUEUE_AREA + 0x200},
-			.size = QUEUE_SIZE};
-		write_queue(i);
-		require(virtqueue_start(&device->queues[i], &memory, &config, features, -1) == 0);
+		const struct device_buffers buffers = {.address = BUFFERS(i),
+			.stride = BUFFER_SIZE,
+			.len = BUFFER_SIZE,
+			.flags = i == 0 ? 2 : 0,
+			.offered = 4};
+		device_fill_queue(&layout, i, &buffers);
 	}
 	for (unsigned i = 0; i < QUEUE_SIZE; i++) {
-		ram[BUFFER(1, i) + 12 + 12] = 0x08; /* IPv4 */
+		ram[BUFFERS(1) + i * BUFFER_SIZE + 12 + 12] = 0x08; /* IPv4 */
 	}
-	device->memory = &memory;
-	device->loop = &loop;
-	device->driver_features = features;
-	atomic_store(&device->shared->needs_reset, false);
-	device->config_call_fd = -1;
-	device->started = true;
-	require(device->ops->start(device) == 0);
-}
-
-static void stop(void) {
-	device->ops->stop(device);
-	device->started = false;
-	for (unsigned i = 0; i < QUEUES; i++) {
-		virtqueue_stop(&device->queues[i]);
-	}
-}
-
-static void patch(struct input *input, unsigned len) {
-	uint32_t address = take(input, 2);
-	for (unsigned i = 0; i < len && address + i < RAM_SIZE; i++) {
-		ram[address + i] = (uint8_t)take(input, 1);
-	}
+	device_start(device, &layout, &loop, features);
 }
 
 static void notify(unsigned queue) {
 	if (!device->queues[queue].broken) {
 		device->ops->notify(device, &device->queues[queue]);
-	}
-}
-
-static void run_loop(void) {
-	struct epoll_event events[4];
-	for (int turn = 0; turn < 4; turn++) {
-		int count = epoll_wait(loop.epoll_fd, events, 1, 0);
-		if (count == 1) {
-			struct loop_source *source = events[0].data.ptr;
-			source->ready(source, events[0].events);
-		}
 	}
 }
 
@@ -184,13 +139,13 @@ static void replace_link(bool given) {
 		close(frames[0]);
 		peer = frames[1];
 	}
-	run_loop();
+	device_run_loop(&loop, 4);
 }
 
 static void step(struct input *input, uint64_t features) {
 	unsigned what = take(input, 1);
 	if (what <= PATCH_MAX) {
-		patch(input, what);
+		device_patch(&layout, input, what);
 		return;
 	}
 	switch (what >> 4) {
@@ -199,13 +154,13 @@ static void step(struct input *input, uint64_t features) {
 		break;
 	case 3:
 		write_stream(input);
-		run_loop();
+		device_run_loop(&loop, 4);
 		break;
 	case 4:
-		run_loop();
+		device_run_loop(&loop, 4);
 		break;
 	case 5:
-		stop();
+		device_stop(device);
 		start(features);
 		break;
 	case 6:
@@ -215,8 +170,7 @@ static void step(struct input *input, uint64_t features) {
 		drain();
 		break;
 	default: /* the guest offers one more buffer */
-		ram[(what % QUEUES) * QUEUE_AREA + 0x102]++;
-		notify(what % QUEUES);
+		device_offer(device, &layout, what % QUEUES);
 	}
 }
 
@@ -232,7 +186,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		step(&input, features);
 	}
 	drain();
-	stop();
+	device_stop(device);
 	net_destroy(device);
 	if (peer >= 0) {
 		close(peer);

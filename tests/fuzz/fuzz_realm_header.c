@@ -1,27 +1,13 @@
 /*
  * Fuzz the headers of sealed images. Input: the 4096 bytes of one, and the block that describes the tree;
- * what is missing is zero. What is accepted must hold together, and the text is also read as a configuration.
+ * what is missing is zero. What is accepted must hold together.
  */
 #include "input.h"
-#include "plan/realm/config.h"
 #include "plan/realm/header.h"
 
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void read_config(const uint8_t *data, size_t size) {
-	struct realm_config config;
-	struct error error = {0};
-	char text[512];
-	if (realm_config_init(&config) == 0) {
-		realm_config_parse(&config, CONFIG_REALM, (const char *)data, size, "config", &error);
-		for (int key = 0; key < REALM_KEYS; key++) {
-			realm_value_print(&config, (enum realm_key)key, text, sizeof(text));
-		}
-	}
-	realm_config_finish(&config);
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct header header = {0};
@@ -29,7 +15,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	uint8_t block[HEADER_BLOCK] = {0};
 	const uint64_t file_size = 1ull << 34;
 	size_t first = size < HEADER_SIZE ? size : HEADER_SIZE;
-	read_config(data, size);
 	memcpy(header.bytes, data, first);
 	memcpy(block, data + first, size - first < sizeof(block) ? size - first : sizeof(block));
 	if (header_parse(&header, file_size, &error) < 0) {

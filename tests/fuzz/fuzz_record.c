@@ -1,18 +1,14 @@
 /*
  * Fuzz the record reader: what is read, written again, is the same bytes. Input: the bytes of records.
  */
+#include "input.h"
+
 #include "ph/record.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition) {
-	if (!condition) {
-		abort();
-	}
-}
 
 /* Each way of looking at a value; what they return must hold together. */
 static void look(const struct record *record) {

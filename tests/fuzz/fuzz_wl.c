@@ -6,7 +6,7 @@
  *
  * Input: a byte of feature bits, then steps: see step().
  */
-#include "input.h"
+#include "device.h"
 
 #include "ph/display.h"
 #include "ph/wl_wire.h"
@@ -36,6 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static _Alignas(4096) uint8_t ram[RAM_SIZE];
 static struct guest_memory memory = {
 	.region_count = 1, .regions = {{.base = 0, .size = RAM_SIZE, .host = ram}}};
+static const struct device_layout layout = {
+	.memory = &memory, .stride = QUEUE_AREA, .avail = 0x1000, .used = 0x2000, .queue_size = QUEUE_SIZE};
 static struct virtio_device *device;
 static struct window window;
 static struct loop loop;
@@ -118,28 +120,11 @@ static void start(uint64_t features) {
 	memset(ram, 0, COMMANDS);
 	memset(offered, 0, sizeof(offered));
 	memset(seen, 0, sizeof(seen));
-	for (unsigned i = 0; i < 2; i++) {
-		const struct virtqueue_config config = {.descriptor_area = {i * QUEUE_AREA},
-			.driver_area = {i * QUEUE_AREA + 0x1000},
-			.device_area = {i * QUEUE_AREA + 0x2000},
-			.size = QUEUE_SIZE};
-		require(virtqueue_start(&device->queues[i], &memory, &config, features, -1) == 0);
-	}
-	device->memory = &memory;
-	device->loop = &loop;
-	device->driver_features = features;
-	atomic_store(&device->shared->needs_reset, false);
-	device->config_call_fd = -1;
-	device->started = true;
-	require(device->ops->start(device) == 0);
+	device_start(device, &layout, &loop, features);
 }
 
 static void stop(void) {
-	device->ops->stop(device);
-	device->started = false;
-	for (unsigned i = 0; i < 2; i++) {
-		virtqueue_stop(&device->queues[i]);
-	}
+	device_stop(device);
 	while (server_count > 0) {
 		close(servers[--server_count]);
 	}

@@ -4,6 +4,8 @@
  *
  * Input: calls of 8 bytes: operation and flags, kind of descriptor and its size, where, how much.
  */
+#include "input.h"
+
 #include "monitor/window.h"
 
 #include <errno.h>
@@ -17,12 +19,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct guest_memory memory = {.region_count = 1, .regions = {{.base = 0, .size = 1 << 20}}};
 static struct window window;
-
-static void require(bool condition) {
-	if (!condition) {
-		abort();
-	}
-}
 
 static int create_fd(unsigned kind, size_t size) {
 	static const int seals[] = {

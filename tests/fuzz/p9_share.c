@@ -3,12 +3,13 @@
  */
 #include "p9_share.h"
 
+#include "input.h"
+
 #include "files/server.h"
 
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,12 +22,6 @@ static char top[64];
 static int share_fd = -1;
 static unsigned completions;
 static uint32_t last_written;
-
-static void require(bool condition) {
-	if (!condition) {
-		abort();
-	}
-}
 
 static void completed(void *owner, uint64_t cookie, uint32_t written) {
 	(void)owner;
