@@ -6,6 +6,7 @@
 #define PH_PH_STREAM_H
 
 #include "ph/loop.h"
+#include "ph/terminal.h"
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -23,6 +24,9 @@ struct stream {
 	struct loop *loop;
 	struct loop_source source; /* its fd is ours */
 	bool writing, terminal;
+	/* To be set by who writes a guest's bytes; matters where they go to a terminal. */
+	bool only_text;
+	struct terminal_filter filter;
 	size_t step;                          /* STREAM_GATED: the most one write may ask for */
 	void (*ready)(struct stream *stream); /* while stream_wait() is on */
 };

@@ -5,6 +5,7 @@
 #define PH_TERMINAL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Put fd into raw mode and arrange for its restoration at exit and at fatal signals. Again on a terminal that
@@ -14,6 +15,14 @@ int terminal_raw(int fd);
  * its settings back. 0 or -errno. */
 int terminal_color(int fd, const char *sequences);
 #define TERMINAL_COLOR_RESET "\033]104\033\\\033]110\033\\\033]111\033\\"
+
+/* A guest's bytes on their way to a terminal that no session of the guest's has for itself: what could do
+ * more than print becomes '?', byte for byte; colours remain. Zeroed before the first of a stream. */
+struct terminal_filter {
+	uint8_t continuation; /* bytes of a character that are still to come */
+	bool control;         /* and they may say a control character */
+};
+void terminal_filter(struct terminal_filter *filter, uint8_t *to, const uint8_t *from, size_t size);
 
 /* Back to what it was; harmless when it was never raw. Async-signal-safe. */
 void terminal_restore(void);

@@ -277,16 +277,19 @@ size_t session_fill(struct session *session, uint8_t *buffer, size_t size, size_
 
 /* ---- beginning and end ---- */
 
-static int open_output(struct session *session, unsigned which, struct loop *loop, int fd) {
+/* A terminal is the guest's to program only when the session has it for itself. */
+static int open_output(struct session *session, unsigned which, struct loop *loop, int fd, bool tty) {
 	struct session_output *output = &session->outputs[which];
 	output->session = session;
-	return fd < 0 ? 0 : stream_open(&output->stream, loop, fd, true, output_ready);
+	int ret = fd < 0 ? 0 : stream_open(&output->stream, loop, fd, true, output_ready);
+	output->stream.only_text = !tty;
+	return ret;
 }
 
 int session_init(struct session *session, struct loop *loop, const struct control_stdio *stdio) {
-	int ret = open_output(session, 0, loop, stdio->out);
+	int ret = open_output(session, 0, loop, stdio->out, stdio->tty);
 	if (ret == 0) {
-		ret = open_output(session, 1, loop, stdio->tty ? -1 : stdio->err);
+		ret = open_output(session, 1, loop, stdio->tty ? -1 : stdio->err, stdio->tty);
 	}
 	if (ret == 0 && stdio->in >= 0) {
 		ret = stream_open(&session->in, loop, stdio->in, false, input_ready);

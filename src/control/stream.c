@@ -8,7 +8,7 @@
  * the same place at the same moment can make us wait for its reader.
  *
  * Runs on the monitor's loop thread. What is read is the user's, what is written the guest's; neither
- * is interpreted here.
+ * is interpreted here, but for what could reprogram a terminal that is not the guest's to program.
  */
 #include "ph/stream.h"
 
@@ -31,6 +31,7 @@
 
 /* A terminal promises no more than some room. */
 #define TERMINAL_STEP 64
+#define TEXT_STEP 4096
 
 static int reopen(const char *path, bool writing) {
 	return open(path, (writing ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -173,10 +174,26 @@ static ssize_t write_some(struct stream *stream, const void *data, size_t size) 
 	return n < 0 ? -errno : n;
 }
 
+/* What was not written is judged again, by what was. */
+static ssize_t write_text(struct stream *stream, const uint8_t *data, size_t size) {
+	uint8_t text[TEXT_STEP];
+	struct terminal_filter filter = stream->filter;
+	size = size < sizeof(text) ? size : sizeof(text);
+	terminal_filter(&filter, text, data, size);
+	ssize_t n = write_some(stream, text, size);
+	if (n > 0) {
+		terminal_filter(&stream->filter, text, data, (size_t)n);
+	}
+	return n;
+}
+
 ssize_t stream_write(struct stream *stream, const void *data, size_t size) {
+	const bool filtered = stream->only_text && stream->terminal;
 	size_t done = 0;
 	while (done < size) {
-		ssize_t n = write_some(stream, (const uint8_t *)data + done, size - done);
+		const uint8_t *next = (const uint8_t *)data + done;
+		ssize_t n = filtered ? write_text(stream, next, size - done)
+				     : write_some(stream, next, size - done);
 		if (n == -EAGAIN && stream->kind != STREAM_FILE) {
 			break;
 		}

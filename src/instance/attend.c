@@ -257,6 +257,9 @@ static int start_relays(struct attendance *attendance, const int ours[3]) {
 		ret = relay_init(
 			&attendance->relays[2], &attendance->loop, ours[2], STDERR_FILENO, stderr_ended);
 	}
+	for (unsigned i = 1; i < attendance->relay_count; i++) {
+		attendance->relays[i].to.only_text = !attendance->tty;
+	}
 	return ret;
 }
 

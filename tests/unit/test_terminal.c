@@ -228,6 +228,40 @@ static void test_size(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- a guest's bytes on a terminal that it has not for itself ---- */
+
+static void expect_filtered(const char *from, const char *to) {
+	struct terminal_filter filter = {0};
+	uint8_t out[128] = {0};
+	assert_true(strlen(from) < sizeof(out));
+	terminal_filter(&filter, out, (const uint8_t *)from, strlen(from));
+	assert_string_equal((char *)out, to);
+	/* And byte by byte, but for sequences, which have to be whole. */
+	filter = (struct terminal_filter){0};
+	for (size_t i = 0; i < strlen(from) && strchr(to, '\033') == NULL; i++) {
+		terminal_filter(&filter, out + i, (const uint8_t *)from + i, 1);
+		assert_int_equal(out[i], (uint8_t)to[i]);
+	}
+}
+
+static void test_filter(void **state) {
+	(void)state;
+	expect_filtered("plain\ttext\r\n\a\b", "plain\ttext\r\n\a\b");
+	expect_filtered("\033[31mred\033[0m\033[38:2:1:2:3m", "\033[31mred\033[0m\033[38:2:1:2:3m");
+	expect_filtered("\033]0;title\a", "?]0;title\a");
+	expect_filtered("\033[6n\033[21t", "?[6n?[21t");
+	expect_filtered("\033P+q\033\\", "?P+q?\\");
+	expect_filtered("\033[1;\033[2m", "?[1;\033[2m");
+	expect_filtered("\033[1", "?[1");
+	expect_filtered("\033\033[m\033", "?\033[m?");
+	expect_filtered("\033c\016\005\177", "?c???");
+	expect_filtered("\303\244\342\234\223\360\237\232\200", "\303\244\342\234\223\360\237\232\200");
+	/* The control character that begins sequences, as a character and as a byte. */
+	expect_filtered("\302\2336n\2336n", "\302?6n?6n");
+	expect_filtered("\302\240\377\300\233\365\220", "\302\240?????");
+	expect_filtered("\342\234a\235", "\342\234a?");
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		TEST(test_exit),
@@ -238,6 +272,7 @@ int main(void) {
 		TEST(test_gone),
 		TEST(test_no_terminal),
 		TEST(test_size),
+		TEST(test_filter),
 	};
 	return cmocka_run_group_tests_name("terminal", tests, NULL, NULL);
 }
