@@ -227,7 +227,7 @@ $(filter-out $(INIT_TESTS) $(JAIL_TESTS) $(PROXY_TESTS),$(UNIT_TESTS)): $(BUILD)
 
 # What test_faults.c makes fail.
 FAULTS = malloc calloc realloc strdup strndup mmap memfd_create eventfd epoll_create1 dup ftruncate fallocate epoll_ctl \
-	open openat read pread write pwrite
+	open openat syscall read pread write pwrite
 $(BUILD)/unit/test_faults: SAN_LDLIBS += $(FAULTS:%=-Wl,--wrap=%)
 
 # Init's tests have init's objects beside them: some of its names are the host's, too.

@@ -36,6 +36,7 @@ struct display_options {
 	unsigned socket_count;
 	const char *tag; /* the VM's name, in what its windows are called; copied */
 	enum display_clipboard clipboard;
+	bool no_card;            /* no graphics card is opened: there are no dma-bufs */
 	int window_fd;           /* for the calls of window.h; duplicated */
 	uint64_t window_address; /* guest-physical */
 	uint64_t window_size;

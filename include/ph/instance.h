@@ -31,8 +31,12 @@ enum instance_fact {
 	INSTANCE_FACT_COMMAND = 4,  /* string: for people */
 	INSTANCE_FACT_SETTINGS = 5, /* list: name=value of each option that shaped the VM */
 	INSTANCE_FACT_USER = 6,     /* list: uid, gid, name, home, shell */
-	INSTANCE_FACT_SHARE = 7, /* list: place here, place there ("": the root), what is hidden in it... */
-	INSTANCE_FACT_IMAGE = 8, /* empty: the root is not this system's */
+	INSTANCE_FACT_SHARE = 7,   /* list: place here, place there ("": the root), what is hidden in it... */
+	INSTANCE_FACT_IMAGE = 8,   /* empty: the root is not this system's */
+	INSTANCE_FACT_REALM = 9,   /* string: the name of Citadel's realm that it is */
+	INSTANCE_FACT_SCREEN = 10, /* empty: programs find a compositor */
+	INSTANCE_FACT_SOUND = 11,  /* empty: programs find a sound server */
+	INSTANCE_FACT_PALETTE = 12, /* string: the colours of terminals */
 };
 
 /* ---- messages ---- */
@@ -112,6 +116,7 @@ ssize_t instance_read_facts(const char *name, uint8_t **facts);
 struct instance_streams {
 	int ours[3], theirs[3];
 	bool tty;
+	char *palette; /* what the terminal gets meanwhile, or NULL; the caller's */
 };
 
 int instance_make_streams(struct instance_streams *streams, bool tty);

@@ -109,13 +109,16 @@ struct plan {
 	size_t socket_count;
 	char *tag; /* what its windows are marked with */
 	enum display_clipboard clipboard;
+	bool has_screen; /* programs find a compositor */
+	bool no_card;    /* the display opens no graphics card of the host's */
 	struct plan_net net;
 	struct plan_sound sound;
+	bool has_sound; /* programs find a sound server */
 	struct plan_user user;
 	/* A realm of Citadel's: its name and who its files belong to. NULL: none. The open realm is the
 	 * plan's own. */
 	struct realm *realm;
-	const char *realm_name;
+	char *realm_name;
 	uint64_t overlay_size; /* bytes that changes to the root may take; 0: half of the RAM */
 	bool root_sealed;      /* of the root, only /var can be written */
 	char *palette;         /* what the terminal gets before the command runs, or NULL */
@@ -169,7 +172,8 @@ struct plan_request {
 	enum display_clipboard clipboard;
 	const char *wl_sockets[DISPLAY_SOCKETS_MAX - 2]; /* NAME=PATH */
 	size_t wl_socket_count;
-	const char *net; /* NULL: none; "" or "passt"; "tap:IFACE" */
+	const char *net;       /* NULL: none; "" or "passt"; "tap:IFACE" */
+	bool no_net, no_sound; /* although a realm would have them */
 	bool net_host_loopback;
 	bool sound, microphone;
 	const char *publish[PLAN_PUBLISH_MAX]; /* [ADDRESS:]HOST:GUEST[/udp] */
@@ -203,5 +207,8 @@ void plan_print(const struct plan *plan);
 int plan_print_realms(struct error *error);
 /* Whom root's ph becomes once the plan is made, for a realm: its home's owner. False: nobody. */
 bool plan_runs_as(const struct plan *plan, uid_t *uid, gid_t *gid);
+/* The name under which a realm's VM is found by others: 1; 0 for a realm whose name is too long for that; or
+ * -errno with *error set. */
+int plan_realm_vm_name(const struct plan_request *request, char *name, size_t size, struct error *error);
 
 #endif

@@ -38,7 +38,7 @@ static int make_plan(struct plan *plan, const struct plan_request *request, stru
 	gid_t gid;
 	int ret = plan_init(plan, request, error);
 	if (ret == 0 && plan_runs_as(plan, &uid, &gid)) {
-		log_verbose("root's ph goes on as user %u, whose realm it is", uid);
+		log_error("root goes on as user %u, whose realm %s is", uid, plan->realm_name);
 		ret = jail_become(uid, gid, error);
 	}
 	return ret;
@@ -176,7 +176,7 @@ static int start_holder(const struct plan *plan, struct instance *instance, cons
 
 static int start_named(const struct cli_options *options, struct instance *instance, struct error *error) {
 	struct plan plan = {0};
-	struct instance_streams streams;
+	struct instance_streams streams = {0};
 	int ret = make_plan(&plan, &options->request, error);
 	if (ret < 0) {
 		instance_give_up(instance);
@@ -192,10 +192,13 @@ static int start_named(const struct cli_options *options, struct instance *insta
 		goto out;
 	}
 	int connection = ret;
+	streams.palette = plan.palette;
+	plan.palette = NULL;
 	/* Of the place and of what the plan has open, the holder has copies, which are to be the last. */
 	instance_finish(instance);
 	plan_finish(&plan);
 	ret = instance_attend(connection, &streams, error);
+	free(streams.palette);
 	close(connection);
 out:
 	instance_finish(instance);
@@ -215,26 +218,28 @@ static bool is_among(char *const *settings, const char *text) {
 }
 
 /* What is asked for on the command line must be so already; a profile may have changed meanwhile. */
-static int check_settings(const struct cli_options *options, char *const *settings, struct error *error) {
+static int check_settings(
+	const struct cli_options *options, const char *name, char *const *settings, struct error *error) {
 	for (size_t i = 0; i < options->setting_count; i++) {
 		const struct cli_setting *setting = &options->settings[i];
 		char text[4608];
 		snprintf(text, sizeof(text), "%s=%s", setting->name, setting->value);
-		if (setting->shapes_vm && setting->origin == NULL && strcmp(setting->value, "no") != 0 &&
-			!is_among(settings, text)) {
+		/* A realm's own VM is that realm's, by whatever name it was asked for. */
+		bool known = options->request.name == NULL && strcmp(setting->name, "realm") == 0;
+		if (!known && setting->shapes_vm && setting->origin == NULL &&
+			strcmp(setting->value, "no") != 0 && !is_among(settings, text)) {
 			bool flag = strcmp(setting->value, "yes") == 0 || setting->value[0] == '\0';
 			return error_set(error, -EBUSY,
 				"the VM %s runs without --%s%s%s, which cannot change now; ph --stop %s ends "
 				"it",
-				options->request.name, setting->name, flag ? "" : " ",
-				flag ? "" : setting->value, options->request.name);
+				name, setting->name, flag ? "" : " ", flag ? "" : setting->value, name);
 		}
 	}
 	return 0;
 }
 
-static int check_facts(
-	const struct cli_options *options, const uint8_t *facts, size_t size, struct error *error) {
+static int check_facts(const struct cli_options *options, const char *name, const uint8_t *facts, size_t size,
+	struct error *error) {
 	struct record_reader reader = {.next = facts, .left = size};
 	struct record record;
 	while (record_next(&reader, &record) > 0) {
@@ -242,7 +247,7 @@ static int check_facts(
 			continue;
 		}
 		char **settings = record_list(&record, NULL);
-		int ret = settings == NULL ? 0 : check_settings(options, settings, error);
+		int ret = settings == NULL ? 0 : check_settings(options, name, settings, error);
 		free(settings);
 		return ret;
 	}
@@ -250,15 +255,16 @@ static int check_facts(
 }
 
 /* A plan as far as a command in a running VM needs one. */
-static int plan_joined(struct plan *plan, const struct cli_options *options, struct error *error) {
+static int plan_joined(
+	struct plan *plan, const struct cli_options *options, const char *name, struct error *error) {
 	uint8_t *facts;
-	ssize_t size = instance_read_facts(options->request.name, &facts);
+	ssize_t size = instance_read_facts(name, &facts);
 	if (size < 0) {
 		*plan = (struct plan){0};
-		return error_set(error, (int)size, "the VM %s does not tell what it is: %s",
-			options->request.name, strerror((int)-size));
+		return error_set(error, (int)size, "the VM %s does not tell what it is: %s", name,
+			strerror((int)-size));
 	}
-	int ret = check_facts(options, facts, (size_t)size, error);
+	int ret = check_facts(options, name, facts, (size_t)size, error);
 	*plan = (struct plan){0};
 	if (ret == 0) {
 		ret = plan_init_join(plan, &options->request, facts, (size_t)size, error);
@@ -278,10 +284,10 @@ static int send_command(int connection, const struct plan *plan, const struct in
 }
 
 /* Over a connection, which it closes. -EAGAIN: the VM is ending. */
-static int join(const struct cli_options *options, int connection, struct error *error) {
+static int join(const struct cli_options *options, const char *name, int connection, struct error *error) {
 	struct plan plan;
 	struct instance_streams streams;
-	int ret = plan_joined(&plan, options, error);
+	int ret = plan_joined(&plan, options, name, error);
 	if (ret == 0) {
 		ret = instance_make_streams(&streams, plan.tty);
 	}
@@ -290,6 +296,7 @@ static int join(const struct cli_options *options, int connection, struct error 
 		instance_close_streams(streams.theirs);
 		/* The other end may be gone since. */
 		ret = ret == -EPIPE || ret == -ECONNRESET ? -EAGAIN : ret;
+		streams.palette = plan.palette;
 		ret = ret < 0 ? ret : instance_attend(connection, &streams, error);
 		instance_close_streams(streams.ours);
 	}
@@ -305,33 +312,45 @@ static int join(const struct cli_options *options, int connection, struct error 
 /* ---- either ---- */
 
 /* One try: the exit status, or -EAGAIN when somebody else is about to start or to end this VM. */
-static int start_or_join(const struct cli_options *options, struct error *error) {
+static int start_or_join(const struct cli_options *options, const char *name, struct error *error) {
 	struct instance instance;
-	int ret = instance_take(&instance, options->request.name, error);
+	int ret = instance_take(&instance, name, error);
 	if (ret == 0) {
 		return start_named(options, &instance, error);
 	}
 	if (ret != -EBUSY) {
 		return ret;
 	}
-	int connection = instance_connect(options->request.name, error);
+	int connection = instance_connect(name, error);
 	if (connection < 0) {
 		return connection == -ENOENT ? -EAGAIN : connection;
 	}
-	return join(options, connection, error);
+	return join(options, name, connection, error);
 }
 
-static int run_named(const struct cli_options *options, struct error *error) {
+static int run_named(const struct cli_options *options, const char *name, struct error *error) {
 	for (unsigned waited = 0; waited < BUSY_MS; waited += BUSY_STEP_MS) {
-		int ret = start_or_join(options, error);
+		int ret = start_or_join(options, name, error);
 		if (ret != -EAGAIN) {
 			return ret;
 		}
 		nanosleep(&(struct timespec){.tv_nsec = BUSY_STEP_MS * 1000000L}, NULL);
 	}
 	return error_set(error, -ETIMEDOUT,
-		"the VM %s has been starting or ending for too long; ph --stop %s ends it",
-		options->request.name, options->request.name);
+		"the VM %s has been starting or ending for too long; ph --stop %s ends it", name, name);
+}
+
+/* A realm has one VM, which the second command joins. Root's ph goes on as the realm's user, to whom the
+ * place of root's VMs is closed. */
+static int run_realm(const struct cli_options *options, struct error *error) {
+	char name[INSTANCE_NAME_MAX];
+	int ret = plan_realm_vm_name(&options->request, name, sizeof(name), error);
+	if (ret < 0) {
+		return ret;
+	}
+	bool shared = ret > 0 && geteuid() != 0 && getenv("XDG_RUNTIME_DIR") != NULL;
+	return shared && !options->request.force ? run_named(options, name, error)
+						 : run_alone(options, error);
 }
 
 int cli_run(const struct cli_options *options, struct error *error) {
@@ -339,7 +358,10 @@ int cli_run(const struct cli_options *options, struct error *error) {
 	if (ret < 0) {
 		return ret;
 	}
-	return options->request.name != NULL ? run_named(options, error) : run_alone(options, error);
+	const struct plan_request *request = &options->request;
+	return request->name != NULL    ? run_named(options, request->name, error)
+	       : request->realm != NULL ? run_realm(options, error)
+					: run_alone(options, error);
 }
 
 /* ---- --dry-run ---- */

@@ -65,7 +65,6 @@ APPLY_LIST(show, show_count, PLAN_PATHS_MAX)
 APPLY_LIST(uid_map, uid_map_count, FILES_IDS_MAX)
 APPLY_FLAG(no_wayland)
 APPLY_LIST(wl_sockets, wl_socket_count, DISPLAY_SOCKETS_MAX - 2)
-APPLY_FLAG(sound)
 APPLY_FLAG(microphone)
 APPLY_FLAG(net_host_loopback)
 APPLY_LIST(publish, publish_count, PLAN_PUBLISH_MAX)
@@ -95,6 +94,13 @@ static int apply_net(struct cli_options *options, const char *value, struct erro
 	bool wanted = strncmp(value, "tap:", 4) == 0 || strcmp(value, "passt") == 0 || value[0] == '\0';
 	int ret = wanted ? 0 : value_flag(value, &wanted, error);
 	options->request.net = wanted ? value : NULL;
+	options->request.no_net = !wanted;
+	return ret;
+}
+
+static int apply_sound(struct cli_options *options, const char *value, struct error *error) {
+	int ret = value_flag(value, &options->request.sound, error);
+	options->request.no_sound = !options->request.sound;
 	return ret;
 }
 

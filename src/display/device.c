@@ -180,7 +180,7 @@ static void fill_base(struct virtio_device *base) {
 static int open_fds(struct wl_device *device, const struct display_options *options) {
 	struct virtio_device *base = &device->base;
 	int window_fd = fcntl(options->window_fd, F_DUPFD_CLOEXEC, 0);
-	device->card_fd = wl_dmabuf_open();
+	device->card_fd = options->no_card ? -1 : wl_dmabuf_open();
 	device->udmabuf_fd = wl_pages_open();
 	wl_window_init(&device->window, window_fd, options->window_address, options->window_size);
 	const int fds[] = {window_fd, device->card_fd, device->udmabuf_fd};

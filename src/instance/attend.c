@@ -34,6 +34,7 @@ struct attendance {
 	struct keeper keeper;
 	struct error *error;
 	uint8_t *buffer;
+	const char *palette;
 	bool tty, exited, last, lost;
 	int status; /* of the command, once it has ended */
 	int signal; /* that asked to end, or 0 */
@@ -267,11 +268,13 @@ static int take_terminal(struct attendance *attendance) {
 	if (!attendance->tty) {
 		return 0;
 	}
-	int ret = keeper_start(&attendance->keeper, STDIN_FILENO, false, JAIL_DEFAULT);
+	bool colored = attendance->palette != NULL;
+	int ret = keeper_start(&attendance->keeper, STDIN_FILENO, colored, JAIL_DEFAULT);
 	if (ret < 0) {
 		log_verbose("the terminal has no keeper: %s", strerror(-ret));
 	}
-	return terminal_raw(STDIN_FILENO);
+	ret = terminal_raw(STDIN_FILENO);
+	return ret == 0 && colored ? terminal_color(STDIN_FILENO, attendance->palette) : ret;
 }
 
 static int run(struct attendance *attendance) {
@@ -305,6 +308,7 @@ int instance_attend(int connection, struct instance_streams *streams, struct err
 	}
 	attendance->error = error;
 	attendance->tty = streams->tty;
+	attendance->palette = streams->palette;
 	attendance->buffer = malloc(INSTANCE_MESSAGE_MAX);
 	int ret = attendance->buffer == NULL ? -ENOMEM : loop_init(&attendance->loop);
 	if (ret == 0) {

@@ -22,6 +22,7 @@ static int create_device(struct screen *screen, const struct plan *plan) {
 		.socket_count = count,
 		.tag = plan->tag,
 		.clipboard = plan->clipboard,
+		.no_card = plan->no_card,
 		.window_fd = screen->window.client_fd,
 		.window_address = screen->window.address,
 		.window_size = screen->window.size};

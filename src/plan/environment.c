@@ -52,11 +52,7 @@ static void pass_on(struct strings *list) {
 
 /* The guest's own socket, which init makes; by its path, for root too. */
 static void set_screen(struct strings *list, const struct plan *plan) {
-	bool screen = false;
-	for (size_t i = 0; i < plan->socket_count; i++) {
-		screen |= plan->sockets[i].name[0] == '\0';
-	}
-	if (!screen) {
+	if (!plan->has_screen) {
 		return;
 	}
 	for (size_t i = 0; i < sizeof(passed_on_screen) / sizeof(passed_on_screen[0]); i++) {
@@ -91,7 +87,7 @@ static void set_realm(struct strings *list, const struct plan *plan) {
 	set_name(list, "REALM_NAME", plan->realm_name);
 	set_name(list, "GNOME_DESKTOP_SESSION_ID", "this-is-deprecated");
 	set_name(list, "NO_AT_BRIDGE", "1");
-	if (plan->socket_count > 0) {
+	if (plan->has_screen) {
 		set_name(list, "GDK_BACKEND", "wayland");
 		set_name(list, "XDG_SESSION_TYPE", "wayland");
 	}
@@ -108,7 +104,7 @@ static int resolve_variables(struct plan *plan, const struct plan_request *reque
 		set_realm(&list, plan);
 	}
 	set_screen(&list, plan);
-	if (plan->sound.server != NULL) {
+	if (plan->has_sound) {
 		strings_add_format(&list, "PULSE_SERVER=unix:/run/user/%u/pulse/native", plan->user.uid);
 	}
 	for (size_t i = 0; i < request->env_count; i++) {

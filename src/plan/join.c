@@ -60,6 +60,18 @@ void plan_put_facts(const struct plan *plan, struct record_buffer *facts) {
 	if (image) {
 		record_put(facts, INSTANCE_FACT_IMAGE, NULL, 0);
 	}
+	if (plan->realm_name != NULL) {
+		record_put_string(facts, INSTANCE_FACT_REALM, plan->realm_name);
+	}
+	if (plan->has_screen) {
+		record_put(facts, INSTANCE_FACT_SCREEN, NULL, 0);
+	}
+	if (plan->has_sound) {
+		record_put(facts, INSTANCE_FACT_SOUND, NULL, 0);
+	}
+	if (plan->palette != NULL) {
+		record_put_string(facts, INSTANCE_FACT_PALETTE, plan->palette);
+	}
 	for (size_t i = 0; i < plan->share_count; i++) {
 		put_share(facts, &plan->shares[i]);
 	}
@@ -108,8 +120,27 @@ static int read_share(struct plan *plan, const struct record *record) {
 	return complete ? 0 : -ENOMEM;
 }
 
+/* Once: a second one would be forgotten unfreed. */
+static int read_text(char **text, const struct record *record) {
+	if (*text != NULL) {
+		return -EPROTO;
+	}
+	*text = record_string(record);
+	return *text == NULL ? -ENOMEM : 0;
+}
+
 static int read_fact(struct plan *plan, const struct record *record) {
 	switch (record->key) {
+	case INSTANCE_FACT_REALM:
+		return read_text(&plan->realm_name, record);
+	case INSTANCE_FACT_PALETTE:
+		return read_text(&plan->palette, record);
+	case INSTANCE_FACT_SCREEN:
+		plan->has_screen = true;
+		return 0;
+	case INSTANCE_FACT_SOUND:
+		plan->has_sound = true;
+		return 0;
 	case INSTANCE_FACT_USER:
 		return plan->user.name != NULL ? -EPROTO : read_user(&plan->user, record);
 	case INSTANCE_FACT_SHARE:

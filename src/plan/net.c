@@ -249,8 +249,23 @@ static int check_servers(const struct plan_request *request, struct error *error
 	return ret;
 }
 
+/* What a realm has without being asked for it must not keep it from starting. */
+static bool has_realm_net(const struct plan *plan, const struct plan_request *request) {
+	if (!plan_realm_has_net(plan, request)) {
+		return false;
+	}
+	char *passt = find_passt();
+	bool found = passt != NULL;
+	if (!found) {
+		plan_realm_lacks_net(plan);
+	}
+	free(passt);
+	return found;
+}
+
 int plan_resolve_net(struct plan *plan, const struct plan_request *request, struct error *error) {
-	if (request->net == NULL) {
+	bool realm = has_realm_net(plan, request);
+	if (request->net == NULL && !realm) {
 		bool asked = request->publish_count + request->net_address_count +
 					     request->net_gateway_count + request->net_dns_count >
 				     0 ||
@@ -260,7 +275,7 @@ int plan_resolve_net(struct plan *plan, const struct plan_request *request, stru
 				       "too")
 			     : 0;
 	}
-	bool tap = strncmp(request->net, "tap:", 4) == 0;
+	bool tap = !realm && strncmp(request->net, "tap:", 4) == 0;
 	int ret = check_servers(request, error);
 	if (ret == 0) {
 		ret = tap ? resolve_tap(plan, request, error) : resolve_passt(plan, request, error);

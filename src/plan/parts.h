@@ -13,6 +13,12 @@ int plan_resolve_realm(struct plan *plan, const struct plan_request *request, st
 int plan_add_realm_image(struct plan *plan, const struct plan_request *request, struct error *error);
 int plan_add_realm_shares(struct plan *plan, const struct plan_request *request, struct error *error);
 int plan_add_realm_socket(struct plan *plan, const struct plan_request *request, struct error *error);
+/* Whether the realm is to have a network that the request does not speak of; and to tell that it has none. */
+bool plan_realm_has_net(const struct plan *plan, const struct plan_request *request);
+void plan_realm_lacks_net(const struct plan *plan);
+/* Where the sound server of the realm's user would listen, malloc'ed; NULL: the realm is to have no sound. */
+int plan_realm_sound(
+	const struct plan *plan, const struct plan_request *request, char **path, struct error *error);
 void plan_realm_owner(const struct plan *plan, uid_t *uid, gid_t *gid);
 void plan_finish_realm(struct plan *plan);
 /* plan.c: the command, the terminal, names. */

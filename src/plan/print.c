@@ -29,6 +29,13 @@ static void print_files(const struct plan *plan) {
 		printf("%-12s%s, %llu bytes, %s\n", is_root ? "root" : "disk", disk->path,
 			(unsigned long long)disk->size, modes[disk->mode]);
 	}
+	if (plan->root_sealed) {
+		printf("%-12sthe root is read-only, but for /var\n", "  changes");
+	}
+	if (plan->overlay_size > 0) {
+		printf("%-12schanges to the root may take %llu MiB\n", "  changes",
+			(unsigned long long)(plan->overlay_size >> 20));
+	}
 	for (size_t i = 0; i < plan->share_count; i++) {
 		const struct plan_share *share = &plan->shares[i];
 		if (share->guest_path == NULL) {
@@ -65,6 +72,9 @@ static void print_sockets(const struct plan *plan) {
 		} else {
 			printf("%-12s%s, as %s\n", "socket", socket->path, socket->name);
 		}
+	}
+	if (plan->has_screen && plan->no_card) {
+		printf("%-12snone of this system's\n", "card");
 	}
 }
 

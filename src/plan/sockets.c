@@ -37,6 +37,7 @@ static int add(struct plan *plan, const char *name, size_t length, const char *p
 		return error_set(error, -ENOMEM, "out of memory");
 	}
 	plan->socket_count++;
+	plan->has_screen = plan->has_screen || length == 0;
 	return 0;
 }
 

@@ -51,10 +51,12 @@ make_tree() {
 	local tool
 	mkdir -p "$1"/{bin,etc,home,usr,var/lib,root,opt,run,tmp,proc,sys,dev}
 	cp /bin/busybox "$1/bin/busybox"
-	for tool in sh cat ls touch dd id env stat mount sync sha256sum head wc grep df rm sleep echo hostname mkdir; do
+	for tool in sh cat ls touch dd id env stat mount sync sha256sum head wc grep df rm sleep echo hostname mkdir true; do
 		ln -s busybox "$1/bin/$tool"
 	done
 	echo image >"$1/etc/hello"
+	printf '%s\n' 'root:x:0:0::/root:/bin/sh' 'user:x:1000:1000::/home/user:/bin/sh' >"$1/etc/passwd"
+	printf '%s\n' root:x:0: user:x:1000: sudo:x:27:user lab:x:2000:other,user users:x:100:other >"$1/etc/group"
 }
 
 # make_citadel FOLDER: with realms main and other, and the sealed image main of 16 MiB

@@ -38,8 +38,15 @@ wrong() {
 plan </dev/null
 shows "root        /realms/realmfs-images/main-realmfs.img" && shows '/realms/realm-main/home at /home/user, read-write' &&
 	shows '/realms/Shared at /home/user/Shared, read-write' && shows 'user, uid 1000, gid 1000' &&
-	shows 'REALM_NAME=main' && shows 'name        main' && tells "use-sound = true is left aside" && tells "goes on as user 1000"
+	shows 'REALM_NAME=main' && shows 'name        main' && tells "use-x11 = true is left aside" && tells "root goes on as user 1000, whose realm main is"
 result "the defaults"
+# Root's ph says that it becomes another; ph says nothing else.
+said() {
+	grep -vxF 'ph: root goes on as user 1000, whose realm main is' "$work/err"
+}
+run --dry-run --realm main
+[ $status_of_ph -eq 0 ] && [ -z "$(said)" ] && [ "$(wc -l <"$work/err")" -eq 1 ]
+result "root is told once who it becomes, and nothing else without --verbose"
 
 # ---- each key ----
 plan <<<'use-shared-dir = false'
@@ -61,7 +68,7 @@ plan <<<"use-ephemeral-home = true
 ephemeral-persistent-dirs = ['kept', 'missing']"
 shows '/realms/realm-main/home/kept at /home/user/kept' && ! shows Documents && tells 'home/missing is not in the realm'
 result "ephemeral-persistent-dirs"
-ignored='use-sound use-x11 use-kvm use-gpu use-gpu-card0 autostart system-realm'
+ignored='use-x11 use-kvm use-gpu-card0 autostart system-realm'
 plan < <(for key in $ignored; do echo "$key = true"; done && echo 'reserved-ip = 213')
 for key in $ignored; do
 	tells "realm main: $key = true is left aside"
@@ -71,7 +78,8 @@ tells 'reserved-ip = 213 is left aside'
 result "reserved-ip"
 mkdir -p "$citadel/run/user/1000"
 sockets=$citadel/run/user/1000
-for name in wayland-0 mine; do
+mkdir "$sockets/pulse"
+for name in wayland-0 mine pulse/native; do
 	# A socket of the file system, left behind by one who ended.
 	(exec env -u XDG_RUNTIME_DIR dbus-daemon --session --address="unix:path=$sockets/$name" --nofork --nopidfile --nosyslog 2>/dev/null) &
 	listeners="${listeners-} $!"
@@ -80,6 +88,11 @@ done
 plan </dev/null
 shows "compositor  $sockets/wayland-0" && shows GDK_BACKEND=wayland
 result "use-wayland is on by default"
+shows "card        none"
+result "use-gpu is off by default"
+plan <<<'use-gpu = true'
+shows compositor && ! shows card
+result "use-gpu"
 plan <<<'use-wayland = false'
 ! shows compositor && ! shows GDK_BACKEND
 result "use-wayland"
@@ -87,18 +100,56 @@ plan <<<"wayland-socket = 'mine'"
 shows "compositor  $sockets/mine"
 result "wayland-socket"
 wrong 'must be the name of a socket' <<<"wayland-socket = '../mine'"
+plan </dev/null
+shows "sound       $sockets/pulse/native, playing only" && shows PULSE_SERVER=
+result "use-sound is on by default"
+plan --microphone </dev/null
+shows "sound       $sockets/pulse/native, with the microphone"
+result "it records only with --microphone"
+plan <<<'use-sound = false'
+! shows 'sound  ' && ! shows PULSE_SERVER
+result "use-sound"
+plan --sound=no </dev/null
+! shows 'sound  '
+result "--sound=no goes before it"
+wrong 'use-sound = false' --sound <<<'use-sound = false'
 # shellcheck disable=SC2086
 kill $listeners
 wait
 plan <<<"wayland-socket = 'none'"
 tells 'there is no compositor' && ! shows compositor
 result "without a compositor"
+tells 'there is no sound server at' && ! shows 'sound  '
+result "without a sound server"
+plan </dev/null
+shows "network     $(command -v passt)"
+result "use-network is on by default, by passt"
+plan <<<'use-network = false'
+! shows 'network  '
+result "use-network"
+plan --net=no </dev/null
+! shows 'network  '
+result "--net=no goes before it"
+: >"$config"
+env PATH=/nowhere "$ph" --dry-run --verbose --realm main >"$work/out" 2>"$work/err"
+! shows 'network  ' && tells 'has no network: the program passt is not here'
+result "without passt a realm has no network, and starts"
+echo 'use-network = true' >"$config"
+env PATH=/nowhere "$ph" --dry-run --realm main >"$work/out" 2>"$work/err"
+[ "$(said | wc -l)" -eq 1 ] && said | grep -q 'has no network'
+result "which is told aloud where the files ask for one"
 wrong 'use-network = false' --net <<<'use-network = false'
 wrong "network-zone 'vpn'" --net <<<"network-zone = 'vpn'"
+wrong "a tap of the bridge vz-vpn leads there" --net=tap:lo <<<"network-zone = 'vpn'"
 wrong "netns 'tor'" --net <<<"netns = 'tor'"
-plan <<<"netns = 'tor'"
-tells 'has no network'
-result "and without --net no realm has a network"
+wrong "netns 'tor'" --net=tap:lo <<<"netns = 'tor'"
+for key in "netns = 'tor'" "network-zone = 'vpn'"; do
+	echo "$key" >"$config"
+	run --dry-run --realm main
+	[ "$(said | wc -l)" -eq 1 ] && said | grep -q "has no network: it is to be in ${key%% *}" &&
+		! shows 'network  '
+	result "and without --net none: $key"
+done
 mkdir -p "$citadel/a:b" "$citadel/plain"
 plan <<<"extra-bindmounts = ['$citadel/plain', '$citadel/a\\:b:/mnt/colon']
 extra-bindmounts-ro = [\"$citadel/plain:/mnt/ro:rbind\"]"
@@ -126,12 +177,65 @@ plan --realmfs second </dev/null
 shows second-realmfs.img
 result "--realmfs goes before it"
 wrong 'realmfs-write = true' <<<'realmfs-write = true'
+# ---- and all the others are known ----
+plan <<'END'
+use-shared-dir = false
+use-media-dir = false
+use-ephemeral-home = false
+ephemeral-persistent-dirs = []
+use-sound = false
+use-x11 = false
+use-wayland = false
+wayland-socket = 'w'
+use-kvm = false
+use-gpu = false
+use-gpu-card0 = false
+use-network = false
+network-zone = 'clear'
+reserved-ip = 200
+netns = 'x'
+system-realm = false
+autostart = false
+extra-bindmounts = []
+extra-bindmounts-ro = []
+realm-depends = []
+realmfs = 'main'
+realmfs-write = false
+terminal-scheme = 'nord'
+overlay = 'tmpfs'
+END
+[ "$(grep -c 'left aside' "$work/err")" -eq 6 ] && [ "$(grep -c ' = ' "$config")" -eq 24 ] && [ $status_of_ph -eq 0 ]
+result "all 24 keys at once: those that are left aside are named"
 plan <<<"terminal-scheme = 'nonesuch'"
-shows 'name        main'
+shows 'name        main' && tells "'nonesuch' is none that ph knows"
+result "an unknown terminal-scheme"
+for i in $(seq 0 21); do echo "put_template $i 11/22/33"; done >"$realms/realm-main/home/.base16rc"
+for i in 10 11; do echo "put_template_var $i 11/22/33"; done >>"$realms/realm-main/home/.base16rc"
+plan <<<"terminal-scheme = 'nonesuch'"
+! tells nonesuch
+result "one that Citadel has written down in the realm"
+ln -sf /etc/passwd "$realms/realm-main/home/.base16rc"
+plan <<<"terminal-scheme = 'nonesuch'"
+tells "'nonesuch' is none that ph knows"
+result "but not through a link"
+rm "$realms/realm-main/home/.base16rc"
+plan <<<"terminal-scheme = 'embers'"
+shows 'name        main' && ! tells embers
 result "terminal-scheme"
-plan <<<"overlay = 'tmpfs'"
-shows 'name        main' && plan <<<"overlay = 'odd'" && tells "overlay = 'odd' is none of"
-result "overlay"
+for overlay in storage tmpfs; do
+	plan <<<"overlay = '$overlay'"
+	shows 'name        main' && ! shows 'root is read-only'
+	result "overlay = '$overlay'"
+done
+plan <<<"overlay = 'none'"
+shows 'the root is read-only, but for /var' && ! tells 'is none of'
+result "overlay = 'none'"
+plan <<<"overlay = 'odd'"
+shows 'the root is read-only, but for /var' && said | grep -q "overlay = 'odd' is none of"
+result "another overlay is none, and told aloud"
+run --dry-run --overlay-size 64M --realm main
+shows 'changes to the root may take 64 MiB'
+result "--overlay-size"
 echo "use-shared-dir = false" >>"$realms/config"
 plan </dev/null
 ! shows /home/user/Shared
@@ -294,7 +398,7 @@ refused 'no realm is the current one' --realm current
 mkdir "$citadel/run/citadel/realms/realm-main" && ln -s / "$citadel/run/citadel/realms/realm-main/rootfs"
 refused 'its container runs' --realm main
 run --dry-run --force --realm main
-shows 'name        main' && [ "$(wc -l <"$work/err")" -eq 1 ] && grep -q 'may spoil' "$work/err"
+shows 'name        main' && [ "$(said | wc -l)" -eq 1 ] && said | grep -q 'may spoil'
 result "--force says what may break"
 rm -r "$citadel/run/citadel/realms/realm-main"
 (exec 9<"$realms/realm-main/home" && flock 9 && exec sleep 30) &

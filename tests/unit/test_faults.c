@@ -34,10 +34,13 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "realm_citadel.h"
 
 /* ---- faults ---- */
 
@@ -105,6 +108,15 @@ int __real_openat(int directory, const char *path, int flags, ...);
 int __wrap_openat(int directory, const char *path, int flags, mode_t mode);
 int __wrap_openat(int directory, const char *path, int flags, mode_t mode) {
 	return fails(FAULT_DESCRIPTORS, EMFILE) ? -1 : __real_openat(directory, path, flags, mode);
+}
+
+/* Of all that has no function of its own only what opens. */
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f) {
+	return number == SYS_openat2 && fails(FAULT_DESCRIPTORS, EMFILE)
+		       ? -1
+		       : __real_syscall(number, a, b, c, d, e, f);
 }
 
 static size_t shorter(size_t size) {
@@ -238,6 +250,41 @@ static int plan_everything(struct error *error) {
 static void test_plan(void **state) {
 	(void)state;
 	survive(plan_everything, 40);
+}
+
+static struct citadel citadel;
+
+static int plan_realm(struct error *error) {
+	struct plan plan = {0};
+	const struct plan_request request = {.realm = "main"};
+	char name[64];
+	int ret = plan_realm_vm_name(&request, name, sizeof(name), error);
+	if (ret > 0) {
+		ret = plan_init(&plan, &request, error);
+	}
+	plan_finish(&plan);
+	if (ret < 0) {
+		assert_string_not_equal(error->message, "");
+	}
+	return ret;
+}
+
+/* One with a home of its own, and one whose home is made of several directories. */
+static void test_realm(void **state) {
+	(void)state;
+	char shared[64];
+	setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent", 1);
+	assert_int_equal(citadel_make(&citadel), 0);
+	snprintf(shared, sizeof(shared), "%s/realms/Shared", citadel.top);
+	assert_int_equal(mkdir(shared, 0755), 0);
+	survive(plan_realm, 60);
+	snprintf(shared, sizeof(shared), "%s/realms/skel", citadel.top);
+	assert_int_equal(mkdir(shared, 0755), 0);
+	citadel_write(&citadel, "realm-main/config",
+		"use-ephemeral-home = true\nephemeral-persistent-dirs = ['Documents', 'Other']\n"
+		"terminal-scheme = 'embers'\nextra-bindmounts = ['/usr:/mnt/usr']\n");
+	survive(plan_realm, 60);
+	citadel_remove(&citadel);
 }
 
 static int pack(struct error *error) {
@@ -500,6 +547,7 @@ static void test_copying(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_realm),
 		cmocka_unit_test(test_initramfs),
 		cmocka_unit_test(test_overlay),
 		cmocka_unit_test(test_disk),

@@ -78,6 +78,20 @@ static void test_entries(void **state) {
 	assert_false(users_text_field(passwd, 1000, 6, tiny, sizeof(tiny)));
 }
 
+static void test_groups(void **state) {
+	(void)state;
+	static const char text[] = "root:x:0:\nbroken\nannette:x:7:annette\naudio:x:29:bob,ann\nx:x::ann\n"
+				   "y:x:-1:ann\nz:x:99999999999:ann\nann:x:1000:\nlab:x:2000:ann,bob";
+	gid_t groups[4];
+	assert_int_equal(users_text_groups(text, "ann", groups, 4), 2);
+	assert_int_equal(groups[0], 29);
+	assert_int_equal(groups[1], 2000);
+	assert_int_equal(users_text_groups(text, "ann", groups, 1), 1);
+	assert_int_equal(users_text_groups(text, "an", groups, 4), 0);
+	assert_int_equal(users_text_groups(text, "", groups, 4), 0);
+	assert_int_equal(users_text_groups("", "ann", groups, 4), 0);
+}
+
 static void write_file(const char *path, const char *text) {
 	FILE *file = fopen(path, "we");
 	assert_non_null(file);
@@ -215,6 +229,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_entries),
+		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_users),
 		cmocka_unit_test(test_mounts),
 		cmocka_unit_test(test_skeleton),

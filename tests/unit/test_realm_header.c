@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <setjmp.h>
 #include <sodium.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -258,6 +260,29 @@ static void everybodys_key(void **state) {
 	assert_int_equal(check(&header, NULL, true, "whose secret key everybody has"), -EBADMSG);
 }
 
+/* The key of this machine's own images, which is root's: only where there is none, and it is taken away
+ * again. */
+static void key_of_the_keyring(void **state) {
+	(void)state;
+	const unsigned char seed[crypto_sign_SEEDBYTES] = {7};
+	struct header header;
+	sign(&header, good);
+	bool free = geteuid() == 0 &&
+		    syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_USER_KEYRING, "user", "realmfs-user", 0) < 0;
+	long key =
+		free ? syscall(SYS_add_key, "user", "realmfs-user", seed, sizeof(seed), KEY_SPEC_USER_KEYRING)
+		     : -1;
+	if (key < 0) {
+		skip();
+	}
+	int ret = check(&header, NULL, true, "good, by the key of root's keyring");
+	header.bytes[9] ^= 1;
+	int changed = check(&header, NULL, false, "the signature is wrong");
+	syscall(SYS_keyctl, KEYCTL_UNLINK, key, KEY_SPEC_USER_KEYRING);
+	assert_int_equal(ret, 0);
+	assert_int_equal(changed, -EBADMSG);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_right_header),
@@ -268,6 +293,7 @@ int main(void) {
 		cmocka_unit_test(signatures),
 		cmocka_unit_test(keys_of_channels),
 		cmocka_unit_test(everybodys_key),
+		cmocka_unit_test(key_of_the_keyring),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -195,6 +195,11 @@ static void serve_port(struct agent *agent) {
 	}
 }
 
+static void look_for_room(struct agent *agent) {
+	int ms = root_report_full(agent->config);
+	agent->next_look = ms < 0 ? -1 : now_ms() + ms;
+}
+
 static void child_ended(struct agent *agent, pid_t pid, int status) {
 	if (pid == agent->late) {
 		agent->late = 0;
@@ -213,7 +218,7 @@ static void child_ended(struct agent *agent, pid_t pid, int status) {
 	}
 	for (struct session *session = agent->sessions; session != NULL; session = session->next) {
 		if (session->pid == pid && !session->exited) {
-			root_report_full(agent->config);
+			look_for_room(agent);
 			session_exited(session, status);
 			return;
 		}
@@ -272,7 +277,8 @@ void agent_shutdown(struct agent *agent) {
 /* The time for which epoll may sleep. */
 static int serve_deadline(struct agent *agent) {
 	if (agent->stage == STAGE_NONE) {
-		return -1;
+		int64_t wait = agent->next_look - now_ms();
+		return agent->next_look < 0 ? -1 : wait < 0 ? 0 : (int)wait;
 	}
 	int64_t left = agent->next_stage - now_ms();
 	if (left <= 0) {
@@ -350,6 +356,9 @@ void agent_run(struct agent *agent) {
 		int count = epoll_wait(agent->epoll, events, 16, serve_deadline(agent));
 		for (int i = 0; i < count; i++) {
 			serve_event(agent, &events[i]);
+		}
+		if (agent->next_look >= 0 && now_ms() >= agent->next_look) {
+			look_for_room(agent);
 		}
 		serve_sessions(agent);
 	}

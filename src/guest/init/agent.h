@@ -17,6 +17,7 @@ struct agent {
 	bool over;          /* nothing more is to be served */
 	unsigned stage;     /* of a shutdown; 0: none is under way */
 	int64_t next_stage; /* when, in ms of CLOCK_MONOTONIC */
+	int64_t next_look;  /* likewise: at the room that is left for changes to the root; -1: never */
 };
 
 /* Blocks SIGCHLD and ignores SIGPIPE. wayland: NULL without one. 0 or -errno. */

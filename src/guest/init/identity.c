@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define ADDED_VARIABLES 4
+#define IMAGE_GROUPS_MAX 64
 
 const char *identity_env_value(char *const *env, const char *name) {
 	size_t len = strlen(name);
@@ -49,12 +50,13 @@ static void find_user(struct identity *identity, const struct config *config) {
 	copy(identity->shell, sizeof(identity->shell), shell, "/bin/sh");
 }
 
+/* Those of the caller and, on a disk that has groups of its own, those that it puts the user in. */
 static int find_groups(struct identity *identity, const struct config *config) {
 	const struct config_user *user = &config->user;
-	if (user->fields == NULL || user->uid != identity->uid || config->group_count == 0) {
+	if (user->fields == NULL || user->uid != identity->uid) {
 		return 0;
 	}
-	identity->groups = calloc(config->group_count, sizeof(*identity->groups));
+	identity->groups = calloc(config->group_count + IMAGE_GROUPS_MAX, sizeof(*identity->groups));
 	if (identity->groups == NULL) {
 		return -ENOMEM;
 	}
@@ -62,6 +64,10 @@ static int find_groups(struct identity *identity, const struct config *config) {
 		identity->groups[i] = config->groups[i].gid;
 	}
 	identity->group_count = config->group_count;
+	if (config->root_block) {
+		identity->group_count += users_find_groups(
+			user->uid, identity->groups + config->group_count, IMAGE_GROUPS_MAX);
+	}
 	return 0;
 }
 

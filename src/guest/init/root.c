@@ -30,6 +30,11 @@
 
 /* With less than this left, programs fail. */
 #define FULL_BYTES 65536
+/* It is looked for so often that nothing is full for long, and seldom while there is much room, since it
+ * wakes the CPU: programs fill no more than 1 MiB a millisecond. */
+#define FILL_SHIFT 20
+#define LOOK_MS_MIN 250
+#define LOOK_MS_MAX 10000
 
 static int make_folders(const char *const *paths, size_t count) {
 	for (size_t i = 0; i < count; i++) {
@@ -183,14 +188,19 @@ int root_enter(const struct config *config) {
 }
 
 /* The overlay tells of the tmpfs, where the changes are. */
-void root_report_full(const struct config *config) {
+int root_report_full(const struct config *config) {
 	static bool reported;
 	struct statvfs fs;
 	if (reported || config->root == NULL || (config->root_block && strcmp(config->root[2], "rw") == 0) ||
-		statvfs("/", &fs) < 0 || fs.f_blocks == 0 || fs.f_bavail * fs.f_bsize >= FULL_BYTES) {
-		return;
+		statvfs("/", &fs) < 0 || fs.f_blocks == 0) {
+		return -1;
+	}
+	unsigned long long left = fs.f_bavail * fs.f_bsize, ms = left >> FILL_SHIFT;
+	if (left >= FULL_BYTES) {
+		return ms < LOOK_MS_MIN ? LOOK_MS_MIN : ms > LOOK_MS_MAX ? LOOK_MS_MAX : (int)ms;
 	}
 	reported = true;
 	report_error("no room is left for changes to the root (%llu MiB; --overlay-size makes it larger)",
 		(unsigned long long)(fs.f_blocks * fs.f_bsize >> 20));
+	return -1;
 }

@@ -70,6 +70,39 @@ bool users_text_field(const char *text, unsigned long id, unsigned field, char *
 	return true;
 }
 
+static bool is_member(const char *members, size_t len, const char *name) {
+	for (size_t i = 0; i < len;) {
+		size_t part = 0;
+		while (i + part < len && members[i + part] != ',') {
+			part++;
+		}
+		if (part == strlen(name) && memcmp(members + i, name, part) == 0) {
+			return true;
+		}
+		i += part + 1;
+	}
+	return false;
+}
+
+size_t users_text_groups(const char *text, const char *name, gid_t *groups, size_t max) {
+	size_t count = 0, len;
+	const char *end;
+	for (const char *line = text; *line != '\0' && count < max; line = *end == '\0' ? end : end + 1) {
+		end = strchrnul(line, '\n');
+		const char *members = entry_field(line, end, 3, &len);
+		if (members == NULL || !is_member(members, len, name)) {
+			continue;
+		}
+		char *rest;
+		const char *number = entry_field(line, end, 2, &len);
+		unsigned long gid = strtoul(number, &rest, 10);
+		if (rest == number + len && len > 0 && *number >= '0' && *number <= '9' && gid < UINT32_MAX) {
+			groups[count++] = (gid_t)gid;
+		}
+	}
+	return count;
+}
+
 /* The file's text, "" for a missing one; NULL when it cannot be read. */
 static char *read_text(const char *path) {
 	struct stat st;
@@ -187,4 +220,15 @@ bool users_find(uid_t uid, char *name, char *home, char *shell, size_t size) {
 		     users_text_field(text, uid, 6, shell, size);
 	free(text);
 	return found;
+}
+
+size_t users_find_groups(uid_t uid, gid_t *groups, size_t max) {
+	char name[64];
+	char *passwd = read_text("/etc/passwd"), *group = read_text("/etc/group");
+	size_t count = passwd != NULL && group != NULL && users_text_field(passwd, uid, 0, name, sizeof(name))
+			       ? users_text_groups(group, name, groups, max)
+			       : 0;
+	free(group);
+	free(passwd);
+	return count;
 }

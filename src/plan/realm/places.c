@@ -60,6 +60,9 @@ static int add_optional(
 	if (fd >= 0) {
 		return add(plan, fd, host, guest, read_only, error);
 	}
+	if (fd != -ENOENT && fd != -ENOTDIR && fd != -ELOOP && fd != -EACCES) {
+		return error_set(error, fd, "%s: %s", host, cause_of(fd));
+	}
 	log_verbose("%s is not in the realm: %s", host, cause_of(fd));
 	return 0;
 }

@@ -70,6 +70,7 @@ static void print_realm(const struct table *table, const char *name) {
 int plan_print_realms(struct error *error) {
 	static struct table table;
 	struct strings names = {0};
+	table.current[0] = '\0';
 	table.realms_fd = citadel_open_realms(error);
 	if (table.realms_fd < 0) {
 		return table.realms_fd;

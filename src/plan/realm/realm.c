@@ -137,12 +137,6 @@ static int open_home(struct realm *realm, struct error *error) {
 
 int realm_open(struct realm *realm, const char *name, struct error *error) {
 	*realm = (struct realm){.realms_fd = -1, .fd = -1, .home_fd = -1};
-	if (!header_is_name(name, CITADEL_REALM_MAX)) {
-		return error_set(error, -EINVAL,
-			"'%s' cannot be a realm: a name is made of letters, digits and '-', with a letter "
-			"first",
-			name);
-	}
 	snprintf(realm->name, sizeof(realm->name), "%s", name);
 	realm->realms_fd = citadel_open_realms(error);
 	if (realm->realms_fd < 0) {

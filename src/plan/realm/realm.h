@@ -16,8 +16,8 @@ struct realm {
 	gid_t gid;
 };
 
-/* Find and open a realm by name, with its configuration and home. 0, or -errno with *error set; close it in
- * each case. Accepts a zeroed one to close. */
+/* Find and open a realm by a name that a realm can have, with its configuration and home. 0, or -errno with
+ * *error set; close it in each case. Accepts a zeroed one to close. */
 int realm_open(struct realm *realm, const char *name, struct error *error);
 void realm_close(struct realm *realm);
 

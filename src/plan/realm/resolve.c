@@ -4,6 +4,7 @@
  */
 #include "plan/parts.h"
 #include "plan/realm/bus.h"
+#include "plan/realm/header.h"
 #include "plan/realm/image.h"
 #include "plan/realm/places.h"
 #include "plan/realm/scheme.h"
@@ -17,6 +18,8 @@
 #include <unistd.h>
 
 #define VM_NAME_MAX 63
+#define SCRIPT ".base16rc"
+#define SCRIPT_SIZE_MAX 16384
 
 static const struct realm_value *value_of(const struct plan *plan, enum realm_key key) {
 	return &plan->realm->config.values[key];
@@ -89,11 +92,9 @@ static void tell_ignored(const struct plan *plan) {
 		enum realm_key key;
 		const char *why;
 	} ignored[] = {
-		{KEY_USE_SOUND, "a VM has no sound"},
-		{KEY_USE_X11, "a VM sees no X server of the host"},
+		{KEY_USE_X11, "a VM sees no X server of the host, only its Wayland compositor"},
 		{KEY_USE_KVM, "there are no VMs inside of a VM"},
-		{KEY_USE_GPU, "a VM draws without the host's GPU"},
-		{KEY_USE_GPU_CARD0, "a VM draws without the host's GPU"},
+		{KEY_USE_GPU_CARD0, "a VM is given no card, only buffers of one (use-gpu)"},
 		{KEY_RESERVED_IP, "the addresses in a VM are its own"},
 		{KEY_AUTOSTART, "a VM starts when it is started"},
 		{KEY_SYSTEM_REALM, "it only hides the realm from lists"},
@@ -109,24 +110,86 @@ static void tell_ignored(const struct plan *plan) {
 	}
 }
 
+/* The interface's bridge is the zone's. */
+static bool is_in_zone(const char *tap, const char *zone) {
+	char path[64], target[256];
+	snprintf(path, sizeof(path), "/sys/class/net/%.15s/master", tap);
+	ssize_t length = strchr(tap, '/') == NULL ? readlink(path, target, sizeof(target) - 1) : -1;
+	if (length < 0) {
+		return false;
+	}
+	target[length] = '\0';
+	const char *slash = strrchr(target, '/');
+	const char *bridge = slash != NULL ? slash + 1 : target;
+	return strncmp(bridge, "vz-", 3) == 0 && strcmp(bridge + 3, zone) == 0;
+}
+
 /* A realm's network goes through its zone or namespace, where the host's rules for it are: past them is worse
  * than none. */
 static int check_network(const struct plan *plan, const struct plan_request *request, struct error *error) {
 	const char *zone = value_of(plan, KEY_NETWORK_ZONE)->text, *netns = value_of(plan, KEY_NETNS)->text;
 	const char *name = plan->realm->name;
 	if (request->net == NULL) {
-		log_verbose("realm %s: has no network; --net gives it one", name);
 		return 0;
 	}
 	if (!value_of(plan, KEY_USE_NETWORK)->flag) {
 		return error_set(error, -EPERM, "--net: realm %s has use-network = false", name);
 	}
-	if (netns != NULL || strcmp(zone, "clear") != 0) {
+	if (netns != NULL) {
 		return error_set(error, -EPERM,
-			"--net: realm %s is to be in %s '%s', which a VM cannot join: it would go past it",
-			name, netns != NULL ? "netns" : "network-zone", netns != NULL ? netns : zone);
+			"--net: realm %s is to be in netns '%s', which a VM cannot join: it would go past it",
+			name, netns);
+	}
+	bool tap = strncmp(request->net, "tap:", 4) == 0;
+	if (strcmp(zone, "clear") != 0 && !(tap && is_in_zone(request->net + 4, zone))) {
+		return error_set(error, -EPERM,
+			"--net: realm %s is to be in network-zone '%s', past which this would go; a tap of "
+			"the "
+			"bridge vz-%s leads there (--net=tap:NAME)",
+			name, zone, zone);
 	}
 	return 0;
+}
+
+bool plan_realm_has_net(const struct plan *plan, const struct plan_request *request) {
+	if (plan->realm == NULL || request->net != NULL || request->no_net) {
+		return false;
+	}
+	const char *zone = value_of(plan, KEY_NETWORK_ZONE)->text, *netns = value_of(plan, KEY_NETNS)->text;
+	if (!value_of(plan, KEY_USE_NETWORK)->flag) {
+		return false;
+	}
+	if (netns == NULL && strcmp(zone, "clear") == 0) {
+		return true;
+	}
+	log_error("realm %s has no network: it is to be in %s '%s', past which passt would go",
+		plan->realm->name, netns != NULL ? "netns" : "network-zone", netns != NULL ? netns : zone);
+	return false;
+}
+
+/* Nobody asked for what is only Citadel's default. */
+void plan_realm_lacks_net(const struct plan *plan) {
+	static const char format[] = "realm %s has no network: the program passt is not here (package passt)";
+	if (value_of(plan, KEY_USE_NETWORK)->source != CONFIG_BUILT_IN) {
+		log_error(format, plan->realm->name);
+	} else {
+		log_verbose(format, plan->realm->name);
+	}
+}
+
+int plan_realm_sound(
+	const struct plan *plan, const struct plan_request *request, char **path, struct error *error) {
+	char rest[64];
+	bool allowed = value_of(plan, KEY_USE_SOUND)->flag;
+	*path = NULL;
+	if (!allowed || request->no_sound) {
+		return request->sound ? error_set(error, -EPERM, "--sound: realm %s has use-sound = false",
+						plan->realm->name)
+				      : 0;
+	}
+	snprintf(rest, sizeof(rest), "/run/user/%u/pulse/native", plan->realm->uid);
+	*path = citadel_path(rest);
+	return *path == NULL ? error_set(error, -ENOMEM, "out of memory") : 0;
 }
 
 static int take_overlay(struct plan *plan, struct error *error) {
@@ -147,15 +210,29 @@ static int take_overlay(struct plan *plan, struct error *error) {
 	return 0;
 }
 
+/* What Citadel made of the scheme when it was chosen. */
+static char *read_scheme(const struct realm *realm) {
+	static char text[SCRIPT_SIZE_MAX];
+	ssize_t length = citadel_read(realm->home_fd, SCRIPT, text, sizeof(text));
+	if (length < 0) {
+		length = citadel_read(realm->fd, "skel/" SCRIPT, text, sizeof(text));
+	}
+	return length < 0 ? NULL : scheme_palette_of_script(text);
+}
+
 static void take_scheme(struct plan *plan) {
 	const char *name = value_of(plan, KEY_TERMINAL_SCHEME)->text;
-	if (name == NULL || !plan->tty) {
+	if (name == NULL) {
 		return;
 	}
 	plan->palette = scheme_palette(name);
 	if (plan->palette == NULL) {
-		log_verbose(
-			"realm %s: terminal-scheme = '%s' is none that ph knows", plan->realm->name, name);
+		plan->palette = read_scheme(plan->realm);
+	}
+	if (plan->palette == NULL) {
+		log_verbose("realm %s: terminal-scheme = '%s' is none that ph knows, and the realm has "
+			    "no " SCRIPT,
+			plan->realm->name, name);
 	}
 }
 
@@ -179,21 +256,46 @@ static void compare_key(void *owner, const char *key, const char *theirs) {
 
 /* ---- the steps ---- */
 
-static int open_requested(struct plan *plan, const char *name, struct error *error) {
-	char current[CITADEL_REALM_MAX + 1];
-	if (strcmp(name, "current") == 0) {
-		int ret = realm_current(current, error);
-		if (ret < 0) {
-			return ret;
-		}
-		name = current;
+/* The realm's name in place of "current". 0, or -errno with *error set. */
+static int find_name(char name[CITADEL_REALM_MAX + 1], const char *given, struct error *error) {
+	if (strcmp(given, "current") == 0) {
+		return realm_current(name, error);
+	}
+	if (!header_is_name(given, CITADEL_REALM_MAX)) {
+		return error_set(error, -EINVAL,
+			"'%s' cannot be a realm: a name is made of letters, digits and '-', with a letter "
+			"first",
+			given);
+	}
+	snprintf(name, CITADEL_REALM_MAX + 1, "%s", given);
+	return 0;
+}
+
+int plan_realm_vm_name(const struct plan_request *request, char *name, size_t size, struct error *error) {
+	char realm[CITADEL_REALM_MAX + 1];
+	int ret = find_name(realm, request->realm, error);
+	if (ret == 0) {
+		ret = (size_t)snprintf(name, size, "realm-%s", realm) < size;
+	}
+	return ret;
+}
+
+static int open_requested(struct plan *plan, const char *given, struct error *error) {
+	char name[CITADEL_REALM_MAX + 1];
+	int ret = find_name(name, given, error);
+	if (ret < 0) {
+		return ret;
 	}
 	plan->realm = calloc(1, sizeof(*plan->realm));
 	if (plan->realm == NULL) {
 		return error_set(error, -ENOMEM, "out of memory");
 	}
-	plan->realm_name = plan->realm->name;
-	return realm_open(plan->realm, name, error);
+	ret = realm_open(plan->realm, name, error);
+	if (ret == 0) {
+		plan->realm_name = strdup(plan->realm->name);
+		ret = plan->realm_name == NULL ? error_set(error, -ENOMEM, "out of memory") : 0;
+	}
+	return ret;
 }
 
 static int name_vm(struct plan *plan, const char *given, struct error *error) {
@@ -226,6 +328,7 @@ int plan_resolve_realm(struct plan *plan, const struct plan_request *request, st
 	running.count = bus_list(running.realms);
 	ret = claim_home(plan, &running, request->force, error);
 	if (ret == 0) {
+		plan->no_card = !value_of(plan, KEY_USE_GPU)->flag;
 		tell_ignored(plan);
 		take_scheme(plan);
 		warn_of_missing(plan, &running);
@@ -292,5 +395,6 @@ void plan_finish_realm(struct plan *plan) {
 		realm_close(plan->realm);
 	}
 	free(plan->realm);
+	free(plan->realm_name);
 	free(plan->palette);
 }

@@ -1,9 +1,11 @@
 /*
  * Colour schemes: sixteen colours each, base00 to base0F of base16 (github.com/tinted-theming/home), which
- * their authors gave away. ph's first thread.
+ * their authors gave away, with Citadel's names and colours. Of the others Citadel leaves a script in the
+ * realm's home. ph's first thread; the script is the realm's and hostile: only numbers are taken from it.
  */
 #include "plan/realm/scheme.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,8 +49,8 @@ static const struct scheme {
 			  0xd28b71, 0xf4bc87, 0xbeb55b, 0x7bbda4, 0x8ab3b5, 0xa89bb9, 0xbb9584}},
 	{"monokai", {0x272822, 0x383830, 0x49483e, 0x75715e, 0xa59f85, 0xf8f8f2, 0xf5f4f1, 0xf9f8f5, 0xf92672,
 			    0xfd971f, 0xf4bf75, 0xa6e22e, 0xa1efe4, 0x66d9ef, 0xae81ff, 0xcc6633}},
-	{"nord", {0x2e3440, 0x3b4252, 0x434c5e, 0x4c566a, 0xd8dee9, 0xe5e9f0, 0xeceff4, 0x8fbcbb, 0xbf616a,
-			 0xd08770, 0xebcb8b, 0xa3be8c, 0x88c0d0, 0x81a1c1, 0xb48ead, 0x5e81ac}},
+	{"nord", {0x2e3440, 0x3b4252, 0x434c5e, 0x4c566a, 0xd8dee9, 0xe5e9f0, 0xeceff4, 0x8fbcbb, 0x88c0d0,
+			 0x81a1c1, 0x5e81ac, 0xbf616a, 0xd08770, 0xebcb8b, 0xa3be8c, 0xb48ead}},
 	{"ocean", {0x2b303b, 0x343d46, 0x4f5b66, 0x65737e, 0xa7adba, 0xc0c5ce, 0xdfe1e8, 0xeff1f5, 0xbf616a,
 			  0xd08770, 0xebcb8b, 0xa3be8c, 0x96b5b4, 0x8fa1b3, 0xb48ead, 0xab7967}},
 	{"onedark", {0x282c34, 0x353b45, 0x3e4451, 0x545862, 0x565c64, 0xabb2bf, 0xb6bdca, 0xc8ccd4, 0xe06c75,
@@ -77,34 +79,86 @@ static const struct scheme {
 static const uint8_t terminal_colors[] = {0x0, 0x8, 0xb, 0xa, 0xd, 0xe, 0xc, 0x5, 0x3, 0x8, 0xb, 0xa, 0xd,
 	0xe, 0xc, 0x7, 0x9, 0xf, 0x1, 0x2, 0x4, 0x6};
 
+#define TERMINAL_COLORS sizeof(terminal_colors)
 #define FOREGROUND 0x5
 #define BACKGROUND 0x0
+
+/* A terminal's colours, the foreground and the background, as control sequences have them. */
+struct palette {
+	uint32_t colors[TERMINAL_COLORS], foreground, background;
+};
 
 static size_t add(char *text, const char *what, uint32_t color) {
 	return (size_t)snprintf(text, SEQUENCE_MAX, "\033]%s;rgb:%02x/%02x/%02x\033\\", what,
 		color >> 16 & 0xff, color >> 8 & 0xff, color & 0xff);
 }
 
-static char *make_palette(const struct scheme *scheme) {
-	char *text = malloc((sizeof(terminal_colors) + 2) * SEQUENCE_MAX);
+static char *print_palette(const struct palette *palette) {
+	char *text = malloc((TERMINAL_COLORS + 2) * SEQUENCE_MAX);
 	if (text == NULL) {
 		return NULL;
 	}
-	size_t used = add(text, "10", scheme->colors[FOREGROUND]);
-	used += add(text + used, "11", scheme->colors[BACKGROUND]);
-	for (unsigned i = 0; i < sizeof(terminal_colors); i++) {
+	size_t used = add(text, "10", palette->foreground);
+	used += add(text + used, "11", palette->background);
+	for (unsigned i = 0; i < TERMINAL_COLORS; i++) {
 		char what[8];
 		snprintf(what, sizeof(what), "4;%u", i);
-		used += add(text + used, what, scheme->colors[terminal_colors[i]]);
+		used += add(text + used, what, palette->colors[i]);
 	}
 	return text;
 }
 
 char *scheme_palette(const char *name) {
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-		if (strcmp(schemes[i].name, name) == 0) {
-			return make_palette(&schemes[i]);
+		if (strcmp(schemes[i].name, name) != 0) {
+			continue;
 		}
+		struct palette palette = {.foreground = schemes[i].colors[FOREGROUND],
+			.background = schemes[i].colors[BACKGROUND]};
+		for (unsigned color = 0; color < TERMINAL_COLORS; color++) {
+			palette.colors[color] = schemes[i].colors[terminal_colors[color]];
+		}
+		return print_palette(&palette);
 	}
 	return NULL;
+}
+
+/* ---- Citadel's script ---- */
+
+/* WORD NUMBER rr/gg/bb, and nothing else on the line. */
+static bool parse_line(const char *line, size_t length, const char *word, unsigned *number, uint32_t *color) {
+	char text[64], format[64];
+	unsigned red, green, blue;
+	int end = 0;
+	if (length >= sizeof(text)) {
+		return false;
+	}
+	memcpy(text, line, length);
+	text[length] = '\0';
+	snprintf(format, sizeof(format), "%s %%2u %%2x/%%2x/%%2x%%n", word);
+	if (sscanf(text, format, number, &red, &green, &blue, &end) != 4 || (size_t)end != length) {
+		return false;
+	}
+	*color = red << 16 | green << 8 | blue;
+	return true;
+}
+
+char *scheme_palette_of_script(const char *script) {
+	struct palette palette = {0};
+	uint32_t seen = 0, all = (1u << (TERMINAL_COLORS + 2)) - 1;
+	for (const char *line = script; *line != '\0';) {
+		size_t length = strcspn(line, "\n");
+		unsigned number;
+		uint32_t color;
+		if (parse_line(line, length, "put_template", &number, &color) && number < TERMINAL_COLORS) {
+			palette.colors[number] = color;
+			seen |= 1u << number;
+		} else if (parse_line(line, length, "put_template_var", &number, &color) &&
+			   (number == 10 || number == 11)) {
+			*(number == 10 ? &palette.foreground : &palette.background) = color;
+			seen |= 1u << (TERMINAL_COLORS + number - 10);
+		}
+		line += length + (line[length] == '\n');
+	}
+	return seen == all ? print_palette(&palette) : NULL;
 }

@@ -1,0 +1,238 @@
+/* What ph makes of a realm when a realmsd of each generation tells what runs, and when the bus is of no use.
+ */
+#include "ph/log.h"
+#include "ph/plan.h"
+
+#include "realm_citadel.h"
+#include "realmsd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static struct citadel citadel;
+static struct realmsd realmsd;
+
+static int start(void **state) {
+	(void)state;
+	unsetenv("WAYLAND_DISPLAY");
+	return citadel_make(&citadel) == 0 && realmsd_start_bus(&realmsd) ? 0 : -1;
+}
+
+static int stop(void **state) {
+	(void)state;
+	realmsd_stop_bus(&realmsd);
+	citadel_remove(&citadel);
+	return 0;
+}
+
+/* What a call prints to a stream. */
+static int print_to(int stream, char *text, size_t size, int (*call)(void)) {
+	char path[] = "/tmp/ph-said-XXXXXX";
+	int file = mkstemp(path), kept = dup(stream);
+	assert_true(file >= 0 && kept >= 0);
+	unlink(path);
+	fflush(stdout);
+	dup2(file, stream);
+	int ret = call();
+	fflush(stdout);
+	dup2(kept, stream);
+	ssize_t length = pread(file, text, size - 1, 0);
+	assert_true(length >= 0);
+	text[length] = '\0';
+	close(kept);
+	close(file);
+	return ret;
+}
+
+static struct plan_request request;
+static struct error error;
+static char vm_name[80];
+
+static int make_plan(void) {
+	struct plan plan;
+	error = (struct error){0};
+	int ret = plan_init(&plan, &request, &error);
+	snprintf(vm_name, sizeof(vm_name), "%s", ret == 0 ? plan.name : "");
+	plan_finish(&plan);
+	return ret;
+}
+
+static int print_realms(void) {
+	return plan_print_realms(&error);
+}
+
+/* A request for a realm: what it returns, and what it says. */
+static int ask(const char *realm, bool force, char *said, size_t size) {
+	request = (struct plan_request){.realm = realm, .force = force, .cpus = 1, .memory = 256u << 20};
+	return print_to(STDERR_FILENO, said, size, make_plan);
+}
+
+static void await_service(void) {
+	char text[1024];
+	for (int i = 0; i < 250; i++) {
+		assert_int_equal(print_to(STDOUT_FILENO, text, sizeof(text), print_realms), 0);
+		if (strstr(text, "main\trunning") != NULL) {
+			return;
+		}
+		usleep(20000);
+	}
+	fail_msg("realmsd does not answer: %s", text);
+}
+
+/* It says that main runs and is the current realm, and that other is stopped. */
+static void with_generation(int generation) {
+	char said[1024];
+	realmsd_start(&realmsd, generation);
+	await_service();
+	assert_int_equal(print_to(STDOUT_FILENO, said, sizeof(said), print_realms), 0);
+	assert_string_equal(said, "main\trunning,current\tmain\nother\tstopped\tmain\n");
+	assert_int_equal(ask("main", false, said, sizeof(said)), -EBUSY);
+	assert_non_null(strstr(error.message, "its container runs, with the same home"));
+	assert_int_equal(ask("current", false, said, sizeof(said)), -EBUSY);
+	assert_non_null(strstr(error.message, "realm main: its container runs"));
+	assert_int_equal(ask("main", true, said, sizeof(said)), 0);
+	assert_non_null(strstr(said, "may spoil each other's files"));
+	citadel_write(&citadel, "realm-other/config", "realm-depends = ['main', 'missing']\n");
+	assert_int_equal(ask("other", false, said, sizeof(said)), 0);
+	assert_string_equal(said, "ph: realm other depends on realm missing, which does not run\n");
+	citadel_write(&citadel, "realm-other/config", "");
+	realmsd_stop(&realmsd);
+}
+
+static void generation_1(void **state) {
+	(void)state;
+	with_generation(1);
+}
+
+static void generation_2(void **state) {
+	(void)state;
+	with_generation(2);
+}
+
+static void generation_3(void **state) {
+	(void)state;
+	with_generation(3);
+}
+
+/* Where realmsd and the files differ, --verbose says so. */
+static void different_config(void **state) {
+	(void)state;
+	char said[4096];
+	realmsd_start(&realmsd, 3);
+	await_service();
+	log_verbose_enabled = true;
+	assert_int_equal(ask("other", false, said, sizeof(said)), 0);
+	log_verbose_enabled = false;
+	assert_non_null(strstr(said, "overlay = 'storage' in the files, and tmpfs to realmsd"));
+	realmsd_stop(&realmsd);
+}
+
+/* Nothing but a line for --verbose: the files decide. */
+static void assert_of_no_use(void) {
+	char said[4096], text[1024];
+	assert_int_equal(ask("main", false, said, sizeof(said)), 0);
+	assert_string_equal(said, "");
+	assert_string_equal(vm_name, "main");
+	log_verbose_enabled = true;
+	assert_int_equal(ask("main", false, said, sizeof(said)), 0);
+	log_verbose_enabled = false;
+	assert_non_null(strstr(said, "ph: realmsd: List: "));
+	assert_int_equal(print_to(STDOUT_FILENO, text, sizeof(text), print_realms), 0);
+	assert_string_equal(text, "main\tstopped\tmain\nother\tstopped\tmain\n");
+	assert_int_equal(ask("current", false, said, sizeof(said)), -ENOENT);
+	assert_non_null(strstr(error.message, "no realm is the current one"));
+}
+
+static void nonsense(void **state) {
+	(void)state;
+	realmsd_start(&realmsd, 1);
+	await_service();
+	realmsd_stop(&realmsd);
+	realmsd_start(&realmsd, 0);
+	assert_of_no_use();
+	realmsd_stop(&realmsd);
+}
+
+static void nobody_on_the_bus(void **state) {
+	(void)state;
+	assert_of_no_use();
+}
+
+static void silence(void **state) {
+	(void)state;
+	char said[1024];
+	realmsd_start(&realmsd, -1);
+	usleep(300000);
+	assert_int_equal(ask("main", false, said, sizeof(said)), 0);
+	assert_string_equal(said, "");
+	realmsd_stop(&realmsd);
+}
+
+/* One that takes connections and says nothing at all. */
+static void dead_bus(void **state) {
+	(void)state;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char variable[128], said[1024];
+	char *kept = strdup(getenv("DBUS_SYSTEM_BUS_ADDRESS"));
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/bus", citadel.top);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	snprintf(variable, sizeof(variable), "unix:path=%s", address.sun_path);
+	setenv("DBUS_SYSTEM_BUS_ADDRESS", variable, 1);
+	assert_int_equal(ask("main", false, said, sizeof(said)), 0);
+	assert_string_equal(said, "");
+	setenv("DBUS_SYSTEM_BUS_ADDRESS", kept, 1);
+	free(kept);
+	close(fd);
+}
+
+static void no_bus(void **state) {
+	(void)state;
+	char *kept = strdup(getenv("DBUS_SYSTEM_BUS_ADDRESS"));
+	setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent", 1);
+	assert_of_no_use();
+	setenv("DBUS_SYSTEM_BUS_ADDRESS", kept, 1);
+	free(kept);
+}
+
+/* By what name the VM of a realm is found by the next command. */
+static void names(void **state) {
+	(void)state;
+	char name[64], longest[129];
+	memset(longest, 'x', 128);
+	longest[128] = '\0';
+	request = (struct plan_request){.realm = "main"};
+	assert_int_equal(plan_realm_vm_name(&request, name, sizeof(name), &error), 1);
+	assert_string_equal(name, "realm-main");
+	request.realm = longest;
+	assert_int_equal(plan_realm_vm_name(&request, name, sizeof(name), &error), 0);
+	request.realm = "../main";
+	assert_int_equal(plan_realm_vm_name(&request, name, sizeof(name), &error), -EINVAL);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(generation_1),
+		cmocka_unit_test(generation_2),
+		cmocka_unit_test(generation_3),
+		cmocka_unit_test(different_config),
+		cmocka_unit_test(nonsense),
+		cmocka_unit_test(nobody_on_the_bus),
+		cmocka_unit_test(silence),
+		cmocka_unit_test(dead_bus),
+		cmocka_unit_test(no_bus),
+		cmocka_unit_test(names),
+	};
+	return cmocka_run_group_tests(tests, start, stop);
+}
