@@ -150,6 +150,29 @@ for key in "netns = 'tor'" "network-zone = 'vpn'"; do
 		! shows 'network  '
 	result "and without --net none: $key"
 done
+# Taps of the zone's bridge and of another, in a network namespace.
+in_zone() {
+	unshare --net --mount true 2>"$work/unshare" || return 77
+	export ph config work
+	unshare --net --mount bash -c '
+		PATH=$PATH:/usr/sbin:/sbin
+		mount -t sysfs sysfs /sys && ip link add vz-vpn type bridge && ip link add vz-other type bridge &&
+			ip tuntap add dev tap1 mode tap && ip link set tap1 master vz-vpn &&
+			ip tuntap add dev tap2 mode tap && ip link set tap2 master vz-other || exit 77
+		echo "network-zone = \"vpn\"" >"$config"
+		"$ph" --dry-run --realm main --net=tap:tap1 2>&1 | grep -q "network     tap tap1" || exit 1
+		"$ph" --dry-run --realm main --net=tap:tap2 >"$work/out" 2>"$work/err"
+		[ $? -eq 125 ] && grep -q "a tap of the bridge vz-vpn leads there" "$work/err"' 2>"$work/unshare"
+}
+in_zone
+in_zone=$?
+: >"$config"
+if [ $in_zone -eq 77 ]; then
+	skip "a tap of the zone's own bridge" "no bridges and taps can be made here: $(head -n 1 "$work/unshare")"
+else
+	[ $in_zone -eq 0 ]
+	result "a tap of the zone's own bridge, and none of another"
+fi
 mkdir -p "$citadel/a:b" "$citadel/plain"
 plan <<<"extra-bindmounts = ['$citadel/plain', '$citadel/a\\:b:/mnt/colon']
 extra-bindmounts-ro = [\"$citadel/plain:/mnt/ro:rbind\"]"
