@@ -38,7 +38,8 @@ wrong() {
 plan </dev/null
 shows "root        /realms/realmfs-images/main-realmfs.img" && shows '/realms/realm-main/home at /home/user, read-write' &&
 	shows '/realms/Shared at /home/user/Shared, read-write' && shows 'user, uid 1000, gid 1000' &&
-	shows 'REALM_NAME=main' && shows 'name        main' && tells "use-x11 = true is left aside" && tells "root goes on as user 1000, whose realm main is"
+	shows 'REALM_NAME=main' && shows GNOME_DESKTOP_SESSION_ID=this-is-deprecated && shows NO_AT_BRIDGE=1 &&
+	shows XDG_RUNTIME_DIR=/run/user/1000 && shows 'name        main' && tells "use-x11 = true is left aside" && tells "root goes on as user 1000, whose realm main is"
 result "the defaults"
 # Root's ph says that it becomes another; ph says nothing else.
 said() {

@@ -76,11 +76,12 @@ status_of_ph=$?
 whole" ]
 result "changes are seen; every block is as it was sealed, although another file has the image's place now"
 mv "$image.kept" "$image"
-run --realm main -- cat /etc/hello
+run --private-home --realmfs main -- cat /etc/hello
 printed image
-result "and the changes are gone afterwards"
+result "they are gone afterwards; --realmfs boots the image without the realm"
 
-"$ph" --realm main --root --overlay-size 4M -- sh -c "dd if=/dev/zero of=/big bs=64k count=256 2>&1 | head -n 1
+as_user env -u XDG_RUNTIME_DIR "$ph" --realm main --root --overlay-size 4M -- sh -c "
+	dd if=/dev/zero of=/big bs=64k count=256 2>&1 | head -n 1
 	echo alive; $hold; echo end" >"$work/out" 2>"$work/err" &
 vm=$!
 await 'grep -q overlay-size "$work/err"'
