@@ -19,9 +19,9 @@ home=$realms/realm-main/home
 image=$images/main-realmfs.img
 
 # as_user: the rest of the line, as the realms' user, where a realm's VM can be joined
-install -d -m 700 -o 1000 -g 1000 "$work/runtime"
+install -d -m 700 -o 1000 -g 1000 "$work/runtime" "$work/user"
 as_user() {
-	timeout -k 5 240 setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/tmp TERM=xterm \
+	timeout -k 5 240 setpriv --reuid 1000 --regid 1000 --clear-groups env HOME="$work/user" TERM=xterm \
 		XDG_RUNTIME_DIR="$work/runtime" "$@" </dev/null
 }
 # run ARGUMENTS: as lib.sh has it, as that user, in a VM of its own
@@ -118,16 +118,16 @@ result "--force starts another and warns"
 as_user "$ph" --name other --realm main -- true >"$work/out" 2>"$work/err"
 [ $? -eq 125 ] && grep -q 'another ph has its home' "$work/err"
 result "a VM of another name is refused: one home is not served twice"
-as_user script -qec "$ph --realm main -- true" "$work/typescript" >/dev/null
-colored "$work/typescript"
+as_user script -qec "$ph --realm main -- true" "$work/user/typescript" >/dev/null
+colored "$work/user/typescript"
 result "terminal-scheme is applied to the terminal of who joins, and taken back"
 touch "$home/go"
 wait $first
 [ $? -eq 0 ] && [ "$(cat "$work/first")" = "main
 end" ] && [ ! -s "$work/first.err" ]
 result "the first one ends as usual"
-as_user env -u XDG_RUNTIME_DIR script -qec "$ph --realm main -- true" "$work/typescript" >/dev/null
-colored "$work/typescript"
+as_user env -u XDG_RUNTIME_DIR script -qec "$ph --realm main -- true" "$work/user/typescript" >/dev/null
+colored "$work/user/typescript"
 result "and to the terminal of who starts it"
 : >"$realms/realm-main/config"
 
