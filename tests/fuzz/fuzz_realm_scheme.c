@@ -1,6 +1,6 @@
 /*
- * Fuzz the script of a realm's that says which colours a terminal gets. Input: its text. The result is for the
- * terminal, so nothing of the script may be in it but digits.
+ * Fuzz the script of a realm's that says which colours a terminal gets. Input: its text. The result is for
+ * the terminal, so nothing of the script may be in it but digits.
  */
 #include "input.h"
 #include "plan/realm/scheme.h"
