@@ -6,6 +6,10 @@
 #include "ph/guest_memory.h"
 #include "ph/plan.h"
 
+/* Where ph's own kernel reads PCI configuration space (src/guest/kernel/ph_pci.c): low memory that is no RAM.
+ */
+#define GUEST_BOOT_PCI_CONFIG 0xe0000
+
 /* Whether the plan's kernel takes RAM that is added later: ph's own does. */
 bool guest_boot_late_memory(const struct plan *plan);
 /* Fill guest RAM; *entry is where the boot CPU starts. -errno with *error set. */

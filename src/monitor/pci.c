@@ -117,6 +117,19 @@ void pci_finish(struct pci_bus *bus) {
 	bus->count = 0;
 }
 
+static void update_copy(struct pci_bus *bus, unsigned slot, const void *config, size_t size) {
+	if (bus->copy != NULL) {
+		memcpy(bus->copy + (size_t)slot * PCI_CONFIG_SIZE, config, size);
+	}
+}
+
+void pci_copy_config(struct pci_bus *bus, uint8_t *place) {
+	bus->copy = place;
+	memset(place, 0xff, PCI_COPY_SIZE);
+	memset(place, 0, PCI_CONFIG_SIZE);
+	update_copy(bus, 0, bridge_config, sizeof(bridge_config));
+}
+
 int pci_add(struct pci_bus *bus, struct virtio_device *device, struct virtio_host_client *host,
 	unsigned host_index) {
 	if (bus->count == PCI_FUNCTIONS_MAX) {
@@ -134,6 +147,7 @@ int pci_add(struct pci_bus *bus, struct virtio_device *device, struct virtio_hos
 		irq_add(&bus->irqs, device->vector_fds[i]);
 	}
 	bus->functions[bus->count++] = function;
+	update_copy(bus, bus->count, function->pci.config, PCI_CONFIG_SIZE);
 	return 0;
 }
 
@@ -175,6 +189,7 @@ static void config_write(struct pci_bus *bus, unsigned byte, unsigned len, uint3
 	if (select_function(bus, &function) && function != NULL) {
 		bool was_active = function->pci.active;
 		virtio_pci_config_write(&function->pci, (bus->config_address & 0xfc) + byte, len, value);
+		update_copy(bus, bus->config_address >> 11 & 0x1f, function->pci.config, PCI_CONFIG_SIZE);
 		after_write(function, was_active);
 	}
 }

@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #define PCI_FUNCTIONS_MAX 31
+#define PCI_COPY_SIZE ((size_t)(PCI_FUNCTIONS_MAX + 1) * PCI_CONFIG_SIZE)
 /* Where BARs start out: in the 32-bit hole, below the local APIC. */
 #define PCI_BAR_BASE 0xd0000000ULL
 
@@ -31,6 +32,7 @@ struct pci_bus {
 	struct kvm_coalesced_mmio_ring *writes;
 	uint32_t writes_max; /* entries */
 	uint32_t config_address;
+	uint8_t *copy; /* of configuration space, for the guest to read and never read here; or NULL */
 	struct pci_function *functions[PCI_FUNCTIONS_MAX];
 	unsigned count;
 	struct log_limit errors;
@@ -41,6 +43,9 @@ int pci_init(struct pci_bus *bus, int vm_fd);
 void pci_finish(struct pci_bus *bus);
 /* Use KVM's ring of collected writes. 0 or -errno. */
 int pci_collect_writes(struct pci_bus *bus, struct kvm_coalesced_mmio_ring *ring, uint32_t entries);
+/* Keep a copy of configuration space, PCI_CONFIG_SIZE bytes a slot, at this place of guest RAM, where reads
+ * of it cost the guest no exit. Before devices are added. */
+void pci_copy_config(struct pci_bus *bus, uint8_t *place);
 /* Add a device, before the guest starts. 0 or -errno. */
 int pci_add(struct pci_bus *bus, struct virtio_device *device, struct virtio_host_client *host,
 	unsigned host_index);

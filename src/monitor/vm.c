@@ -93,6 +93,10 @@ static int create_machine(struct vm *vm, struct error *error) {
 	if (ret == 0) {
 		ret = collect_writes(machine);
 	}
+	if (ret == 0 && vm->plan->kernel == NULL) {
+		pci_copy_config(&machine->pci,
+			guest_memory_at(&vm->memory, (gpa_t){GUEST_BOOT_PCI_CONFIG}, PCI_COPY_SIZE));
+	}
 	return ret < 0 ? error_set(error, ret, "cannot create the VM: %s", strerror(-ret)) : 0;
 }
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ struct fixture {
 	struct virtio_device *rng;
 	struct virtio_host_client client; /* nobody answers: requests fail */
 	int dev_fd, vm_fd;
+	uint8_t copy[PCI_COPY_SIZE];
 };
 
 static int setup(void **state) {
@@ -42,6 +44,7 @@ static int setup(void **state) {
 	if (pci_init(&f->bus, f->vm_fd) < 0) {
 		return -1;
 	}
+	pci_copy_config(&f->bus, f->copy);
 	return pci_add(&f->bus, f->rng, &f->client, 0);
 }
 
@@ -75,6 +78,34 @@ static void test_enumeration(void **state) {
 	}
 	assert_int_equal(config_read(f, 1, 0x10) & ~0xfu, PCI_BAR_BASE);
 	assert_int_equal(config_read(f, 0, 0x10), 0);
+}
+
+static void check_copy(struct fixture *f) {
+	for (unsigned slot = 0; slot < 32; slot++) {
+		for (unsigned offset = 0; offset < PCI_CONFIG_SIZE; offset += 4) {
+			uint32_t word;
+			memcpy(&word, &f->copy[slot * PCI_CONFIG_SIZE + offset], 4);
+			assert_int_equal(word, config_read(f, slot, offset));
+		}
+	}
+}
+
+static void test_copy_is_what_ports_read(void **state) {
+	struct fixture *f = *state;
+	check_copy(f);
+	config_write(f, 1, 0x10, 0xffffffff);
+	check_copy(f);
+	config_write(f, 1, 0x10, PCI_BAR_BASE);
+	config_write(f, 1, 4, 6);
+	config_write(f, 2, 0x10, 0);
+	check_copy(f);
+}
+
+/* What the guest writes over its copy is its own affair. */
+static void test_copy_is_never_read(void **state) {
+	struct fixture *f = *state;
+	memset(f->copy, 0x5a, sizeof(f->copy));
+	assert_int_equal(config_read(f, 1, 0), 0x10441af4);
 }
 
 static void test_other_buses_and_functions_are_empty(void **state) {
@@ -183,6 +214,8 @@ static void test_bus_is_full(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_enumeration, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_copy_is_what_ports_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_copy_is_never_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_buses_and_functions_are_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_odd_widths, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bar_moves, setup, teardown),
