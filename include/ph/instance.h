@@ -89,7 +89,7 @@ bool instance_peer_is_own(int fd);
 struct instance {
 	char name[INSTANCE_NAME_MAX];
 	int base_fd, folder_fd, lock_fd;
-	int janitor_fd; /* a pipe: its end is the janitor's sign */
+	int janitor_fd; /* a socket: its end is the janitor's sign */
 };
 
 /* Take the place of this name: 0; -EBUSY: a VM has it; or another -errno with *error set. Finish accepts
@@ -98,9 +98,12 @@ int instance_take(struct instance *instance, const char *name, struct error *err
 /* The first free one of ph-1, ph-2, ... */
 int instance_take_any(struct instance *instance, struct error *error);
 void instance_finish(struct instance *instance);
+/* Start the process that clears up when this one is gone: the place, if it is one, and the descriptors that
+ * fd_send() gave it through janitor_fd, which go last. 0 or -errno. Before there are threads. */
+int instance_start_janitor(struct instance *instance);
 /* There will be no VM: leave nothing behind. */
 void instance_give_up(struct instance *instance);
-/* Describe the VM, listen, and start the process that clears the place up: the listening socket, or -errno
+/* Describe the VM, listen, and start the janitor: the listening socket, or -errno
  * with *error set. */
 int instance_open(struct instance *instance, const struct record_buffer *facts, struct error *error);
 

@@ -16,6 +16,8 @@ struct vm_seat {
 			  */
 	int streams[3];  /* with client_fd: the command's; the last is -1 with a terminal */
 	int messages_fd; /* with client_fd: where this process's standard error can be read */
+	int janitor_fd;  /* who is sent the VM (fd_send()), to take it down once this process has ended; -1:
+			    nobody */
 };
 
 /* The exit status of the plan's command (0..255), or -errno with *error set: ph's own failure (status 125).

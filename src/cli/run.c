@@ -82,7 +82,11 @@ static int open_to_others(struct instance *instance, const struct plan *plan,
 static int run_alone(const struct cli_options *options, struct error *error) {
 	struct plan plan = {0};
 	struct instance instance = {0};
-	struct vm_seat seat = {.listen_fd = -1, .client_fd = -1, .streams = {-1, -1, -1}, .messages_fd = -1};
+	struct vm_seat seat = {.listen_fd = -1,
+		.client_fd = -1,
+		.streams = {-1, -1, -1},
+		.messages_fd = -1,
+		.janitor_fd = -1};
 	int ret = make_plan(&plan, &options->request, error);
 	if (ret == 0 && getenv("XDG_RUNTIME_DIR") != NULL) {
 		struct error cause = {0};
@@ -92,6 +96,9 @@ static int run_alone(const struct cli_options *options, struct error *error) {
 		if (seat.listen_fd < 0) {
 			log_verbose("others cannot join: %s", cause.message);
 		}
+	}
+	if (ret == 0 && (instance.janitor_fd > 0 || instance_start_janitor(&instance) == 0)) {
+		seat.janitor_fd = instance.janitor_fd;
 	}
 	if (ret == 0) {
 		ret = vm_run(&plan, &seat, error);
@@ -138,6 +145,7 @@ static int hold(const struct plan *plan, struct instance *instance, const struct
 		ret = seat->listen_fd = open_to_others(instance, plan, options, &error);
 	}
 	if (ret >= 0) {
+		seat->janitor_fd = instance->janitor_fd;
 		ret = vm_run(plan, seat, &error);
 	}
 	if (seat->messages_fd >= 0) {
@@ -160,7 +168,8 @@ static int start_holder(const struct plan *plan, struct instance *instance, cons
 	}
 	pid_t pid = fork();
 	if (pid == 0) {
-		struct vm_seat seat = {.listen_fd = -1, .client_fd = ends[1], .messages_fd = -1};
+		struct vm_seat seat = {
+			.listen_fd = -1, .client_fd = ends[1], .messages_fd = -1, .janitor_fd = -1};
 		memcpy(seat.streams, streams->theirs, sizeof(seat.streams));
 		close(ends[0]);
 		instance_close_streams(streams->ours);

@@ -162,12 +162,13 @@ void instance_give_up(struct instance *instance) {
 }
 
 void instance_finish(struct instance *instance) {
-	if (instance->name[0] == '\0') {
-		return;
+	if (instance->name[0] != '\0') {
+		forget(instance);
+		instance->name[0] = '\0';
 	}
-	forget(instance);
-	fd_close(&instance->janitor_fd);
-	instance->name[0] = '\0';
+	if (instance->janitor_fd > 0) {
+		fd_close(&instance->janitor_fd);
+	}
 }
 
 /* ---- opening it ---- */

@@ -20,7 +20,4 @@ int instance_lock(int folder, int operation);
  */
 void instance_clear(int base, int folder, const char *name);
 
-/* janitor.c: 0 or -errno. Before there are threads. */
-int instance_start_janitor(struct instance *instance);
-
 #endif

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* ---- the console ---- */
@@ -83,6 +84,9 @@ static int create_machine(struct vm *vm, struct error *error) {
 	ret = kvm_init(&machine->kvm, &vm->memory, window, error);
 	if (ret < 0) {
 		return ret;
+	}
+	if (vm->seat->janitor_fd >= 0) {
+		fd_send(vm->seat->janitor_fd, machine->kvm.vm_fd, MSG_DONTWAIT);
 	}
 	ret = vcpus_create(machine, vm->plan->cpus, error);
 	if (ret < 0) {
