@@ -24,7 +24,7 @@
 #define WL_SEND_DATA_MAX (SZ_32K - sizeof(struct wl_send) - VIRTIO_WL_FDS_MAX * sizeof(__le32))
 /* Sends that need no answer, per vfd; when the queue fills up, one. A receiver that stalls keeps them in the
  * queue. */
-#define WL_SENDING_MAX 8
+#define WL_SENDING_MAX 16
 #define WL_CREDIT_BATCH (VIRTIO_WL_RECV_CREDIT / 2)
 
 static const struct file_operations wl_vfd_fops;
@@ -132,7 +132,7 @@ static bool wl_has_room(const struct wl_vfd *vfd) {
 	if (!out->num_free || !list_empty(&vfd->wl->backlog)) {
 		return false;
 	}
-	return vfd->sending < (out->num_free > virtqueue_get_vring_size(out) / 4 ? WL_SENDING_MAX : 1);
+	return vfd->sending < (out->num_free > virtqueue_get_vring_size(out) / 2 ? WL_SENDING_MAX : 1);
 }
 
 /* Whether a send would be under way at once; if not, wl->room is woken when it may. */
