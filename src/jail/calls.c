@@ -197,7 +197,7 @@ const struct jail_call jail_calls[] = {
 	{CALL(munmap), .kinds = ALL},
 	{CALL(mremap), .kinds = ALL},
 	{CALL(madvise), .kinds = ALL},
-	{CALL(mincore), .kinds = FILES},
+	{CALL(mincore), .kinds = MONITOR | VCPU | FILES},
 	{CALL(brk), .kinds = ALL},
 
 	/* ---- threads; no process is ever made ---- */

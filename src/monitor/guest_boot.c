@@ -44,17 +44,19 @@ static bool has_screen(const struct plan *plan) {
  * tsc=reliable       no comparison of the processors' counters: KVM keeps them together
  * pci=conf1,noearly  no probing for other ways into configuration space
  * ph.config          where ph's own kernel reads configuration space without exits
+ * ph.backing         the port where it tells which memory comes into use
  * noreplace-smp      leave the lock prefixes of a kernel with one processor as they are
  * initcall_blacklist the clock chip that a distribution's kernel would wait seconds for
  */
 static int write_command_line(const struct plan *plan, char *line, size_t size) {
-	char config[32] = "";
+	char own[64] = "";
 	if (plan->kernel == NULL) {
-		snprintf(config, sizeof(config), " ph.config=0x%x", GUEST_BOOT_PCI_CONFIG);
+		snprintf(own, sizeof(own), " ph.config=0x%x ph.backing=0x%x", GUEST_BOOT_PCI_CONFIG,
+			GUEST_BOOT_BACKING_PORT);
 	}
 	int n = snprintf(line, size,
 		"console=hvc0 reboot=t panic=-1 swiotlb=noforce tsc=reliable pci=conf1,noearly%s%s%s%s%s%s",
-		config, plan->cpus == 1 ? " noreplace-smp" : "",
+		own, plan->cpus == 1 ? " noreplace-smp" : "",
 		plan->kernel != NULL ? " initcall_blacklist=cmos_init" : "",
 		plan->verbose ? " earlycon=uart8250,io,0x3f8" : " quiet", plan->append != NULL ? " " : "",
 		plan->append != NULL ? plan->append : "");

@@ -10,6 +10,13 @@
  */
 #define GUEST_BOOT_PCI_CONFIG 0xe0000
 
+/*
+ * The port where ph's own kernel tells which memory comes into use (src/guest/kernel/ph_backing.c), before it
+ * touches it: 32 bits, the number of a block of this size. It is a wish for a huge page and no more.
+ */
+#define GUEST_BOOT_BACKING_PORT 0x600
+#define GUEST_BOOT_BACKING_BLOCK (2ULL << 20)
+
 /* Whether the plan's kernel takes RAM that is added later: ph's own does. */
 bool guest_boot_late_memory(const struct plan *plan);
 /* Fill guest RAM; *entry is where the boot CPU starts. -errno with *error set. */

@@ -4,6 +4,7 @@
  */
 #include "monitor/vcpu.h"
 
+#include "monitor/guest_boot.h"
 #include "monitor/x86/cpu.h"
 #include "ph/fd.h"
 #include "ph/log.h"
@@ -71,10 +72,24 @@ static uint32_t read_port(struct vcpu *vcpu, uint16_t port, unsigned len) {
 	return 0xffffffff;
 }
 
+/* The guest asks for each block once, and one that asks more often finds it done. */
+static void back_memory(struct machine *machine, uint32_t block) {
+	gpa_t address = {block * GUEST_BOOT_BACKING_BLOCK};
+	const struct iovec iov = {
+		.iov_base = guest_memory_at(machine->memory, address, GUEST_BOOT_BACKING_BLOCK),
+		.iov_len = GUEST_BOOT_BACKING_BLOCK,
+	};
+	if (iov.iov_base != NULL) {
+		huge_pages_back(&machine->huge_pages, machine->memory, &iov, 1);
+	}
+}
+
 static void write_port(struct vcpu *vcpu, uint16_t port, unsigned len, uint32_t value) {
 	struct machine *machine = vcpu->machine;
 	if (port >= PCI_PORTS && port < PCI_PORTS_END) {
 		pci_port_write(&machine->pci, port, len, value);
+	} else if (machine->backs_memory && len == 4 && port == GUEST_BOOT_BACKING_PORT) {
+		back_memory(machine, value);
 	} else if (machine->has_serial && len == 1 && port >= SERIAL_PORT &&
 		   port - SERIAL_PORT < SERIAL_PORTS) {
 		pthread_mutex_lock(&machine->serial_lock);
@@ -86,6 +101,9 @@ static void write_port(struct vcpu *vcpu, uint16_t port, unsigned len, uint32_t 
 static enum exit_kind port_kind(uint16_t port) {
 	if (port >= PCI_PORTS && port < PCI_PORTS_END) {
 		return EXIT_PCI_CONFIG;
+	}
+	if (port == GUEST_BOOT_BACKING_PORT) {
+		return EXIT_BACKING;
 	}
 	return port >= SERIAL_PORT && port - SERIAL_PORT < SERIAL_PORTS ? EXIT_SERIAL : EXIT_PORT;
 }

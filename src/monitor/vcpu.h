@@ -5,6 +5,7 @@
 #include "monitor/kvm.h"
 #include "monitor/pci.h"
 #include "monitor/serial.h"
+#include "ph/huge_pages.h"
 #include "ph/jail.h"
 
 #include <pthread.h>
@@ -16,9 +17,10 @@
 enum exit_kind {
 	EXIT_PCI_CONFIG,
 	EXIT_SERIAL,
-	EXIT_PORT,   /* any other port */
-	EXIT_DEVICE, /* memory of a device */
-	EXIT_MEMORY, /* memory that nobody answers */
+	EXIT_BACKING, /* memory that comes into use */
+	EXIT_PORT,    /* any other port */
+	EXIT_DEVICE,  /* memory of a device */
+	EXIT_MEMORY,  /* memory that nobody answers */
 	EXIT_SIGNAL,
 	EXIT_OTHER,
 	EXIT_KINDS,
@@ -50,6 +52,9 @@ struct machine {
 	struct serial serial;
 	pthread_mutex_t serial_lock;
 	uint64_t entry; /* of the kernel */
+	const struct guest_memory *memory;
+	bool backs_memory; /* where the guest asks for it: GUEST_BOOT_BACKING_PORT */
+	struct huge_pages huge_pages;
 	unsigned count;
 	struct vcpu vcpus[VCPUS_MAX];
 	atomic_bool stopping;

@@ -73,6 +73,8 @@ static int collect_writes(struct machine *machine) {
 static int create_machine(struct vm *vm, struct error *error) {
 	struct machine *machine = &vm->machine;
 	machine->has_serial = vm->plan->verbose;
+	machine->memory = &vm->memory;
+	machine->backs_memory = vm->plan->kernel == NULL;
 	machine->jail_mode = devices_jail_mode(vm->plan);
 	machine->serial = (struct serial){.transmit = serial_transmit, .owner = &vm->console_log};
 	struct window *window = &vm->devices.screen.window;
@@ -242,6 +244,7 @@ static void print_exits(struct vm *vm) {
 	static const char *const names[EXIT_KINDS] = {
 		[EXIT_PCI_CONFIG] = "PCI configuration",
 		[EXIT_SERIAL] = "serial port",
+		[EXIT_BACKING] = "memory that comes into use",
 		[EXIT_PORT] = "other ports",
 		[EXIT_DEVICE] = "device registers",
 		[EXIT_MEMORY] = "other memory",
