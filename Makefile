@@ -225,10 +225,12 @@ $(filter-out $(INIT_TESTS) $(JAIL_TESTS) $(PROXY_TESTS),$(UNIT_TESTS)): $(BUILD)
 	mkdir -p $(@D)
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(SAN_LDLIBS) -lcmocka
 
-# What test_faults.c makes fail.
+# What tests/unit/faults.h makes fail.
 FAULTS = malloc calloc realloc strdup strndup mmap memfd_create eventfd epoll_create1 dup ftruncate fallocate epoll_ctl \
 	open openat syscall read pread write pwrite
-$(BUILD)/unit/test_faults: SAN_LDLIBS += $(FAULTS:%=-Wl,--wrap=%)
+SOCKET_FAULTS = socketpair socket pipe2 recvmsg sendmsg fcntl recv send readv writev
+$(BUILD)/unit/test_faults $(BUILD)/unit/test_faults_sockets: SAN_LDLIBS += $(FAULTS:%=-Wl,--wrap=%)
+$(BUILD)/unit/test_faults_sockets: SAN_LDLIBS += $(SOCKET_FAULTS:%=-Wl,--wrap=%)
 
 # Init's tests have init's objects beside them: some of its names are the host's, too.
 INIT_SAN_OBJECTS = $(patsubst %.c,$(BUILD)/san/%.o,$(filter-out %/main.c,$(wildcard src/guest/init/*.c)))

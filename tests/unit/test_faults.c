@@ -2,10 +2,11 @@
  * What the host refuses: each scenario is run again and again with the first, the second, the third ... of
  * its allocations, descriptors, writes failing, until one run meets no fault. A run may fail, with one line
  * to tell; it may not crash, leak memory or keep a descriptor. Interrupted and short reads and writes may not
- * even fail.
- *
- * The linker puts the functions below in the place of the C library's (-Wl,--wrap).
+ * even fail. test_faults_sockets.c has the modules that talk over sockets.
  */
+#include "faults.h"
+#include "realm_citadel.h"
+
 #include "block/overlay.h"
 #include "files/server.h"
 #include "monitor/guest_config.h"
@@ -21,179 +22,12 @@
 #include "ph/plan.h"
 #include "ph/record.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#include "realm_citadel.h"
-
-/* ---- faults ---- */
-
-enum fault {
-	FAULT_MEMORY,      /* ENOMEM */
-	FAULT_DESCRIPTORS, /* EMFILE */
-	FAULT_SPACE,       /* ENOSPC */
-	FAULT_INTERRUPT,   /* EINTR */
-	FAULT_SHORT,       /* one byte instead of many */
-};
-
-static struct {
-	enum fault kind;
-	unsigned left; /* the fault happens when this reaches 0; 0: none will */
-	bool happened;
-} plan_of_faults;
-
-static bool strikes(enum fault kind) {
-	if (plan_of_faults.left == 0 || plan_of_faults.kind != kind || --plan_of_faults.left > 0) {
-		return false;
-	}
-	plan_of_faults.happened = true;
-	return true;
-}
-
-static bool fails(enum fault kind, int error) {
-	if (!strikes(kind)) {
-		return false;
-	}
-	errno = error;
-	return true;
-}
-
-#define WRAP(type, name, parameters, arguments, kind, error, failed) \
-	type __real_##name parameters; \
-	type __wrap_##name parameters; \
-	type __wrap_##name parameters { \
-		return fails(kind, error) ? (failed) : __real_##name arguments; \
-	}
-
-WRAP(void *, malloc, (size_t size), (size), FAULT_MEMORY, ENOMEM, NULL)
-WRAP(void *, calloc, (size_t count, size_t size), (count, size), FAULT_MEMORY, ENOMEM, NULL)
-WRAP(void *, realloc, (void *old, size_t size), (old, size), FAULT_MEMORY, ENOMEM, NULL)
-WRAP(char *, strdup, (const char *string), (string), FAULT_MEMORY, ENOMEM, NULL)
-WRAP(char *, strndup, (const char *string, size_t size), (string, size), FAULT_MEMORY, ENOMEM, NULL)
-WRAP(void *, mmap, (void *at, size_t size, int protection, int flags, int fd, off_t offset),
-	(at, size, protection, flags, fd, offset), FAULT_MEMORY, ENOMEM, MAP_FAILED)
-WRAP(int, memfd_create, (const char *name, unsigned flags), (name, flags), FAULT_DESCRIPTORS, EMFILE, -1)
-WRAP(int, eventfd, (unsigned value, int flags), (value, flags), FAULT_DESCRIPTORS, EMFILE, -1)
-WRAP(int, epoll_create1, (int flags), (flags), FAULT_DESCRIPTORS, EMFILE, -1)
-WRAP(int, dup, (int fd), (fd), FAULT_DESCRIPTORS, EMFILE, -1)
-WRAP(int, ftruncate, (int fd, off_t size), (fd, size), FAULT_SPACE, ENOSPC, -1)
-WRAP(int, fallocate, (int fd, int mode, off_t offset, off_t size), (fd, mode, offset, size), FAULT_SPACE,
-	ENOSPC, -1)
-WRAP(int, epoll_ctl, (int fd, int operation, int other, struct epoll_event *event),
-	(fd, operation, other, event), FAULT_SPACE, ENOSPC, -1)
-
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, mode_t mode);
-int __wrap_open(const char *path, int flags, mode_t mode) {
-	return fails(FAULT_DESCRIPTORS, EMFILE) ? -1 : __real_open(path, flags, mode);
-}
-
-int __real_openat(int directory, const char *path, int flags, ...);
-int __wrap_openat(int directory, const char *path, int flags, mode_t mode);
-int __wrap_openat(int directory, const char *path, int flags, mode_t mode) {
-	return fails(FAULT_DESCRIPTORS, EMFILE) ? -1 : __real_openat(directory, path, flags, mode);
-}
-
-/* Of all that has no function of its own only what opens. */
-long __real_syscall(long number, ...);
-long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
-long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f) {
-	return number == SYS_openat2 && fails(FAULT_DESCRIPTORS, EMFILE)
-		       ? -1
-		       : __real_syscall(number, a, b, c, d, e, f);
-}
-
-static size_t shorter(size_t size) {
-	return size > 1 && strikes(FAULT_SHORT) ? 1 : size;
-}
-
-#define WRAP_READ(name, parameters, arguments) \
-	ssize_t __real_##name parameters; \
-	ssize_t __wrap_##name parameters; \
-	ssize_t __wrap_##name parameters { \
-		if (fails(FAULT_INTERRUPT, EINTR)) { \
-			return -1; \
-		} \
-		size = shorter(size); \
-		return __real_##name arguments; \
-	}
-
-WRAP_READ(read, (int fd, void *data, size_t size), (fd, data, size))
-WRAP_READ(pread, (int fd, void *data, size_t size, off_t offset), (fd, data, size, offset))
-
-#define WRAP_WRITE(name, parameters, arguments) \
-	ssize_t __real_##name parameters; \
-	ssize_t __wrap_##name parameters; \
-	ssize_t __wrap_##name parameters { \
-		if (fails(FAULT_INTERRUPT, EINTR) || fails(FAULT_SPACE, ENOSPC)) { \
-			return -1; \
-		} \
-		size = shorter(size); \
-		return __real_##name arguments; \
-	}
-
-WRAP_WRITE(write, (int fd, const void *data, size_t size), (fd, data, size))
-WRAP_WRITE(pwrite, (int fd, const void *data, size_t size, off_t offset), (fd, data, size, offset))
-
-/* ---- the search ---- */
-
-static unsigned count_fds(void) {
-	unsigned count = 0;
-	DIR *directory = opendir("/proc/self/fd");
-	assert_non_null(directory);
-	while (readdir(directory) != NULL) {
-		count++;
-	}
-	closedir(directory);
-	return count;
-}
-
-/* Run with every fault of a kind in turn; how many there were. A scenario returns 0 or -errno, and what it
- * tells the user is in *error. */
-static unsigned search(int (*scenario)(struct error *error), enum fault kind) {
-	unsigned n = 0;
-	do {
-		struct error error = {0};
-		unsigned fds = count_fds();
-		plan_of_faults.kind = kind;
-		plan_of_faults.happened = false;
-		plan_of_faults.left = ++n;
-		int ret = scenario(&error);
-		plan_of_faults.left = 0;
-		assert_int_equal(count_fds(), fds);
-		assert_true(ret <= 0);
-		assert_null(strchr(error.message, '\n'));
-		if (!plan_of_faults.happened || kind >= FAULT_INTERRUPT) {
-			assert_string_equal(error.message, "");
-			assert_int_equal(ret, 0);
-		}
-	} while (plan_of_faults.happened && n < 10000);
-	return n - 1;
-}
-
-static void survive(int (*scenario)(struct error *error), unsigned at_least) {
-	unsigned faults = 0;
-	for (enum fault kind = FAULT_MEMORY; kind <= FAULT_SHORT; kind++) {
-		faults += search(scenario, kind);
-	}
-	assert_true(faults >= at_least);
-}
 
 /* ---- scenarios ---- */
 
@@ -336,10 +170,9 @@ static int make_disk(struct error *error) {
 	struct virtio_device *device = NULL;
 	struct block_options options = {
 		.path = "image", .size = 1 << 20, .mode = BLOCK_EPHEMERAL, .id = "id", .queues = 2};
-	unsigned left = plan_of_faults.left;
-	plan_of_faults.left = 0;
+	unsigned left = spare();
 	options.fd = open("image", O_RDWR | O_CLOEXEC);
-	plan_of_faults.left = left;
+	go_on(left);
 	int ret = block_create(&device, &options);
 	if (ret < 0) {
 		close(options.fd);
@@ -449,13 +282,12 @@ static int serve_files(struct error *error) {
 	static struct p9_scratch scratch;
 	struct p9_server server = {0};
 	char *hide[] = {top, NULL}; /* not there */
-	unsigned left = plan_of_faults.left;
-	plan_of_faults.left = 0;
+	unsigned left = spare();
 	struct p9_server_config config = {.root_fd = open("share", O_PATH | O_DIRECTORY | O_CLOEXEC),
 		.hide = hide,
 		.msize = 8192,
 		.complete = completed};
-	plan_of_faults.left = left;
+	go_on(left);
 	int ret = p9_server_init(&server, &config);
 	if (ret == 0) {
 		ret = p9_server_enter(&server);
@@ -520,10 +352,9 @@ static void test_control(void **state) {
 static int copy_about(struct error *error) {
 	(void)error;
 	char buffer[64], text[] = "a few bytes that arrive whole";
-	unsigned left = plan_of_faults.left;
-	plan_of_faults.left = 0;
+	unsigned left = spare();
 	int fd = memfd_create("copy", MFD_CLOEXEC);
-	plan_of_faults.left = left;
+	go_on(left);
 	int ret = fd_write_all(fd, text, sizeof(text));
 	if (ret == 0) {
 		lseek(fd, 0, SEEK_SET);
