@@ -18,6 +18,7 @@ struct jail_traits {
 	bool has_namespaces;        /* is to have its own */
 	bool makes_threads;         /* and so cannot do without processes at all */
 	bool signals_others;        /* ends workers */
+	bool writes_files;          /* or makes memory of some size: its files may grow */
 };
 
 extern const struct jail_traits jail_traits[JAIL_KINDS];

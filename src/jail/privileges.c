@@ -6,12 +6,15 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define CAPABILITY_NUMBERS 64
+#define SMALL_FILE (1 << 20)
 
 /* Only who has CAP_SETPCAP may empty the bounding set; for all others no_new_privs makes it meaningless. */
 static int drop_bounding_set(void) {
@@ -42,11 +45,28 @@ static int keep_capabilities(uint64_t mask) {
 	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
 }
 
-/* There is no RLIMIT_FSIZE: it would take messages away whose standard error is a file. */
+/* A process that writes no files makes none larger, but for the program of its own filter, and some messages
+ * where standard error is one. */
+static int limit_files(void) {
+	struct stat stat;
+	struct rlimit limit = {.rlim_cur = SMALL_FILE, .rlim_max = SMALL_FILE};
+	if (fstat(STDERR_FILENO, &stat) == 0 && S_ISREG(stat.st_mode)) {
+		limit.rlim_cur = limit.rlim_max = (rlim_t)stat.st_size + SMALL_FILE;
+	}
+	signal(SIGXFSZ, SIG_IGN);
+	return setrlimit(RLIMIT_FSIZE, &limit) < 0 ? -errno : 0;
+}
+
 static int limit_resources(const struct jail_traits *traits) {
 	const struct rlimit none = {0};
 	if (setrlimit(RLIMIT_CORE, &none) < 0) {
 		return -errno;
+	}
+	if (!traits->writes_files) {
+		int ret = limit_files();
+		if (ret < 0) {
+			return ret;
+		}
 	}
 	if (!traits->makes_threads && setrlimit(RLIMIT_NPROC, &none) < 0) {
 		return -errno;

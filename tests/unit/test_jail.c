@@ -23,6 +23,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -40,7 +41,7 @@
 #define FORBIDDEN KILLED(SIGSYS)
 
 static char top[] = "/tmp/test_jail.XXXXXX";
-static int read_only_fd, writable_fd, outside_fd, root_fd;
+static int read_only_fd, writable_fd, outside_fd, root_fd, scratch_fd;
 static char secret[] = "secret";
 static char *hidden[] = {secret, NULL};
 static struct jail_tree trees[2];
@@ -92,6 +93,7 @@ static int set_up(void **state) {
 	make_file("ro/secret/file", "data");
 	make_file("rw/file", "data");
 	make_file("outside/file", "data");
+	scratch_fd = openat(outside_fd, "file", O_RDWR | O_CLOEXEC);
 	make_socket(socket_path, sizeof(socket_path), "compositor");
 	make_socket(other_path, sizeof(other_path), "bus");
 	sockets[0] = sockets[1] = socket_path;
@@ -313,6 +315,23 @@ static void test_kvm_is_the_monitors(void **state) {
 		if (kind != JAIL_DISPLAY && kind != JAIL_SOUND) {
 			assert_int_equal(try((enum jail_kind)kind, act_unix), FORBIDDEN);
 		}
+	}
+}
+
+/* A file that happens to be open does not grow by who writes none, and no core is written by anybody. */
+static long act_grow(void) {
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max != 0) {
+		return -1;
+	}
+	return pwrite(scratch_fd, page, 8, 1 << 30);
+}
+
+static void test_file_sizes(void **state) {
+	(void)state;
+	for (int kind = 0; kind < JAIL_KINDS; kind++) {
+		bool none = kind == JAIL_SOUND || kind == JAIL_NET || kind == JAIL_TERMINAL;
+		assert_int_equal(try((enum jail_kind)kind, act_grow), none ? -EFBIG : 8);
 	}
 }
 
@@ -642,6 +661,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forbidden_to_all),
 		cmocka_unit_test(test_the_monitor_sleeps),
+		cmocka_unit_test(test_file_sizes),
 		cmocka_unit_test(test_kvm_is_the_monitors),
 		cmocka_unit_test(test_files_serves),
 		cmocka_unit_test(test_user_namespaces_hide_owners),
