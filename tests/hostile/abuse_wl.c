@@ -737,7 +737,7 @@ static void test_all(void) {
 	test_indirect();
 	test_buffers();
 	test_changing();
-	raw_wl_start(0); /* as the first devices were */
+	raw_wl_start(1u << VIRTIO_WL_F_USE_SHMEM); /* else as the first drivers were */
 	test_ids();
 	test_foreign(false);
 	test_unknown();
