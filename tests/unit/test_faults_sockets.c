@@ -294,7 +294,7 @@ static void test_place(void **state) {
 static int talk_about(struct error *error) {
 	(void)error;
 	static uint8_t buffer[INSTANCE_MESSAGE_MAX];
-	struct instance_streams streams = {{-1, -1, -1}, {-1, -1, -1}, false};
+	struct instance_streams streams = {.ours = {-1, -1, -1}, .theirs = {-1, -1, -1}};
 	struct instance_message message;
 	int ends[2];
 	unsigned left = spare();
