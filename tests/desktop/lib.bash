@@ -67,9 +67,7 @@ stop() {
 }
 
 # The options with which programs of the VM may show windows and use the clipboard.
-screen=()
-"$ph" --help | grep -q -e '--no-wayland' || screen+=(--wayland)
-"$ph" --help | grep -q -e '--clipboard' && screen+=(--clipboard on)
+screen=(--clipboard on)
 
 # A mouse that the compositor takes for a device: hand LINE, once take_hand WIDTH HEIGHT was called (tests/desktop/hand.c).
 take_hand() {
