@@ -519,6 +519,17 @@ static void test_page_errors(int memfd) {
 	fails(new_pages(wl, 0, 4096, 0), EINVAL, "guest pages of no memfd: EINVAL");
 }
 
+/* Memory comes and goes, and the kernel tells the host what is free, as it does two seconds later. */
+static void free_memory(void) {
+	const size_t size = 64 << 20;
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory != MAP_FAILED) {
+		memset(memory, 1, size);
+		munmap(memory, size);
+	}
+	sleep(3);
+}
+
 static void test_pages(void) {
 	int memfd = memfd_create("pool", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	ftruncate(memfd, 64 * 4096);
@@ -537,6 +548,12 @@ static void test_pages(void) {
 		check(send_fds(server, "x", 1, &vfd, 1) == 0 && hears(server, "filled 1\n") &&
 				wl_pattern_holds(6, 0, data + 4096, 32 * 4096),
 			"the guest sees them change");
+		close(server);
+		free_memory();
+		wl_pattern_fill(7, 0, data + 4096, 32 * 4096);
+		server = ask("look 131072 7\n");
+		check(send_fds(server, "x", 1, &vfd, 1) == 0 && hears(server, "holds 1\n"),
+			"they are not among the free pages that the host takes back");
 		close(server);
 		close(vfd);
 		fcntl(memfd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE);

@@ -160,6 +160,23 @@ static void test_room(void) {
 	lived(good, "answers fit their room to the byte, and are executed without any");
 }
 
+/* All that is in the ring is served, whatever number of notifications there was. */
+static void test_one_kick(void) {
+	const uint32_t command[4] = {VIRTIO_WL_CMD_VFD_CLOSE, 0, 99};
+	volatile struct raw_ring *ring = raw_out.ring;
+	bool good = true;
+	for (unsigned slot = 1; slot < RAW_WL_SLOTS; slot++) {
+		raw_wl_prepare(slot, command, 12);
+		ring->avail[(uint16_t)(ring->avail_index + slot - 1) % raw_out.size] = (uint16_t)(slot * 4);
+	}
+	ring->avail_index = (uint16_t)(ring->avail_index + RAW_WL_SLOTS - 1);
+	raw_kick(&raw_out);
+	for (unsigned slot = 1; slot < RAW_WL_SLOTS; slot++) {
+		good &= answers(raw_wl_await(slot), INVALID_ID);
+	}
+	lived(good, "47 commands with one notification");
+}
+
 /* Sizes of memory. */
 static void test_sizes(void) {
 	bool good = answers(raw_wl_new(5, 0), ERR) & answers(raw_wl_new(5, 0xffffffff), OUT_OF_MEMORY) &
@@ -717,6 +734,7 @@ static void test_all(void) {
 	test_unknown();
 	test_lengths();
 	test_room();
+	test_one_kick();
 	test_sizes();
 	test_counts();
 	test_wrong_sends();

@@ -111,7 +111,7 @@ static void look(void) {
 
 /* ---- commands ---- */
 
-static void post_with_room(unsigned slot, const void *command, size_t size, uint32_t room) {
+static void prepare_with_room(unsigned slot, const void *command, size_t size, uint32_t room) {
 	unsigned first = slot * 4;
 	memset(raw_answers[slot].at, 0xee, 64);
 	memcpy(raw_commands[slot].at, command, size);
@@ -119,7 +119,15 @@ static void post_with_room(unsigned slot, const void *command, size_t size, uint
 	raw_set(&raw_out, first, raw_commands[slot].physical, (uint32_t)size, room > 0 ? RAW_NEXT : 0,
 		first + 1);
 	raw_set(&raw_out, first + 1, raw_answers[slot].physical, room, RAW_WRITE, 0);
-	raw_offer(&raw_out, (uint16_t)first);
+}
+
+static void post_with_room(unsigned slot, const void *command, size_t size, uint32_t room) {
+	prepare_with_room(slot, command, size, room);
+	raw_offer(&raw_out, (uint16_t)(slot * 4));
+}
+
+void raw_wl_prepare(unsigned slot, const void *command, size_t size) {
+	prepare_with_room(slot, command, size, 64);
 }
 
 void raw_wl_post(unsigned slot, const void *command, size_t size) {

@@ -39,6 +39,8 @@ void raw_wl_start_bare(uint32_t features);
 void raw_wl_post_buffers(void);
 void raw_wl_make_witness(void);
 
+/* Put a command into its slot, which is not offered. */
+void raw_wl_prepare(unsigned slot, const void *command, size_t size);
 /* Send a command without waiting. */
 void raw_wl_post(unsigned slot, const void *command, size_t size);
 /* A VFD_SEND of bytes that lie anywhere. */
