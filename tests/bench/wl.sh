@@ -34,7 +34,7 @@ measure_wl() {
 			$1 == "failed" { print "#", who, $0; next }
 			$1 == "wl-latency-to" { $3 += offset * $2 }
 			$1 == "wl-latency-from" { $3 -= offset * $2 }
-			/^wl-(count|touch|latency-both)/ { next }
+			/^wl-(count|touch|latency-both)/ || (who == "peer" && /^wl-(map|draw)/) { next }
 			{ printf "%s %s %.3f\n", $1, who, $3 / $2 }' "$share/result" || sed 's/^/# /' "$work/log"
 	done
 	kill $peer
