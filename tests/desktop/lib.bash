@@ -7,6 +7,7 @@ export SWAYSOCK
 SWAYSOCK=$(echo "$XDG_RUNTIME_DIR"/sway-ipc.*.sock)
 pictures=${PH_OUTPUT:-$work}
 build=$(realpath "${BUILD:-build}")
+source=$PWD
 
 # wait_for SECONDS COMMAND...: until it succeeds
 wait_for() {
@@ -20,9 +21,34 @@ wait_for() {
 	return 1
 }
 
+# From here on the desktop is a weston: in a window of sway, whose hands and eyes it has. Nothing moves there by itself, and
+# tests may see the list of windows.
+outer=$WAYLAND_DISPLAY
+nest_weston() {
+	mkdir -p "$HOME/.config"
+	printf '%s\n' '[shell]' panel-position=none background-color=0xff204060 locking=false animation=none \
+		close-animation=none startup-animation=none >"$HOME/.config/weston.ini"
+	weston --backend=wayland-backend.so --use-pixman --debug --width=1200 --height=640 --socket=nested --idle-time=0 \
+		>"$work/weston.log" 2>&1 &
+	weston=$!
+	export WAYLAND_DISPLAY=$XDG_RUNTIME_DIR/nested
+	wait_for 30 test -S "$WAYLAND_DISPLAY"
+}
+
+# A line a window, as in: 'title' of app.id'
+list_windows() {
+	if [ "$WAYLAND_DISPLAY" = "$outer" ]; then
+		swaymsg -t get_tree -r | sed -nE "s/^ *\"name\": \"(.*)\",\$/\1/; t keep; s/^ *\"app_id\": \"(.*)\",\$/\1/; t tell; b
+			:keep h; b
+			:tell H; x; s/(.*)\n(.*)/'\1' of \2'/p"
+	else
+		timeout 2 weston-debug scene-graph | sed -nE "s/.*window ('.*' of [^,]*),.*/\1'/p"
+	fi
+}
+
 # windows NAME: how many windows have it for their app id, or end with it where that carries the VM's name
 windows() {
-	swaymsg -t get_tree -r | grep -cE "\"app_id\": \"([^\"]*[:.])?$1\""
+	list_windows | grep -cE " of (.*[:.])?$1'\$"
 }
 
 window_count_is() {
@@ -30,7 +56,7 @@ window_count_is() {
 }
 
 screenshot() {
-	grim -t ppm "$pictures/$1.ppm"
+	WAYLAND_DISPLAY=$outer grim -t ppm "$pictures/$1.ppm"
 }
 
 # same_picture A B
@@ -71,7 +97,7 @@ screen=(--clipboard on)
 
 # A mouse that the compositor takes for a device: hand LINE, once take_hand WIDTH HEIGHT was called (tests/desktop/hand.c).
 take_hand() {
-	coproc hand_of_test { exec "$build/desktop/hand" "$1" "$2"; }
+	coproc hand_of_test { WAYLAND_DISPLAY=$outer exec "$build/desktop/hand" "$1" "$2"; }
 	hand_process=$!
 }
 
@@ -93,4 +119,52 @@ wiggle() {
 		"$@" && return 0
 	done
 	return 1
+}
+
+# A terminal whose shell says a few words in colours: "${terminal[@]}", once set_terminal was called.
+set_terminal() {
+	cat >"$HOME/.foot.ini" <<-'CONFIG'
+		font=DejaVu Sans Mono:size=10
+		[cursor]
+		blink=no
+	CONFIG
+	cat >"$HOME/.shell.sh" <<-'SHELL'
+		PS1='$ '
+		printf '\033]0;a shell\007\033[1;32mgreen \033[44mon blue\033[0m \342\224\202\n'
+	SHELL
+	terminal=(foot --maximized --config="$HOME/.foot.ini" --app-id=terminal bash --noprofile --rcfile "$HOME/.shell.sh" -i)
+}
+
+# A keyboard that is there all the time: what is typed before a program has asked for one is lost to it.
+take_keyboard() {
+	WAYLAND_DISPLAY=$outer wtype -s 600000 &
+	keyboard=$!
+}
+
+# Type into the focused terminal what makes its shell write to a file.
+type_something() {
+	rm -f "$HOME/.typed"
+	WAYLAND_DISPLAY=$outer wtype -d 20 "echo 'Typed: Größe {[\\~@]}'; echo \$((6 * 7)) >$HOME/.typed"
+	WAYLAND_DISPLAY=$outer wtype -k Return
+	wait_for 20 grep -qx 42 "$HOME/.typed"
+}
+
+finish_terminal() {
+	kill "$keyboard"
+	rm -f "$HOME"/.foot.ini "$HOME"/.shell.sh "$HOME"/.typed
+}
+
+# What wayland-info prints, as "NAME VERSION" a line
+globals() {
+	sed -nE "s/^interface: '(.*)', +version: +([0-9]+),.*/\\1 \\2/p" "$@" | sort
+}
+
+# What a VM is to find of what the compositor has: docs/wayland.md lists it, and dma-bufs need a GPU.
+allowed_globals() {
+	local documented
+	documented=$(awk -F ' *[|] *' '/^\| [a-z_0-9]+ \| [0-9]+ \|/ { print $2, $3; print $4, $5 }' "$source/docs/wayland.md")
+	wayland-info | globals | while read -r name version; do
+		awk -v name="$name" -v version="$version" '$1 == name && name !~ /dmabuf/ {
+			print name, version < $2 ? version : $2 }' <<<"$documented"
+	done
 }

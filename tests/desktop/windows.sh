@@ -5,27 +5,8 @@
 cd "$HOME" || exit 1
 swaymsg -q default_border none
 
-cat >.foot.ini <<'END'
-font=DejaVu Sans Mono:size=10
-[cursor]
-blink=no
-END
-cat >.shell.sh <<'END'
-PS1='$ '
-printf '\033]0;a shell\007\033[1;32mgreen \033[44mon blue\033[0m \342\224\202\n'
-END
-# Type into the focused terminal what makes its shell write to a file.
-type_something() {
-	rm -f .typed
-	wtype -d 20 "echo 'Typed: Größe {[\\~@]}'; echo \$((6 * 7)) >$HOME/.typed"
-	wtype -k Return
-	wait_for 20 grep -qx 42 .typed
-}
-
-# A keyboard that is there all the time: what is typed before a program has asked for one is lost to it.
-wtype -s 600000 &
-keyboard=$!
-terminal=(foot --config="$HOME/.foot.ini" --app-id=terminal bash --noprofile --rcfile "$HOME/.shell.sh" -i)
+set_terminal
+take_keyboard
 "${terminal[@]}" >/dev/null 2>&1 &
 native=$!
 wait_for 30 window_count_is terminal 1
@@ -36,10 +17,13 @@ result "a terminal without a VM shows what is typed"
 stop $native
 wait_for 10 window_count_is terminal 0
 
-start one -- "${terminal[@]}"
+# shellcheck disable=SC2016 # the VM's shell
+start one -- sh -c 'wayland-info >"$HOME/.info"; exec "$@"' sh "${terminal[@]}"
 one=$started
 wait_for 60 window_count_is terminal 1
 result "a terminal in the VM has a window"
+[ -s .info ] && diff <(allowed_globals) <(globals .info) >"$work/out"
+result "the VM finds what it may find, and nothing else"
 settled_screenshot guest-start 15
 same_picture native-start guest-start
 result "it looks the same, pixel by pixel"
@@ -69,8 +53,8 @@ stop $one
 wait_for 20 window_count_is terminal 0
 result "until that ends"
 finish_windows() {
-	kill $keyboard
-	rm -f "$HOME"/.foot.ini "$HOME"/.shell.sh "$HOME"/.typed
+	finish_terminal
+	rm -f "$HOME/.info"
 	finish
 }
 trap finish_windows EXIT
