@@ -1,0 +1,73 @@
+#!/bin/bash
+# Windows that move all the time: afterwards ph holds as much as before, in the VM and on the host.
+# ANIMATION_SECONDS says for how long; long-animation.sh does it for ten minutes.
+# host: --root --desktop sway
+. tests/desktop/lib.bash
+seconds=${ANIMATION_SECONDS:-0}
+cd "$HOME" || exit 1
+mkdir .test
+cat >.test/steps <<'END_OF_STEPS'
+reach() { touch ".test/$1"; }
+await() { until [ -e ".test/$1" ]; do sleep 0.2; done; }
+# holdings PROCESS...: descriptors and mappings; anonymous memory in KiB
+holdings() {
+	local pid
+	for pid; do
+		echo "$(cat "/proc/$pid/comm"): $(find "/proc/$pid/fd" -mindepth 1 | wc -l) descriptors," \
+			"$(wc -l <"/proc/$pid/maps") mappings, $(awk '$1 == "RssAnon:" { print $2 }' "/proc/$pid/status") KiB"
+	done
+}
+END_OF_STEPS
+. .test/steps
+
+# The probe has new buffers for each picture, the flower uses the same ones again.
+cat >.test/guest.sh <<END_OF_GUEST
+. .test/steps
+animate() { "$build/desktop/probe" probe 400x300 \$1; }
+weston-flower &
+animate 60
+proxy=\$(pgrep -x ph-wayland)
+holdings \$proxy >.test/proxy-before
+reach before
+await counted
+end=\$((SECONDS + $seconds))
+animate 300 && reach animated
+while [ \$SECONDS -lt \$end ]; do animate 600 || rm .test/animated; done
+holdings \$proxy >.test/proxy-after
+reach after
+await counted-again
+END_OF_GUEST
+
+# The VM's processes that have to do with windows
+count() {
+	mapfile -t processes < <(pgrep -x 'ph|ph-display' | sort -n)
+	holdings "${processes[@]}"
+}
+
+# grown BEFORE AFTER: whether there is more of anything, or a MiB more of memory
+grown() {
+	[ -s "$1" ] || return 0
+	paste -d' ' "$1" "$2" | awk '
+		{ half = NF / 2 }
+		$1 != $(half + 1) || $(half + 2) > $2 || $(half + 4) > $4 || $(half + 6) > $6 + 1024 { grown = 1 }
+		END { exit !grown }'
+}
+
+start animation -- bash .test/guest.sh
+wait_for 120 test -e .test/before
+result "windows that move"
+count >.test/display-before
+reach counted
+wait_for $((seconds + 120)) test -e .test/after
+[ -e .test/animated ]
+result "to the end"
+wait_for 20 eval 'count >.test/display-after; ! grown .test/display-before .test/display-after'
+result "the host's processes hold no more than before"
+! grown .test/proxy-before .test/proxy-after
+result "the proxy holds no more than before"
+sed 's/^/# /' .test/display-before .test/display-after .test/proxy-before .test/proxy-after
+window_count_is org.freedesktop.weston.flower 1
+result "the window that was there before is still there"
+reach counted-again
+wait "$started"
+rm -rf .test
