@@ -597,6 +597,63 @@ static void test_fullscreen(void **state) {
 	assert_false(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_FULLSCREEN));
 }
 
+static bool goes_fullscreen(struct fixture *f, uint32_t toplevel) {
+	assert_true(request(
+		f, toplevel, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_FULLSCREEN, ARGS({0})));
+	return take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_FULLSCREEN);
+}
+
+/* Fingers are users. */
+static void test_touch(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t toplevel = new_toplevel(f, &screen), surface = new_surface(f, &screen);
+	uint32_t touch = MAKE(f, screen.seat, wl_seat, WL_SEAT_REQUEST_GET_TOUCH, 0, 0);
+	drop_passed(f);
+	assert_true(event(f, touch, &wl_touch_interface, WL_TOUCH_EVENT_MOTION,
+		ARGS({.u = 1}, {.i = 0}, {.i = 256}, {.i = 256})));
+	assert_true(take_event(f, &wl_touch_interface, WL_TOUCH_EVENT_MOTION));
+	assert_false(goes_fullscreen(f, toplevel));
+	assert_true(event(f, touch, &wl_touch_interface, WL_TOUCH_EVENT_DOWN,
+		ARGS({.u = 31}, {.u = 1}, {.object = surface}, {.i = 0}, {.i = 256}, {.i = 256})));
+	assert_true(take_event(f, &wl_touch_interface, WL_TOUCH_EVENT_DOWN));
+	assert_int_equal(f->args[2].object, surface);
+	assert_true(goes_fullscreen(f, toplevel));
+}
+
+/* The compositor tells of a new device, which is an object of its own. */
+static uint32_t add_device(struct fixture *f, uint32_t seat, uint16_t opcode) {
+	static uint32_t next = WIRE_SERVER_ID_FIRST;
+	assert_true(event(f, seat, &zwp_tablet_seat_v2_interface, opcode, ARGS({.object = next})));
+	assert_true(take_event(f, &zwp_tablet_seat_v2_interface, opcode));
+	return next++;
+}
+
+/* Tablets and their tools come and go as objects of the compositor's; a pen is a user, too. */
+static void test_tablet(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t toplevel = new_toplevel(f, &screen), surface = new_surface(f, &screen);
+	uint32_t manager = bind_new(f, screen.registry, &zwp_tablet_manager_v2_interface);
+	uint32_t seat = MAKE(f, manager, zwp_tablet_manager_v2, ZWP_TABLET_MANAGER_V2_REQUEST_GET_TABLET_SEAT,
+		screen.seat, 0);
+	uint32_t tablet = add_device(f, seat, ZWP_TABLET_SEAT_V2_EVENT_TABLET_ADDED);
+	uint32_t tool = add_device(f, seat, ZWP_TABLET_SEAT_V2_EVENT_TOOL_ADDED);
+	assert_true(event(f, tool, &zwp_tablet_tool_v2_interface, ZWP_TABLET_TOOL_V2_EVENT_PROXIMITY_IN,
+		ARGS({.u = 41}, {.object = tablet}, {.object = surface})));
+	assert_true(take_event(f, &zwp_tablet_tool_v2_interface, ZWP_TABLET_TOOL_V2_EVENT_PROXIMITY_IN));
+	assert_false(goes_fullscreen(f, toplevel));
+	assert_true(event(
+		f, tool, &zwp_tablet_tool_v2_interface, ZWP_TABLET_TOOL_V2_EVENT_DOWN, ARGS({.u = 42})));
+	assert_true(take_event(f, &zwp_tablet_tool_v2_interface, ZWP_TABLET_TOOL_V2_EVENT_DOWN));
+	assert_true(goes_fullscreen(f, toplevel));
+	assert_true(show(f, &screen, surface, 64, 64));
+	assert_true(request(f, tool, &zwp_tablet_tool_v2_interface, ZWP_TABLET_TOOL_V2_REQUEST_SET_CURSOR,
+		ARGS({.u = 41}, {.object = surface}, {.i = 1}, {.i = 1})));
+	assert_false(show(f, &screen, surface, 513, 8));
+	assert_broken(f, "a pointer of 513x8");
+}
+
 /* ---- the clipboard ---- */
 
 struct desk {
@@ -921,6 +978,8 @@ int main(void) {
 		TEST(test_cursor_does_not_wander),
 		TEST(test_popup),
 		TEST(test_fullscreen),
+		TEST(test_touch),
+		TEST(test_tablet),
 		TEST(test_paste_by_key),
 		TEST(test_paste_by_button),
 		TEST(test_paste_own),

@@ -4,6 +4,8 @@
  */
 #include "guest/wayland/client.h"
 
+#include "ph/wayland_protocols.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -271,7 +273,19 @@ static void server_get_keyboard(struct wl_client *client, struct wl_resource *se
 	close(fd);
 }
 
-static const struct wl_seat_interface seat_implementation = {.get_keyboard = server_get_keyboard};
+/* One finger, once. */
+static void server_get_touch(struct wl_client *client, struct wl_resource *seat, uint32_t id) {
+	struct wl_resource *touch =
+		wl_resource_create(client, &wl_touch_interface, wl_resource_get_version(seat), id);
+	wl_touch_send_down(touch, 11, 1, f->surface, 3, wl_fixed_from_int(5), wl_fixed_from_double(6.5));
+	wl_touch_send_motion(touch, 2, 3, wl_fixed_from_int(7), wl_fixed_from_int(8));
+	wl_touch_send_frame(touch);
+	wl_touch_send_up(touch, 12, 4, 3);
+	wl_touch_send_cancel(touch);
+}
+
+static const struct wl_seat_interface seat_implementation = {
+	.get_keyboard = server_get_keyboard, .get_touch = server_get_touch};
 
 static void server_bind_seat(struct wl_client *client, void *data, uint32_t version, uint32_t id) {
 	struct wl_resource *resource = wl_resource_create(client, &wl_seat_interface, (int)version, id);
@@ -337,6 +351,45 @@ static void server_bind_manager(struct wl_client *client, void *data, uint32_t v
 	wl_resource_set_implementation(resource, &manager_implementation, data, NULL);
 }
 
+/* ---- tablets: without the headers that wayland-scanner would make of their protocol ---- */
+
+static struct wl_resource *add_device(
+	struct wl_resource *parent, uint32_t opcode, const struct wl_interface *interface) {
+	struct wl_resource *device = wl_resource_create(wl_resource_get_client(parent), interface, 1, 0);
+	wl_resource_post_event(parent, opcode, device);
+	return device;
+}
+
+/* A tablet with a pen that is put down, and a pad with a ring that is turned. */
+static int server_tablet_seat(const void *data, void *object, uint32_t opcode,
+	const struct wl_message *message, union wl_argument *args) {
+	(void)data;
+	(void)message;
+	assert_int_equal(opcode, ZWP_TABLET_MANAGER_V2_REQUEST_GET_TABLET_SEAT);
+	struct wl_resource *seat = wl_resource_create(
+		wl_resource_get_client(object), &zwp_tablet_seat_v2_interface, 1, args[0].n);
+	struct wl_resource *tablet =
+		add_device(seat, ZWP_TABLET_SEAT_V2_EVENT_TABLET_ADDED, &zwp_tablet_v2_interface);
+	struct wl_resource *tool =
+		add_device(seat, ZWP_TABLET_SEAT_V2_EVENT_TOOL_ADDED, &zwp_tablet_tool_v2_interface);
+	wl_resource_post_event(tool, ZWP_TABLET_TOOL_V2_EVENT_PROXIMITY_IN, 21, tablet, f->surface);
+	wl_resource_post_event(tool, ZWP_TABLET_TOOL_V2_EVENT_DOWN, 22);
+	struct wl_resource *pad =
+		add_device(seat, ZWP_TABLET_SEAT_V2_EVENT_PAD_ADDED, &zwp_tablet_pad_v2_interface);
+	struct wl_resource *group =
+		add_device(pad, ZWP_TABLET_PAD_V2_EVENT_GROUP, &zwp_tablet_pad_group_v2_interface);
+	struct wl_resource *ring =
+		add_device(group, ZWP_TABLET_PAD_GROUP_V2_EVENT_RING, &zwp_tablet_pad_ring_v2_interface);
+	wl_resource_post_event(ring, ZWP_TABLET_PAD_RING_V2_EVENT_ANGLE, wl_fixed_from_int(90));
+	return 0;
+}
+
+static void server_bind_tablets(struct wl_client *client, void *data, uint32_t version, uint32_t id) {
+	struct wl_resource *resource =
+		wl_resource_create(client, &zwp_tablet_manager_v2_interface, (int)version, id);
+	wl_resource_set_dispatcher(resource, server_tablet_seat, NULL, data, NULL);
+}
+
 static const struct wl_interface unknown_interface = {.name = "unknown_thing", .version = 1};
 
 static void server_bind_unknown(struct wl_client *client, void *data, uint32_t version, uint32_t id) {
@@ -381,6 +434,8 @@ struct program {
 	uint32_t keymap_size;
 	struct wl_data_offer *offer;
 	const char *data; /* of its source */
+	struct wl_proxy *tablets;
+	char heard[512];
 };
 
 static void on_global(
@@ -395,6 +450,8 @@ static void on_global(
 		p->seat = wl_registry_bind(registry, name, &wl_seat_interface, 5);
 	} else if (strcmp(interface, "wl_data_device_manager") == 0) {
 		p->manager = wl_registry_bind(registry, name, &wl_data_device_manager_interface, 3);
+	} else if (strcmp(interface, "zwp_tablet_manager_v2") == 0) {
+		p->tablets = wl_registry_bind(registry, name, &zwp_tablet_manager_v2_interface, 1);
 	} else {
 		p->unknown++;
 	}
@@ -472,6 +529,7 @@ static void program_end(struct program *p) {
 	wl_shm_destroy(p->shm);
 	wl_seat_destroy(p->seat);
 	wl_data_device_manager_destroy(p->manager);
+	wl_proxy_destroy(p->tablets);
 	wl_registry_destroy(p->registry);
 	wl_display_disconnect(p->display);
 }
@@ -563,6 +621,7 @@ static int set_up(void **state) {
 	wl_global_create(f->server, &wl_seat_interface, 5, NULL, server_bind_seat);
 	wl_global_create(f->server, &wl_data_device_manager_interface, 3, NULL, server_bind_manager);
 	wl_global_create(f->server, &unknown_interface, 1, NULL, server_bind_unknown);
+	wl_global_create(f->server, &zwp_tablet_manager_v2_interface, 1, NULL, server_bind_tablets);
 	*state = f;
 	return 0;
 }
@@ -799,6 +858,105 @@ static void test_keymap(void **state) {
 	program_end(&p);
 }
 
+/* ---- fingers and pens ---- */
+
+__attribute__((format(printf, 2, 3))) static void note(struct program *p, const char *format, ...) {
+	size_t length = strlen(p->heard);
+	va_list args;
+	va_start(args, format);
+	vsnprintf(p->heard + length, sizeof(p->heard) - length, format, args);
+	va_end(args);
+}
+
+static void on_down(void *data, struct wl_touch *touch, uint32_t serial, uint32_t time,
+	struct wl_surface *surface, int32_t id, wl_fixed_t x, wl_fixed_t y) {
+	struct program *p = data;
+	(void)touch;
+	assert_ptr_equal(surface, p->surface);
+	note(p, "down %u %u %d %.1f,%.1f ", serial, time, id, wl_fixed_to_double(x), wl_fixed_to_double(y));
+}
+
+static void on_up(void *data, struct wl_touch *touch, uint32_t serial, uint32_t time, int32_t id) {
+	(void)touch;
+	note(data, "up %u %u %d ", serial, time, id);
+}
+
+static void on_motion(
+	void *data, struct wl_touch *touch, uint32_t time, int32_t id, wl_fixed_t x, wl_fixed_t y) {
+	(void)touch;
+	note(data, "motion %u %d %d,%d ", time, id, wl_fixed_to_int(x), wl_fixed_to_int(y));
+}
+
+static void on_touch_frame(void *data, struct wl_touch *touch) {
+	(void)touch;
+	note(data, "frame ");
+}
+
+static void on_cancel(void *data, struct wl_touch *touch) {
+	(void)touch;
+	note(data, "cancel ");
+}
+
+static const struct wl_touch_listener touch_listener = {
+	.down = on_down, .up = on_up, .motion = on_motion, .frame = on_touch_frame, .cancel = on_cancel};
+
+static void test_touch(void **state) {
+	(void)state;
+	struct program p;
+	program_start(&p);
+	wl_surface_commit(p.surface);
+	struct wl_touch *touch = wl_seat_get_touch(p.seat);
+	wl_touch_add_listener(touch, &touch_listener, &p);
+	assert_int_equal(roundtrip(&p), 0);
+	assert_string_equal(p.heard, "down 11 1 3 5.0,6.5 motion 2 3 7,8 frame up 12 4 3 cancel ");
+	wl_touch_destroy(touch);
+	program_end(&p);
+}
+
+static struct wl_proxy *devices[8];
+static unsigned device_count;
+
+static int on_device(const void *implementation, void *object, uint32_t opcode,
+	const struct wl_message *message, union wl_argument *args) {
+	struct program *p = (struct program *)implementation;
+	(void)object;
+	(void)opcode;
+	note(p, "%s ", message->name);
+	if (strcmp(message->signature, "n") == 0) {
+		struct wl_proxy *device = (struct wl_proxy *)args[0].o;
+		wl_proxy_add_dispatcher(device, on_device, p, NULL);
+		devices[device_count++] = device;
+	} else if (strcmp(message->name, "proximity_in") == 0) {
+		assert_ptr_equal(args[1].o, devices[0]);
+		assert_ptr_equal(args[2].o, p->surface);
+	} else if (strcmp(message->name, "angle") == 0) {
+		note(p, "%d", wl_fixed_to_int(args[0].f));
+	}
+	return 0;
+}
+
+static void test_tablet(void **state) {
+	(void)state;
+	struct program p;
+	program_start(&p);
+	assert_non_null(p.tablets);
+	wl_surface_commit(p.surface);
+	struct wl_proxy *seat =
+		wl_proxy_marshal_flags(p.tablets, ZWP_TABLET_MANAGER_V2_REQUEST_GET_TABLET_SEAT,
+			&zwp_tablet_seat_v2_interface, 1, 0, NULL, p.seat);
+	wl_proxy_add_dispatcher(seat, on_device, &p, NULL);
+	assert_int_equal(roundtrip(&p), 0);
+	assert_string_equal(
+		p.heard, "tablet_added tool_added proximity_in down pad_added group ring angle 90");
+	while (device_count > 0) {
+		wl_proxy_destroy(devices[--device_count]);
+	}
+	wl_proxy_destroy(seat);
+	program_end(&p);
+}
+
+/* ---- selections ---- */
+
 static void on_offer(void *data, struct wl_data_device *device, struct wl_data_offer *offer) {
 	(void)device;
 	((struct program *)data)->offer = offer;
@@ -949,6 +1107,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_pools, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_memory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_keymap, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_touch, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_tablet, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_selection, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_server_gone, set_up, tear_down),
