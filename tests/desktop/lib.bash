@@ -21,6 +21,11 @@ wait_for() {
 	return 1
 }
 
+# Tell sway something. Just after its start it may not answer yet.
+tell_sway() {
+	wait_for 30 swaymsg -q "$@"
+}
+
 # From here on the desktop is a weston: in a window of sway, whose hands and eyes it has. Nothing moves there by itself, and
 # tests may see the list of windows.
 outer=$WAYLAND_DISPLAY

@@ -3,7 +3,7 @@
 # host: --desktop sway --mem 8G
 . tests/desktop/lib.bash
 cd "$HOME" || exit 1
-swaymsg -q default_border none
+tell_sway default_border none
 take_hand 1280 720
 
 # Nothing slides; what blinks in spite of this looks the same at some time.

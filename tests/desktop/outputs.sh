@@ -4,10 +4,14 @@
 # host: --desktop sway
 . tests/desktop/lib.bash
 cd "$HOME" || exit 1
-swaymsg -q default_border none
-swaymsg -q 'for_window [app_id=".*"] floating enable'
-swaymsg -q create_output
-swaymsg -q 'output HEADLESS-2 resolution 640x480 position 1280 0 bg #406020 solid_color'
+tell_sway default_border none
+tell_sway 'for_window [app_id=".*"] floating enable'
+# Not twice, when sway is late with its answer
+has_second_output() {
+	swaymsg -t get_outputs -r | grep -q HEADLESS-2 || { swaymsg -q create_output && false; }
+}
+wait_for 30 has_second_output
+tell_sway 'output HEADLESS-2 resolution 640x480 position 1280 0 bg #406020 solid_color'
 # Without a mouse nobody follows a window to the other output.
 take_hand 1920 720
 hand move 640 600
@@ -18,7 +22,7 @@ said() {
 }
 
 scale() {
-	swaymsg -q "output HEADLESS-1 scale $1"
+	tell_sway "output HEADLESS-1 scale $1"
 	hand move $((1200 * 10 / ${2:-10})) 600
 }
 
@@ -26,7 +30,7 @@ scale() {
 play() {
 	local log=$1
 	wait_for 60 window_count_is first 1
-	swaymsg -q '[app_id="(.*[.])?first"] move absolute position 100 100'
+	tell_sway '[app_id="(.*[.])?first"] move absolute position 100 100'
 	wait_for 10 said "$log" "size 400x300 scale 1"
 	result "$log: a window"
 	scale 2 20
@@ -39,7 +43,7 @@ play() {
 	scale 1
 	sleep 0.5
 	settled_screenshot "$log-1" 10
-	swaymsg -q '[app_id="(.*[.])?first"] move container to output HEADLESS-2'
+	tell_sway '[app_id="(.*[.])?first"] move container to output HEADLESS-2'
 	wait_for 10 said "$log" "off output 0" && wait_for 10 said "$log" "on output 1"
 	result "$log: on the other output"
 	settled_screenshot "$log-other" 10

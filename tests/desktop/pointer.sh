@@ -4,8 +4,8 @@
 # host: --desktop sway
 . tests/desktop/lib.bash
 cd "$HOME" || exit 1
-swaymsg -q default_border none
-swaymsg -q 'for_window [app_id=".*"] floating enable'
+tell_sway default_border none
+tell_sway 'for_window [app_id=".*"] floating enable'
 
 # place NAME: x y width height of its window
 place() {
@@ -26,7 +26,7 @@ said() {
 
 # put NAME X Y: its window goes there once it has come
 put() {
-	wait_for 60 window_count_is "$1" 1 && swaymsg -q "[app_id=\"(.*[.])?$1\"] move absolute position $2 $3" &&
+	wait_for 60 window_count_is "$1" 1 && tell_sway "[app_id=\"(.*[.])?$1\"] move absolute position $2 $3" &&
 		wait_for 10 placed "$1" "$2 $3 400 300"
 }
 

@@ -4,7 +4,7 @@
 # host: --desktop sway
 . tests/desktop/lib.bash
 cd "$HOME" || exit 1
-swaymsg -q default_border none
+tell_sway default_border none
 nest_weston
 result "weston runs"
 set_terminal

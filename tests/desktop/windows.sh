@@ -3,7 +3,7 @@
 # host: --desktop sway
 . tests/desktop/lib.bash
 cd "$HOME" || exit 1
-swaymsg -q default_border none
+tell_sway default_border none
 
 set_terminal
 take_keyboard
