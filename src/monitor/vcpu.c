@@ -88,7 +88,7 @@ static void write_port(struct vcpu *vcpu, uint16_t port, unsigned len, uint32_t 
 	struct machine *machine = vcpu->machine;
 	if (port >= PCI_PORTS && port < PCI_PORTS_END) {
 		pci_port_write(&machine->pci, port, len, value);
-	} else if (machine->backs_memory && len == 4 && port == GUEST_BOOT_BACKING_PORT) {
+	} else if (len == 4 && port == GUEST_BOOT_BACKING_PORT) {
 		back_memory(machine, value);
 	} else if (machine->has_serial && len == 1 && port >= SERIAL_PORT &&
 		   port - SERIAL_PORT < SERIAL_PORTS) {

@@ -53,7 +53,6 @@ struct machine {
 	pthread_mutex_t serial_lock;
 	uint64_t entry; /* of the kernel */
 	const struct guest_memory *memory;
-	bool backs_memory; /* where the guest asks for it: GUEST_BOOT_BACKING_PORT */
 	struct huge_pages huge_pages;
 	unsigned count;
 	struct vcpu vcpus[VCPUS_MAX];

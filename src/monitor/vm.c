@@ -74,7 +74,6 @@ static int create_machine(struct vm *vm, struct error *error) {
 	struct machine *machine = &vm->machine;
 	machine->has_serial = vm->plan->verbose;
 	machine->memory = &vm->memory;
-	machine->backs_memory = vm->plan->kernel == NULL;
 	machine->jail_mode = devices_jail_mode(vm->plan);
 	machine->serial = (struct serial){.transmit = serial_transmit, .owner = &vm->console_log};
 	struct window *window = &vm->devices.screen.window;

@@ -49,6 +49,10 @@ slots=$(grep -c '^slot ' "$work/said")
 abuses=$(sed -n 's/^abuses //p' "$work/said")
 [ "$(sed -n 's/^slot [0-9]* //p' "$work/said" | sort | tr '\n' ' ')" = '9p balloon block console net rng wl ' ]
 result "the guest sees a device of each kind"
+micro memory
+grep -qx kept "$work/said" && [ "$status_of_ph" -eq 125 ] &&
+	grep -qx "ph: the guest's kernel failed to start (--verbose shows its messages)" "$work/err"
+result "huge pages asked for anywhere change nothing"
 mapfile -t devices < <(sed -n 's/^slot //p' "$work/said")
 for device in "${devices[@]}"; do
 	abuse "${device% *}" "${device#* }"

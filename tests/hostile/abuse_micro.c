@@ -1,8 +1,8 @@
 /*
  * A guest without a kernel: the driver that breaks the rules (tests/unit/abuse.c) alone, in ring 3, with the
  * machine's ports and memory in its hands. What to do is in the kernel's command line, as "abuse=": nothing
- * lists the devices, SLOT:OTHER:FIRST:COUNT are the arguments of abuse_commit(), after which every device has
- * to serve. Results go to the serial port.
+ * lists the devices, "memory" asks for huge pages everywhere, SLOT:OTHER:FIRST:COUNT are the arguments of
+ * abuse_commit(), after which every device has to serve. Results go to the serial port.
  */
 #include "../unit/abuse.h"
 
@@ -14,6 +14,9 @@
 #define SERIAL 0x3f8
 #define PCI_ADDRESS 0xcf8
 #define PCI_DATA 0xcfc
+/* Where ph's own kernel tells which blocks of 2 MiB come into use (src/monitor/guest_boot.h). */
+#define BACKING 0x600
+#define BLOCKS 128 /* of the VM's RAM */
 
 void abuse_micro(const uint8_t *boot_params);
 
@@ -176,6 +179,33 @@ static void list(void) {
 	say("\n");
 }
 
+/* Block by block, twice, at and past the end, with every bit set, in other widths, and many in one go. */
+static void ask_for_memory(void) {
+	static const uint32_t nowhere[] = {0x5ff, 0x600, 0x7ff, 0x800, 0xfffff, 0x7fffffff, 0x80000000, ~0u};
+	static uint32_t many[1024];
+	for (unsigned i = 0; i < sizeof(pages); i++) {
+		pages[i / PAGE][i % PAGE] = (uint8_t)(i * 7 + i / PAGE);
+	}
+	for (unsigned i = 0; i < 2 * (BLOCKS + 2); i++) {
+		out(BACKING, 4, i % (BLOCKS + 2));
+	}
+	for (unsigned i = 0; i < sizeof(nowhere) / sizeof(nowhere[0]); i++) {
+		out(BACKING, 4, nowhere[i]);
+		out(BACKING, 1, nowhere[i]);
+		out(BACKING, 2, nowhere[i]);
+		out(BACKING + 2, 4, nowhere[i]);
+		many[i] = nowhere[i];
+	}
+	const uint32_t *from = many;
+	uint64_t count = sizeof(many) / sizeof(many[0]);
+	__asm__ volatile("rep outsl" : "+S"(from), "+c"(count) : "d"(BACKING) : "memory");
+	bool same = in(BACKING, 4) == ~0u;
+	for (unsigned i = 0; i < sizeof(pages); i++) {
+		same = same && pages[i / PAGE][i % PAGE] == (uint8_t)(i * 7 + i / PAGE);
+	}
+	say(same ? "kept\n" : "changed\n");
+}
+
 static bool starts_with(const char *text, const char *word) {
 	while (*word != '\0' && *text == *word) {
 		text++;
@@ -213,6 +243,8 @@ void abuse_micro(const uint8_t *boot_params) {
 	find_bars();
 	if (text[0] != '\0' && text[6] >= '0' && text[6] <= '9') {
 		commit(text + 6);
+	} else if (text[0] != '\0' && text[6] == 'm') {
+		ask_for_memory();
 	} else {
 		list();
 	}
