@@ -212,8 +212,9 @@ measure_memory() {
 	"${enter[@]}" "${command[@]}" >/dev/null 2>&1 </dev/null &
 	pid=$!
 	sleep 5
+	# The one that clears up behind the VM is nobody's child.
 	# shellcheck disable=SC2046 # a word for each process
-	echo "memory ph $(private $pid $(children $pid))"
+	echo "memory ph $(private $pid $(children $pid) $(pidof ph-janitor))"
 	kill -9 $pid
 	wait $pid
 	vm peer wait
