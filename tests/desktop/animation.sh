@@ -25,13 +25,13 @@ cat >.test/guest.sh <<END_OF_GUEST
 . .test/steps
 animate() { "$build/desktop/probe" probe 400x300 \$1; }
 weston-flower &
-animate 60
+animate 10
 proxy=\$(pgrep -x ph-wayland)
 holdings \$proxy >.test/proxy-before
 reach before
 await counted
 end=\$((SECONDS + $seconds))
-animate 300 && reach animated
+animate 100 && reach animated
 while [ \$SECONDS -lt \$end ]; do animate 600 || rm .test/animated; done
 holdings \$proxy >.test/proxy-after
 reach after
@@ -44,12 +44,13 @@ count() {
 	holdings "${processes[@]}"
 }
 
-# grown BEFORE AFTER: whether there is more of anything, or a MiB more of memory
+# grown BEFORE AFTER: whether there is more of anything than a buffer or two which programs make when the compositor is
+# slow, or a MiB more of memory
 grown() {
 	[ -s "$1" ] || return 0
 	paste -d' ' "$1" "$2" | awk '
 		{ half = NF / 2 }
-		$1 != $(half + 1) || $(half + 2) > $2 || $(half + 4) > $4 || $(half + 6) > $6 + 1024 { grown = 1 }
+		$1 != $(half + 1) || $(half + 2) > $2 + 10 || $(half + 4) > $4 + 10 || $(half + 6) > $6 + 1024 { grown = 1 }
 		END { exit !grown }'
 }
 
@@ -58,10 +59,11 @@ wait_for 120 test -e .test/before
 result "windows that move"
 count >.test/display-before
 reach counted
-wait_for $((seconds + 120)) test -e .test/after
+wait_for $((seconds + 300)) test -e .test/after
 [ -e .test/animated ]
 result "to the end"
-wait_for 20 eval 'count >.test/display-after; ! grown .test/display-before .test/display-after'
+count >.test/display-after
+! grown .test/display-before .test/display-after
 result "the host's processes hold no more than before"
 ! grown .test/proxy-before .test/proxy-after
 result "the proxy holds no more than before"
