@@ -306,6 +306,10 @@ $(BUILD)/desktop/$(notdir $(1:.xml=-client.h)): $(1)
 	$$(call say,GEN)
 	mkdir -p $$(@D)
 	wayland-scanner client-header $$< $$@
+$(BUILD)/desktop/$(notdir $(1:.xml=-server.h)): $(1)
+	$$(call say,GEN)
+	mkdir -p $$(@D)
+	wayland-scanner server-header $$< $$@
 $(BUILD)/desktop/$(notdir $(1:.xml=.c)): $(1)
 	$$(call say,GEN)
 	mkdir -p $$(@D)
@@ -313,9 +317,10 @@ $(BUILD)/desktop/$(notdir $(1:.xml=.c)): $(1)
 endef
 $(foreach xml,$(DESKTOP_XML),$(eval $(call desktop_table,$(xml))))
 
-$(BUILD)/desktop/%: tests/desktop/%.c $(DESKTOP_TABLES:=.c) | $(DESKTOP_TABLES:=-client.h)
+$(BUILD)/desktop/%: tests/desktop/%.c $(DESKTOP_TABLES:=.c) | $(DESKTOP_TABLES:=-client.h) $(DESKTOP_TABLES:=-server.h)
 	$(call say,CC)
-	$(CC) -Iinclude -I$(BUILD)/desktop -std=gnu11 -D_GNU_SOURCE -O2 $(WARNINGS) -o $@ $^ -lwayland-client
+	$(CC) -Iinclude -I$(BUILD)/desktop -std=gnu11 -D_GNU_SOURCE -O2 $(WARNINGS) -o $@ $^ -Wl,--as-needed \
+		-lwayland-client -lwayland-server
 
 # ---- tests, measures, lint ----
 .PHONY: tests check check-long bench lint
