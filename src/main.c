@@ -55,6 +55,7 @@ int main(int argc, char **argv) {
 	struct cli_options options;
 	struct error error = {0};
 	open_standard_streams();
+	cli_notice_start(argv);
 	int status = cli_parse(&options, argc, argv, &error);
 	if (status == 0) {
 		log_verbose_enabled = options.request.verbose;
@@ -64,6 +65,7 @@ int main(int argc, char **argv) {
 	cli_finish(&options);
 	if (status < 0) {
 		log_error("%s", error.message);
+		cli_notice_send(error.message);
 		return CLI_STATUS_FAILED;
 	}
 	if (action != CLI_RUN && fflush(stdout) != 0) {

@@ -58,6 +58,14 @@ void cli_print_version(void);
 /* The completions for a shell: "bash", "zsh" or "fish". */
 void cli_print_completion(const char *shell);
 
+/* Where standard error leads nowhere, or to the journal: get ready to tell the desktop of a failure. To be
+ * called while the process has one thread. */
+void cli_notice_start(char *const *argv);
+/* In a process that goes on without this one. */
+void cli_notice_forget(void);
+/* That failure: ph is about to end. */
+void cli_notice_send(const char *line);
+
 /* --check: a line for each thing this host has or lacks, with the remedy. 0, or -errno when ph cannot run
  * here. */
 int cli_check_host(void);

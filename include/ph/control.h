@@ -21,6 +21,9 @@ struct control_ops {
 	void (*ready)(void *owner);                             /* the guest's init is up */
 	void (*log)(void *owner, bool error, const char *text); /* what init has to say */
 	void (*timing)(void *owner, const char *step, uint64_t ns);
+	/* The guest wants an address opened, and waits for control_answer_url(). False: it may not ask now.
+	 */
+	bool (*url)(void *owner, uint32_t request, const void *url, size_t size);
 	/* A session ended and its output was written out. A command's success is 125 when output was lost
 	 * because it could not be written (log has said why). */
 	void (*exited)(void *owner, uint32_t session, int status);
@@ -52,6 +55,8 @@ void control_hangup(struct control *control, uint32_t session);
 /* Session 0: all of them. */
 void control_signal(struct control *control, uint32_t session, int signo);
 void control_resize(struct control *control, uint32_t session, uint16_t rows, uint16_t columns);
+/* To the address of that request. */
+void control_answer_url(struct control *control, uint32_t request, enum guest_url answer);
 /* Tell init what the host's clock says when it hears it. */
 void control_tell_time(struct control *control);
 /* Ask init for an orderly end; ops->bye follows. */

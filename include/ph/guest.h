@@ -21,6 +21,10 @@
 /* The program behind the guest's Wayland socket; there when the VM has a screen */
 #define GUEST_WAYLAND_PATH "/ph-wayland"
 #define GUEST_CONTROL_PORT "ph.control"
+/* Commands look there first */
+#define GUEST_BIN "/run/ph/bin"
+/* In the runtime folder, where the guest's xdg-open finds init */
+#define GUEST_URLS_SOCKET "ph-urls"
 
 /* Keys of the boot configuration. "list" is a list record, in the order given. */
 enum guest_config {
@@ -44,6 +48,11 @@ enum guest_config {
 	GUEST_CONFIG_RESOLV = 13,  /* string: what resolv.conf says */
 	GUEST_CONFIG_SOUND = 14, /* string: the connection of virtio-wl which XDG_RUNTIME_DIR/pulse/native of
 				    the user leads to */
+	GUEST_CONFIG_BUS = 15, /* list: "only" or "but", then prefixes: which services the session bus of the
+				  user may start, by their files' names. Absent: there is no bus */
+	GUEST_CONFIG_OPEN_URLS = 16, /* empty: ph opens addresses on the host */
+	GUEST_CONFIG_ZONE =
+		17, /* string: the host's time zone, to be the root's, whose changes are not kept */
 	GUEST_CONFIG_OVERLAY = 20, /* list: size of the root's tmpfs overlay in bytes or "", "ro" or "rw". ro:
 				      of the root only /var can be written, once init is done with it */
 	GUEST_CONFIG_SKELETON = 21, /* list: tag, mount options, path, uid, gid. Its files are copied to the
@@ -88,6 +97,7 @@ enum guest_frame_type {
 				     close the pipe's reading end and drop what was read, so that the
 				     command meets SIGPIPE. Never sent for a tty session (HANGUP is) */
 	GUEST_FRAME_TIME = 9,     /* u64: nanoseconds since 1970, of the host's clock; session 0 */
+	GUEST_FRAME_URL_ANSWER = 10, /* u32, enum guest_url: to the URL of that number */
 	/* from the guest */
 	GUEST_FRAME_READY = 16,  /* init is up; sessions may come */
 	GUEST_FRAME_STDOUT = 17, /* bytes, within the window; length 0: end of file (optional). A tty session
@@ -102,7 +112,19 @@ enum guest_frame_type {
 	GUEST_FRAME_BYE = 22,  /* everything is synced and unmounted */
 	GUEST_FRAME_TIMING =
 		23, /* text: step name, a blank, nanoseconds since the guest's boot; one step a frame */
+	GUEST_FRAME_URL =
+		24, /* an address to open on the host; the session is a number of the guest's choice,
+		       not 0, for the answer. One at a time, and with GUEST_CONFIG_OPEN_URLS only */
 };
+
+/* What became of an address. */
+enum guest_url {
+	GUEST_URL_OPENED,
+	GUEST_URL_REFUSED,  /* not of a kind that is opened */
+	GUEST_URL_TOO_MANY, /* for now */
+	GUEST_URL_FAILED,   /* the host has nothing to open it with */
+};
+#define GUEST_URL_MAX 2048
 
 /* How many bytes may be under way in each direction of a session before a CREDIT. */
 #define GUEST_WINDOW (256 * 1024)

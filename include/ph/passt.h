@@ -2,8 +2,8 @@
  * passt(1), which connects a VM to the network with the rights of its user: a process that starts it, tells
  * when it ends, and starts it once more. passt itself enters namespaces of its own.
  *
- * The process that tends passt is the only one of a running ph that may execute a program, and the only one
- * that is not jailed; nothing of the guest's reaches it.
+ * The process that tends passt is one of the two of a running ph that may execute a program (ph/opener.h),
+ * and that are not jailed; nothing of the guest's reaches it.
  */
 #ifndef PH_PASST_H
 #define PH_PASST_H

@@ -123,6 +123,10 @@ struct plan {
 	bool root_sealed;      /* of the root, only /var can be written */
 	char *palette;         /* what the terminal gets before the command runs, or NULL */
 	bool private_home;     /* tmpfs */
+	bool own_home;         /* the caller's own, which programs of this system use, too */
+	bool open_urls;        /* on this host, for programs of the VM */
+	char *zone;            /* time zone for an image's root, or NULL */
+	char *gtk_settings;    /* for a home without any, or NULL */
 	bool as_root;          /* the command runs as uid 0 */
 	char **command;        /* argv; [0] == NULL: the shell */
 	char **environment;    /* NAME=VALUE, NULL-terminated */
@@ -175,7 +179,7 @@ struct plan_request {
 	const char *net;       /* NULL: none; "" or "passt"; "tap:IFACE" */
 	bool no_net, no_sound; /* although a realm would have them */
 	bool net_host_loopback;
-	bool sound, microphone;
+	bool sound, microphone, open_urls;
 	const char *publish[PLAN_PUBLISH_MAX]; /* [ADDRESS:]HOST:GUEST[/udp] */
 	size_t publish_count;
 	const char *net_address[PLAN_NET_ADDRESSES_MAX]; /* ADDRESS/PREFIX */

@@ -172,6 +172,7 @@ static int start_holder(const struct plan *plan, struct instance *instance, cons
 			.listen_fd = -1, .client_fd = ends[1], .messages_fd = -1, .janitor_fd = -1};
 		memcpy(seat.streams, streams->theirs, sizeof(seat.streams));
 		close(ends[0]);
+		cli_notice_forget();
 		instance_close_streams(streams->ours);
 		_exit(hold(plan, instance, options, &seat) < 0 ? 1 : 0);
 	}

@@ -66,6 +66,7 @@ APPLY_LIST(uid_map, uid_map_count, FILES_IDS_MAX)
 APPLY_FLAG(no_wayland)
 APPLY_LIST(wl_sockets, wl_socket_count, DISPLAY_SOCKETS_MAX - 2)
 APPLY_FLAG(microphone)
+APPLY_FLAG(open_urls)
 APPLY_FLAG(net_host_loopback)
 APPLY_LIST(publish, publish_count, PLAN_PUBLISH_MAX)
 APPLY_LIST(net_address, net_address_count, PLAN_NET_ADDRESSES_MAX)
@@ -256,6 +257,8 @@ const struct option cli_table[] = {
 		"when the VM may read your clipboard (default: when you paste)", .apply = apply_clipboard},
 	{OPTION_SCREEN, "wl-socket", "NAME=PATH",
 		"let the VM connect to another socket of this host, as NAME", .apply = apply_wl_sockets},
+	{OPTION_SCREEN, "open-urls", NULL, "open pages on this host that the VM's programs want opened",
+		.apply = apply_open_urls},
 
 	{OPTION_NETWORK, "net", "passt|tap:IFACE", "the network, as your programs reach it, or a tap",
 		.optional = true, .common = true, .apply = apply_net},

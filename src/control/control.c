@@ -31,6 +31,8 @@ struct control {
 	bool failed;   /* the guest broke the protocol: nothing is read or sent any more */
 	bool flushing; /* control_flush() is at work */
 	bool shutdown_owed, time_owed;
+	uint32_t url_request; /* that an answer is owed to; 0: none */
+	enum guest_url url_answer;
 
 	uint8_t in[BUFFER_SIZE]; /* the beginning of a frame whose end has not come yet */
 	size_t in_size;
@@ -109,6 +111,12 @@ static void fill(struct control *control) {
 	control->out_sent = control->out_size = 0;
 	if (control->time_owed) {
 		put_time(control);
+	}
+	if (control->url_request != 0) {
+		uint32_t answer = htole32((uint32_t)control->url_answer);
+		control->out_size = frame_put(control->out, control->out_size, GUEST_FRAME_URL_ANSWER,
+			control->url_request, &answer, sizeof(answer));
+		control->url_request = 0;
 	}
 	for (struct session *session = control->sessions; session != NULL; session = session->next) {
 		control->out_size = session_fill(session, control->out, control->out_size, BUFFER_SIZE);
@@ -252,6 +260,11 @@ static void handle_frame(struct control *control, const struct frame *frame) {
 		return;
 	case GUEST_FRAME_TIMING:
 		handle_timing(control, frame);
+		return;
+	case GUEST_FRAME_URL:
+		if (!control->ops->url(control->owner, frame->session, frame->payload, frame->length)) {
+			fail(control, "an address to open out of turn");
+		}
 		return;
 	case GUEST_FRAME_BYE:
 		control->ops->bye(control->owner);
@@ -467,6 +480,13 @@ void control_resize(struct control *control, uint32_t id, uint16_t rows, uint16_
 
 void control_tell_time(struct control *control) {
 	control->time_owed = true;
+	control_flush(control);
+}
+
+/* The guest asks for the next only when it has this one. */
+void control_answer_url(struct control *control, uint32_t request, enum guest_url answer) {
+	control->url_request = request;
+	control->url_answer = answer;
 	control_flush(control);
 }
 

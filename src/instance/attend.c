@@ -11,6 +11,7 @@
 #include "ph/keeper.h"
 #include "ph/log.h"
 #include "ph/loop.h"
+#include "ph/progress.h"
 #include "ph/terminal.h"
 
 #include <errno.h>
@@ -23,7 +24,7 @@
 #include <unistd.h>
 
 /* How long a command may take to end after a signal to ph. */
-#define HANG_UP_SECONDS 5
+#define HANG_UP_MS 5000
 #define STATUS_LOST 125
 
 struct attendance {
@@ -36,8 +37,9 @@ struct attendance {
 	uint8_t *buffer;
 	const char *palette;
 	bool tty, exited, last, lost;
-	int status; /* of the command, once it has ended */
-	int signal; /* that asked to end, or 0 */
+	int status;    /* of the command, once it has ended */
+	int signal;    /* that asked to end, or 0 */
+	int waited_ms; /* for the VM to end */
 };
 
 static struct attendance *attendance_of(struct loop_source *source, size_t offset) {
@@ -59,6 +61,12 @@ static bool outputs_are_over(const struct attendance *attendance) {
 	return true;
 }
 
+static void set_deadline(struct attendance *attendance, int ms) {
+	const struct itimerspec timer = {
+		.it_value = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000}};
+	timerfd_settime(attendance->deadline.fd, 0, &timer, NULL);
+}
+
 /* The command has ended and all it wrote is written out. */
 static void settle(struct attendance *attendance) {
 	if (!attendance->exited || !outputs_are_over(attendance)) {
@@ -67,6 +75,8 @@ static void settle(struct attendance *attendance) {
 	terminal_restore();
 	if (!attendance->last) {
 		loop_stop(&attendance->loop, final_status(attendance));
+	} else if (attendance->signal == 0) {
+		set_deadline(attendance, PROGRESS_MS);
 	}
 }
 
@@ -131,6 +141,7 @@ static void handle_message(struct attendance *attendance, const struct instance_
 		settle(attendance);
 		return;
 	case INSTANCE_TEXT:
+		progress_clear();
 		print_text(attendance, message);
 		return;
 	case INSTANCE_REFUSED:
@@ -189,9 +200,8 @@ static void handle_signal(struct attendance *attendance, int signo) {
 		return;
 	}
 	if (signo != SIGINT && attendance->signal == 0) {
-		const struct itimerspec timer = {.it_value = {.tv_sec = HANG_UP_SECONDS}};
 		attendance->signal = signo;
-		timerfd_settime(attendance->deadline.fd, 0, &timer, NULL);
+		set_deadline(attendance, HANG_UP_MS);
 	}
 	if (attendance->exited) {
 		loop_stop(&attendance->loop, final_status(attendance));
@@ -210,11 +220,19 @@ static void signalled(struct loop_source *source, uint32_t events) {
 	}
 }
 
-/* The command was asked to end and has not: leave it, which hangs it up. */
+/* The command was asked to end and has not: leave it, which hangs it up. Or it has, and the VM takes its
+ * time. */
 static void deadline_passed(struct loop_source *source, uint32_t events) {
 	(void)events;
 	struct attendance *attendance = attendance_of(source, offsetof(struct attendance, deadline));
 	fd_event_drain(source->fd);
+	if (attendance->signal == 0) {
+		attendance->waited_ms += PROGRESS_MS;
+		progress_show(
+			"the VM is ending and stores what was written (%d s)", attendance->waited_ms / 1000);
+		set_deadline(attendance, PROGRESS_MS);
+		return;
+	}
 	terminal_restore();
 	loop_stop(
 		&attendance->loop, attendance->exited ? final_status(attendance) : 128 + attendance->signal);
@@ -285,6 +303,7 @@ static int run(struct attendance *attendance) {
 }
 
 static void finish(struct attendance *attendance) {
+	progress_clear();
 	for (unsigned i = 0; i < 3; i++) {
 		relay_finish(&attendance->relays[i]);
 	}

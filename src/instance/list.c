@@ -5,6 +5,7 @@
 #include "instance/parts.h"
 
 #include "ph/fd.h"
+#include "ph/progress.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -189,15 +190,26 @@ int instance_print_logs(const char *name, struct error *error) {
 /* ---- --stop ---- */
 
 /* Until the other end is gone: 0, or -ETIMEDOUT. */
-static int wait_end(int fd, uint8_t *buffer, int ms) {
+static int wait_end(int fd, uint8_t *buffer, const char *name, int ms) {
 	struct instance_message message;
-	int64_t end = now_ms() + ms;
+	int64_t start = now_ms(), end = start + ms;
 	int ret = 1;
-	while (ret > 0) {
+	while (ret != 0) {
 		int64_t left = end - now_ms();
-		ret = left <= 0 ? -ETIMEDOUT : wait_message(fd, buffer, &message, (int)left);
+		if (left <= 0) {
+			progress_clear();
+			return -ETIMEDOUT;
+		}
+		ret = wait_message(fd, buffer, &message, left < PROGRESS_MS ? (int)left : PROGRESS_MS);
+		if (ret == -ETIMEDOUT) {
+			progress_show("the VM %s is ending and stores what was written (%lld s)", name,
+				(long long)(now_ms() - start) / 1000);
+		} else if (ret < 0) {
+			break;
+		}
 	}
-	return ret == -ETIMEDOUT ? ret : 0;
+	progress_clear();
+	return 0;
 }
 
 static int kill_peer(int fd) {
@@ -222,13 +234,13 @@ static int stop(int fd, uint8_t *buffer, const char *name, struct error *error) 
 	static const int patience[] = {STOP_MS, INSIST_MS};
 	for (size_t i = 0; i < sizeof(patience) / sizeof(patience[0]); i++) {
 		instance_send(fd, INSTANCE_STOP, 0, NULL, 0, NULL, 0);
-		if (wait_end(fd, buffer, patience[i]) == 0) {
+		if (wait_end(fd, buffer, name, patience[i]) == 0) {
 			return 0;
 		}
 	}
 	int ret = kill_peer(fd);
 	if (ret == 0) {
-		ret = wait_end(fd, buffer, INSIST_MS);
+		ret = wait_end(fd, buffer, name, INSIST_MS);
 	}
 	return ret < 0 ? error_set(error, ret, "cannot end the VM %s: %s", name, strerror(-ret)) : 0;
 }

@@ -113,6 +113,30 @@ static void put_network(struct record_buffer *buffer, const struct plan_net *net
 	}
 }
 
+/* Portals would wait for a desktop that is not there. And what this system runs once for the person's own
+ * home, it is not to be run a second time for the same files: of settings, keyrings and indexes, one would
+ * undo the other's. */
+static void put_bus(struct record_buffer *buffer, const struct plan *plan) {
+	static const char *const with_own_home[] = {"only", "org.a11y.", NULL};
+	static const char *const otherwise[] = {
+		"but", "org.freedesktop.portal.", "org.freedesktop.impl.portal.", NULL};
+	record_put_list(buffer, GUEST_CONFIG_BUS, plan->own_home ? with_own_home : otherwise);
+}
+
+static void put_settings(struct record_buffer *buffer, const struct plan *plan) {
+	static const char *const files[] = {"/etc/xdg/gtk-3.0/settings.ini", "/etc/xdg/gtk-4.0/settings.ini"};
+	if (plan->zone != NULL) {
+		record_put_string(buffer, GUEST_CONFIG_ZONE, plan->zone);
+	}
+	for (size_t i = 0; plan->gtk_settings != NULL && i < 2; i++) {
+		const char *const file[] = {files[i], "644", plan->gtk_settings, NULL};
+		record_put_list(buffer, GUEST_CONFIG_FILE, file);
+	}
+	if (plan->open_urls) {
+		record_put(buffer, GUEST_CONFIG_OPEN_URLS, NULL, 0);
+	}
+}
+
 static void put_command(struct record_buffer *buffer, const struct plan *plan) {
 	struct record_buffer exec = {0};
 	plan_put_exec(plan, &exec);
@@ -130,6 +154,8 @@ void guest_config_put(struct record_buffer *buffer, const struct plan *plan,
 	if (plan->sound.server != NULL) {
 		record_put_string(buffer, GUEST_CONFIG_SOUND, SOUND_CONTEXT);
 	}
+	put_bus(buffer, plan);
+	put_settings(buffer, plan);
 	if (late_memory) {
 		put_late_memory(buffer, memory);
 	}

@@ -6,6 +6,7 @@
 
 #include "ph/fd.h"
 #include "ph/instance.h"
+#include "ph/progress.h"
 #include "ph/terminal.h"
 
 #include <errno.h>
@@ -44,6 +45,7 @@ static void set_deadline(struct vm *vm, int ms) {
 /* ---- ends ---- */
 
 static void finish(struct vm *vm, int result) {
+	progress_clear();
 	loop_stop(&vm->loop, result);
 }
 
@@ -58,7 +60,8 @@ static void fail(struct vm *vm, int code, const char *reason) {
 static void shut_down(struct vm *vm) {
 	vm->phase = RUN_STOPPING;
 	control_shutdown(vm->control);
-	set_deadline(vm, STOP_MS);
+	vm->stop_waited_ms = 0;
+	set_deadline(vm, PROGRESS_MS);
 }
 
 /* Without a word from init nothing can be orderly. */
@@ -121,6 +124,11 @@ static void on_exited(void *owner, uint32_t session, int status) {
 	}
 }
 
+static bool on_url(void *owner, uint32_t request, const void *url, size_t size) {
+	struct vm *vm = owner;
+	return urls_open(&vm->urls, request, url, size);
+}
+
 static void on_bye(void *owner) {
 	struct vm *vm = owner;
 	timings_mark(&vm->timings, "guest shutdown");
@@ -144,6 +152,7 @@ const struct control_ops run_control_ops = {
 	.ready = on_ready,
 	.log = on_log,
 	.timing = on_timing,
+	.url = on_url,
 	.exited = on_exited,
 	.bye = on_bye,
 	.failed = on_failed,
@@ -256,6 +265,14 @@ static void deadline_passed(struct loop_source *source, uint32_t events) {
 		shut_down(vm);
 		break;
 	case RUN_STOPPING:
+		vm->stop_waited_ms += PROGRESS_MS;
+		if (vm->stop_waited_ms < STOP_MS) {
+			progress_show("the VM is ending and stores what was written (%d s)",
+				vm->stop_waited_ms / 1000);
+			set_deadline(vm, PROGRESS_MS);
+			break;
+		}
+		progress_clear();
 		log_error("the guest did not shut down in time; what it wrote last may be lost");
 		force_end(vm);
 		break;
@@ -398,12 +415,16 @@ int run_watch(struct vm *vm) {
 		ret = clock_init(&vm->clock, &vm->loop, vm->control);
 	}
 	if (ret == 0) {
+		ret = urls_watch(&vm->urls, &vm->loop, vm->control);
+	}
+	if (ret == 0) {
 		set_deadline(vm, START_CHECK_MS);
 	}
 	return ret;
 }
 
 void run_unwatch(struct vm *vm) {
+	urls_finish(&vm->urls);
 	clock_finish(&vm->clock);
 	loop_remove(&vm->loop, &vm->sound);
 	loop_remove(&vm->loop, &vm->network);

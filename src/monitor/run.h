@@ -7,6 +7,7 @@
 #include "monitor/console_log.h"
 #include "monitor/devices.h"
 #include "monitor/timings.h"
+#include "monitor/urls.h"
 #include "monitor/vcpu.h"
 #include "ph/control.h"
 #include "ph/keeper.h"
@@ -30,6 +31,7 @@ struct vm {
 	const struct vm_seat *seat;
 	struct clients clients;
 	struct host_clock clock;
+	struct urls urls;
 	unsigned commands; /* that run */
 	struct console_log console_log;
 	struct log_limit init_messages; /* what the guest says through init is hostile */
@@ -41,6 +43,7 @@ struct vm {
 	int signal;        /* that asked to end, or 0 */
 	bool end_deferred; /* see machine_ended() */
 	int64_t started_ms;
+	int stop_waited_ms; /* for the guest to shut down */
 	struct loop_source signals, deadline, ended, worker, display, network, sound;
 };
 

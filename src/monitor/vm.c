@@ -147,6 +147,11 @@ static void start_keeper(struct vm *vm) {
 	}
 }
 
+static int start_opener(struct vm *vm, struct error *error) {
+	int ret = vm->plan->open_urls ? urls_start(&vm->urls) : 0;
+	return ret < 0 ? error_set(error, ret, "cannot start what opens addresses: %s", strerror(-ret)) : 0;
+}
+
 static int build(struct vm *vm, struct error *error) {
 	int ret = check_memory(vm->plan, error);
 	if (ret == 0) {
@@ -161,6 +166,9 @@ static int build(struct vm *vm, struct error *error) {
 	}
 	if (ret == 0) {
 		start_keeper(vm);
+		ret = start_opener(vm, error);
+	}
+	if (ret == 0) {
 		timings_mark(&vm->timings, "workers");
 		ret = create_machine(vm, error);
 	}

@@ -6,6 +6,7 @@
  */
 #include "plan/parts.h"
 
+#include "ph/guest.h"
 #include "plan/strings.h"
 
 #include <errno.h>
@@ -17,7 +18,14 @@ static const char *const passed_on[] = {"LANG", "LANGUAGE", "TERM", "COLORTERM",
 	"TZ", "EDITOR", "VISUAL", "PAGER", "LESS", "LS_COLORS"};
 /* How the person's desktop looks; with a screen only. */
 static const char *const passed_on_screen[] = {"XCURSOR_THEME", "XCURSOR_SIZE", "XDG_CURRENT_DESKTOP",
-	"GTK_THEME", "QT_QPA_PLATFORMTHEME", "QT_STYLE_OVERRIDE"};
+	"GTK_THEME", "GDK_SCALE", "GDK_DPI_SCALE", "QT_QPA_PLATFORMTHEME", "QT_STYLE_OVERRIDE",
+	"QT_SCALE_FACTOR", "QT_AUTO_SCREEN_SCALE_FACTOR", "QT_FONT_DPI", "ADW_DEBUG_COLOR_SCHEME",
+	"FREETYPE_PROPERTIES"};
+/* Where programs look for data and settings: where this system's root is the VM's, too. */
+static const char *const passed_on_self[] = {"XDG_DATA_DIRS", "XDG_CONFIG_DIRS"};
+/* Of the home: as long as they are in it. */
+static const char *const passed_on_home[] = {
+	"XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"};
 
 static const char *const path_user = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
 static const char *const path_root = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -66,6 +74,29 @@ static void set_screen(struct strings *list, const struct plan *plan) {
 	}
 }
 
+static void set_folders(struct strings *list, const struct plan *plan) {
+	for (size_t i = 0;
+		plan->root == PLAN_ROOT_SELF && i < sizeof(passed_on_self) / sizeof(passed_on_self[0]); i++) {
+		set_name(list, passed_on_self[i], getenv(passed_on_self[i]));
+	}
+	for (size_t i = 0; i < sizeof(passed_on_home) / sizeof(passed_on_home[0]); i++) {
+		const char *value = getenv(passed_on_home[i]);
+		if (value != NULL && path_below(value, plan->user.home) != NULL) {
+			set_name(list, passed_on_home[i], value);
+		}
+	}
+}
+
+/* The bus that init offers; nobody there answers for portals. */
+static void set_session(struct strings *list, const struct plan *plan) {
+	strings_add_format(list, "XDG_RUNTIME_DIR=/run/user/%u", plan->user.uid);
+	strings_add_format(list, "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/%u/bus", plan->user.uid);
+	set_name(list, "GTK_USE_PORTAL", "0");
+	if (plan->open_urls) {
+		set_name(list, "BROWSER", GUEST_BIN "/xdg-open");
+	}
+}
+
 /* Of root in the VM only the VM knows where its home is and which shell it has: init fills that in. */
 static void set_identity(struct strings *list, const struct plan *plan) {
 	const struct plan_user *user = &plan->user;
@@ -78,8 +109,14 @@ static void set_identity(struct strings *list, const struct plan *plan) {
 	set_name(list, "LOGNAME", user->name);
 	set_name(list, "HOME", user->home);
 	set_name(list, "SHELL", user->shell);
-	set_name(list, "PATH", path != NULL ? path : user->uid == 0 ? path_root : path_user);
-	strings_add_format(list, "XDG_RUNTIME_DIR=/run/user/%u", user->uid);
+	strings_add_format(list, "PATH=" GUEST_BIN ":%s",
+		path != NULL     ? path
+		: user->uid == 0 ? path_root
+				 : path_user);
+	set_session(list, plan);
+	if (plan->realm_name == NULL) {
+		set_folders(list, plan);
+	}
 }
 
 /* What Citadel's launcher sets for programs of a realm, as far as there is something behind it here. */

@@ -48,6 +48,8 @@ int plan_resolve_net(struct plan *plan, const struct plan_request *request, stru
 int plan_add_compositor(struct plan *plan, const char *path, struct error *error);
 /* sound.c: where the sound server is. Needs nothing. */
 int plan_resolve_sound(struct plan *plan, const struct plan_request *request, struct error *error);
+/* settings.c: what the VM would not find of the person's settings. Needs the disks and shares. */
+int plan_resolve_settings(struct plan *plan, const struct plan_request *request, struct error *error);
 /* environment.c: variables and working directory. Needs all of the above. */
 int plan_resolve_environment(struct plan *plan, const struct plan_request *request, struct error *error);
 

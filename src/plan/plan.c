@@ -68,6 +68,7 @@ int plan_init(struct plan *plan, const struct plan_request *request, struct erro
 		plan_resolve_sockets,
 		plan_resolve_net,
 		plan_resolve_sound,
+		plan_resolve_settings,
 		plan_resolve_environment,
 	};
 	*plan = (struct plan){0};
@@ -123,6 +124,8 @@ void plan_finish(struct plan *plan) {
 	free(plan->name);
 	free(plan->kernel);
 	free(plan->append);
+	free(plan->zone);
+	free(plan->gtk_settings);
 	free(plan->cwd);
 	*plan = (struct plan){0};
 }

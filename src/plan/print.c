@@ -112,6 +112,9 @@ void plan_print(const struct plan *plan) {
 	print_sockets(plan);
 	print_net(&plan->net);
 	print_sound(&plan->sound);
+	if (plan->open_urls) {
+		printf("%-12sof the web and of mail are opened on this host\n", "addresses");
+	}
 	print_user(&plan->user, plan->as_root);
 	if (plan->command[0] != NULL) {
 		print_words("command", plan->command);

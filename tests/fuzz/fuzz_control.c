@@ -72,7 +72,17 @@ static void on_failed(void *owner, const char *reason) {
 	f.failed = true;
 }
 
+static bool on_url(void *owner, uint32_t request, const void *url, size_t size) {
+	(void)owner;
+	(void)url;
+	if (size > 0) {
+		control_answer_url(f.control, request, GUEST_URL_REFUSED);
+	}
+	return request != 0;
+}
+
 static const struct control_ops ops = {.ready = on_nothing,
+	.url = on_url,
 	.log = on_log,
 	.timing = on_timing,
 	.exited = on_exited,

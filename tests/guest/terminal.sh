@@ -72,6 +72,30 @@ await '^end'
 cmp "$work/before" "$work/after"
 result "after a crash of the VM too"
 
+# The same in a VM that somebody else has started.
+mkdir -m 700 "$work/run"
+XDG_RUNTIME_DIR=$work/run "$ph" --name box -- sh -c 'echo up; exec sleep 1000' >"$work/box" 2>&1 &
+box=$!
+for _ in $(seq 600); do [ -s "$work/box" ] && break || sleep 0.1; done
+keys "clear; XDG_RUNTIME_DIR=$work/run PS1='guest> ' $ph --name box --env PS1 -- bash --norc --noprofile" Enter
+await '^guest>'
+keys 'clear; tty; stty size' Enter
+await '^/dev/pts/' && await '^40 100$' && tmux resize-window -x 90 -y 30 && sleep 1 && keys 'clear; stty size' Enter && await '^30 90$'
+result "in a VM that was joined: its size"
+keys 'clear; sleep 1000; echo status $?' Enter
+sleep 2
+keys C-c
+await '^\^C' && keys 'echo still here' Enter && await '^still here'
+result "its keys"
+keys 'exit 6' Enter
+await '^host>'
+# shellcheck disable=SC2016
+keys 'echo status-$?' Enter
+await '^status-6' && keys "stty -g >$work/after" Enter && sleep 1 && cmp "$work/before" "$work/after"
+result "its status, and the terminal is as it was"
+kill $box
+wait $box
+
 keys "clear; PS1='guest> ' $ph --env PS1 -- bash --norc --noprofile" Enter
 await '^guest>'
 tmux kill-server

@@ -29,7 +29,7 @@ format() {
 # What each folder of src may include of the contracts and of other folders' insides: its own and what is
 # listed. "base" is there for all.
 arrows() {
-	local base='error log loop fd record guest_memory terminal dbus'
+	local base='error log loop fd record guest_memory terminal dbus progress'
 	local device="$base virtqueue virtio huge_pages"
 	local -A may=(
 		[base]="$base guest"
@@ -41,10 +41,11 @@ arrows() {
 		[net]="$device net"
 		[passt]="$base passt"
 		[sound]="$base jail sound"
+		[opener]="$base opener guest"
 		[jail]="$device worker jail keeper"
 		[control]="$device console control guest stream"
 		[instance]="$base stream jail keeper instance"
-		[monitor]="$device virtio_pci block console rng balloon files display window net passt sound worker jail keeper control guest plan vm instance"
+		[monitor]="$device virtio_pci block console rng balloon files display window net passt sound opener worker jail keeper control guest plan vm instance"
 		[plan]="$base block files display net plan guest instance"
 		[cli]="$base plan cli vm jail instance"
 		[guest]="record guest loop fd wl_wire wl_user wayland wayland_protocols"

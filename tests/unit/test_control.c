@@ -40,6 +40,9 @@ struct fixture {
 	/* what the owner was told */
 	unsigned ready, bye, failed, exited;
 	int status;
+	uint32_t url_request;
+	char url[64];
+	bool no_urls;
 	char log[256];
 	bool log_is_error;
 	char timing[64];
@@ -85,7 +88,15 @@ static void on_failed(void *owner, const char *reason) {
 	snprintf(f->reason, sizeof(f->reason), "%s", reason);
 }
 
+static bool on_url(void *owner, uint32_t request, const void *url, size_t size) {
+	struct fixture *f = owner;
+	f->url_request = request;
+	snprintf(f->url, sizeof(f->url), "%.*s", (int)size, (const char *)url);
+	return !f->no_urls;
+}
+
 static const struct control_ops ops = {
+	.url = on_url,
 	.ready = on_ready,
 	.log = on_log,
 	.timing = on_timing,
@@ -644,6 +655,22 @@ static void test_text_frames(void **state) {
 	assert_int_equal(f->failed, 0);
 }
 
+/* An address goes to the owner, and its answer back to the guest. */
+static void test_urls(void **state) {
+	struct fixture *f = *state;
+	guest_send(f, GUEST_FRAME_READY, 0, NULL, 0);
+	guest_send(f, GUEST_FRAME_URL, 7, "http://a", 8);
+	assert_int_equal(f->url_request, 7);
+	assert_string_equal(f->url, "http://a");
+	expect_silence(f);
+	control_answer_url(f->control, 7, GUEST_URL_REFUSED);
+	expect_u32(f, GUEST_FRAME_URL_ANSWER, 7, GUEST_URL_REFUSED);
+	expect_silence(f);
+	f->no_urls = true;
+	guest_send(f, GUEST_FRAME_URL, 8, "http://a", 8);
+	expect_failure(f, "an address to open out of turn");
+}
+
 /* Init hears the time when it can, and what the clock says then. */
 static void test_time(void **state) {
 	struct fixture *f = *state;
@@ -907,6 +934,7 @@ int main(void) {
 		TEST(test_terminal_goes_away),
 		TEST(test_hangup),
 		TEST(test_text_frames),
+		TEST(test_urls),
 		TEST(test_time),
 		TEST(test_pieces),
 		TEST(test_wrong_frames),

@@ -135,7 +135,8 @@ static void test_realm(void **state) {
 	p.shares[0] = (struct plan_share){.files = {.tag = "share0"}, .guest_path = home_path};
 	p.shares[1] = (struct plan_share){
 		.files = {.tag = "share1", .read_only = true}, .guest_path = skel_path, .skeleton = true};
-	p.realm_name = "main";
+	static char realm_name[] = "main";
+	p.realm_name = realm_name;
 	p.overlay_size = 1 << 20;
 	p.root_sealed = true;
 	guest_config_put(&buffer, &p, &memory, false);

@@ -3,6 +3,7 @@
  * namespace, ph's side of the control port is this test over a socket pair.
  */
 #include "guest/init/agent.h"
+#include "guest/init/bus.h"
 #include "guest/init/report.h"
 
 #include "ph/fd.h"
@@ -49,6 +50,7 @@ struct guest {
 	bool ready;
 	bool ending; /* it needs no SHUTDOWN any more */
 	char log[TEXT_MAX];
+	char url[64];
 	struct seen sessions[SESSIONS];
 };
 
@@ -59,17 +61,48 @@ static uint64_t checksum(uint64_t sum, const uint8_t *data, size_t len) {
 	return sum;
 }
 
+/* /run of this agent's own. */
+static void make_runtime_folder(void) {
+	if (mount("tmpfs", "/run", "tmpfs", 0, NULL) < 0 || mkdir("/run/user", 0755) < 0 ||
+		mkdir("/run/user/0", 0700) < 0) {
+		_exit(78);
+	}
+}
+
+/* Init's program lies beside the folder of tests; -1: it has not been built. */
+static int open_init(void) {
+	char path[4096];
+	ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 16);
+	assert_true(size > 0);
+	path[size] = '\0';
+	*strrchr(path, '/') = '\0';
+	strcpy(strrchr(path, '/'), "/init");
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 static void run_agent(int fd) {
 	static struct port port;
 	static struct agent agent;
-	char *fields[] = {NULL};
+	static struct bus bus;
+	static struct urls urls;
+	static char but[] = "but", portals[] = "org.freedesktop.portal.";
+	char *fields[] = {NULL}, *services[] = {but, portals, NULL};
 	struct config config = {
-		.user = {.fields = fields, .name = "ann", .home = "/", .shell = "/bin/sh", .gecos = ""}};
+		.user = {.fields = fields, .name = "ann", .home = "/", .shell = "/bin/sh", .gecos = ""},
+		.bus = services,
+		.open_urls = true};
+	make_runtime_folder();
+	urls_init(&urls);
 	port_init(&port);
 	report_init(&port, false, false);
 	port.fd = fd;
-	int failed = agent_init(&agent, &config, &port, NULL);
+	int failed = agent_init(&agent, &config, &port);
 	if (failed == 0) {
+		bus_listen(&bus, &config);
+		agent_add_service(&agent, &bus.service);
+		urls.program = open_init();
+		urls_place(&urls, &config);
+		agent_add_urls(&agent, &urls);
 		agent_run(&agent);
 		port_send(&port, GUEST_FRAME_BYE, 0, NULL, 0);
 		port_drain(&port);
@@ -205,6 +238,11 @@ static enum guest_frame_type receive_frame(struct guest *guest) {
 		assert_false(seen->exited);
 		seen->exited = true;
 		seen->status = value_of(data);
+		break;
+	case GUEST_FRAME_URL:
+		snprintf(guest->url, sizeof(guest->url), "%.*s", (int)frame.length, data);
+		send_u32(guest, GUEST_FRAME_URL_ANSWER, frame.session,
+			strcmp(guest->url, "http://good/") == 0 ? GUEST_URL_OPENED : GUEST_URL_REFUSED);
 		break;
 	case GUEST_FRAME_LOG:
 		snprintf(guest->log, sizeof(guest->log), "%.*s", (int)frame.length, data);
@@ -520,6 +558,49 @@ static void test_closed_output(void **state) {
 	assert_int_equal(wait_exit(*state, 1), 128 + SIGPIPE);
 }
 
+/* The bus is started by who connects first, and has no portals to start. */
+static void test_session_bus(void **state) {
+	struct guest *guest = *state;
+	static const char *const env[] = {"PATH=/usr/bin:/bin",
+		"DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/0/bus", "XDG_DATA_DIRS=/run/data", NULL};
+	static const char script[] =
+		"mkdir -p /run/data/dbus-1/services; cd /run/data/dbus-1/services\n"
+		"for name in org.freedesktop.portal.Desktop org.example.Echo; do\n"
+		"printf '[D-BUS Service]\\nName=%s\\nExec=/bin/false\\n' $name >$name.service; done\n"
+		"ask() { dbus-send --session --print-reply --dest=$1 / org.freedesktop.DBus.Peer.Ping 2>&1; "
+		"}\n"
+		"pgrep -x dbus-daemon && echo too early\n"
+		"ask org.freedesktop.DBus | grep -c 'method return'\n"
+		"ask org.freedesktop.portal.Desktop | grep -o 'Error.ServiceUnknown'\n"
+		"pgrep -cx dbus-daemon\n";
+	const char *const argv[] = {"sh", "-c", script, NULL};
+	start(guest, 1, argv, env, NULL);
+	assert_int_equal(wait_exit(guest, 1), 0);
+	expect_text(guest, 1, 0, "1\nError.ServiceUnknown\n1\n");
+}
+
+/* Init's own program, under its other name. */
+static void test_xdg_open(void **state) {
+	struct guest *guest = *state;
+	int init = open_init();
+	if (init < 0) {
+		skip();
+	}
+	close(init);
+	const char *const env[] = {"PATH=" GUEST_BIN ":/usr/bin:/bin", "XDG_RUNTIME_DIR=/run/user/0", NULL};
+	static const char script[] = "xdg-open http://good/; echo $?\n"
+				     "xdg-open HTTPS://bad/; echo $?\n"
+				     "rm /run/user/0/ph-urls; xdg-open http://good/; echo $?\n";
+	const char *const argv[] = {"sh", "-c", script, NULL};
+	start(guest, 1, argv, env, NULL);
+	assert_int_equal(wait_exit(guest, 1), 0);
+	expect_text(guest, 1, 0, "0\n4\n4\n");
+	expect_text(guest, 1, 1,
+		"xdg-open: the host does not open such an address\n"
+		"xdg-open: this VM may not open pages on the host (ph --open-urls lets it)\n");
+	assert_string_equal(guest->url, "HTTPS://bad/");
+}
+
 static void test_frames_for_nobody(void **state) {
 	struct guest *guest = *state;
 	receive_frame(guest);
@@ -588,6 +669,8 @@ int main(void) {
 		AGENT_TEST(test_signal_to_foreground),
 		AGENT_TEST(test_hangup),
 		AGENT_TEST(test_closed_output),
+		AGENT_TEST(test_session_bus),
+		AGENT_TEST(test_xdg_open),
 		AGENT_TEST(test_frames_for_nobody),
 		AGENT_TEST(test_broken_frame),
 		AGENT_TEST(test_shutdown_kills),

@@ -262,7 +262,7 @@ static void server_bind_compositor(struct wl_client *client, void *data, uint32_
 	wl_resource_set_implementation(resource, &compositor_implementation, data, NULL);
 }
 
-/* A keyboard whose keymap nobody may write to. */
+/* A keyboard whose keymap nobody may write to, and whose keys repeat as the person likes it. */
 static void server_get_keyboard(struct wl_client *client, struct wl_resource *seat, uint32_t id) {
 	struct wl_resource *keyboard =
 		wl_resource_create(client, &wl_keyboard_interface, wl_resource_get_version(seat), id);
@@ -270,6 +270,7 @@ static void server_get_keyboard(struct wl_client *client, struct wl_resource *se
 	assert_int_equal(write(fd, "the keymap", 11), 11);
 	fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW);
 	wl_keyboard_send_keymap(keyboard, WL_KEYBOARD_KEYMAP_FORMAT_XKB_V1, fd, 11);
+	wl_keyboard_send_repeat_info(keyboard, 33, 444);
 	close(fd);
 }
 
@@ -432,6 +433,7 @@ struct program {
 	unsigned releases, unknown;
 	int keymap;
 	uint32_t keymap_size;
+	int32_t repeat_rate, repeat_delay;
 	struct wl_data_offer *offer;
 	const char *data; /* of its source */
 	struct wl_proxy *tablets;
@@ -837,7 +839,14 @@ static void on_keymap(void *data, struct wl_keyboard *keyboard, uint32_t format,
 	p->keymap_size = size;
 }
 
-static const struct wl_keyboard_listener keyboard_listener = {.keymap = on_keymap};
+static void on_repeat(void *data, struct wl_keyboard *keyboard, int32_t rate, int32_t delay) {
+	struct program *p = data;
+	(void)keyboard;
+	p->repeat_rate = rate;
+	p->repeat_delay = delay;
+}
+
+static const struct wl_keyboard_listener keyboard_listener = {.keymap = on_keymap, .repeat_info = on_repeat};
 
 static void test_keymap(void **state) {
 	(void)state;
@@ -850,6 +859,8 @@ static void test_keymap(void **state) {
 	assert_int_equal(p.keymap_size, 11);
 	assert_int_equal(pread(p.keymap, text, sizeof(text), 0), 11);
 	assert_string_equal(text, "the keymap");
+	assert_int_equal(p.repeat_rate, 33);
+	assert_int_equal(p.repeat_delay, 444);
 	void *shared = mmap(NULL, 11, PROT_READ, MAP_SHARED, p.keymap, 0);
 	assert_ptr_not_equal(shared, MAP_FAILED);
 	munmap(shared, 11);

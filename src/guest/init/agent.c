@@ -43,19 +43,17 @@ static int watch(struct agent *agent, int fd, uint32_t events, void *pointer) {
 	return epoll_ctl(agent->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-/* Once: who connects while the proxy runs is the proxy's. */
-static void watch_wayland(struct agent *agent) {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = agent->wayland};
-	int fd = agent->wayland == NULL ? -1 : agent->wayland->listener;
-	if (fd >= 0 && epoll_ctl(agent->epoll, EPOLL_CTL_MOD, fd, &event) < 0) {
-		epoll_ctl(agent->epoll, EPOLL_CTL_ADD, fd, &event);
+/* Once: who connects while it runs is the service's own. */
+static void watch_service(struct agent *agent, struct service *service) {
+	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.ptr = service};
+	if (service->listener >= 0 && epoll_ctl(agent->epoll, EPOLL_CTL_MOD, service->listener, &event) < 0) {
+		epoll_ctl(agent->epoll, EPOLL_CTL_ADD, service->listener, &event);
 	}
 }
 
-int agent_init(struct agent *agent, const struct config *config, struct port *port, struct wayland *wayland) {
+int agent_init(struct agent *agent, const struct config *config, struct port *port) {
 	sigset_t mask;
-	*agent = (struct agent){
-		.config = config, .port = port, .epoll = -1, .children = -1, .wayland = wayland};
+	*agent = (struct agent){.config = config, .port = port, .epoll = -1, .children = -1};
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGCHLD);
 	signal(SIGPIPE, SIG_IGN);
@@ -65,8 +63,18 @@ int agent_init(struct agent *agent, const struct config *config, struct port *po
 	if (agent->epoll < 0 || agent->children < 0) {
 		return -errno;
 	}
-	watch_wayland(agent);
 	return watch(agent, agent->children, EPOLLIN, &agent->children);
+}
+
+void agent_add_service(struct agent *agent, struct service *service) {
+	assert(agent->service_count < AGENT_SERVICES_MAX);
+	agent->services[agent->service_count++] = service;
+	watch_service(agent, service);
+}
+
+void agent_add_urls(struct agent *agent, struct urls *urls) {
+	agent->urls = urls;
+	urls_watch(urls, agent->epoll);
 }
 
 void agent_finish(struct agent *agent) {
@@ -161,6 +169,16 @@ static int handle_short(struct session *session, const struct guest_frame *frame
 	}
 }
 
+static int handle_url_answer(struct agent *agent, const struct guest_frame *frame, const uint8_t *payload) {
+	if (frame->length != 4) {
+		return -EPROTO;
+	}
+	if (agent->urls != NULL) {
+		urls_answer(agent->urls, frame->session, payload_u32(payload));
+	}
+	return 0;
+}
+
 static int handle_frame(void *owner, const struct guest_frame *frame, const uint8_t *payload) {
 	struct agent *agent = owner;
 	if (frame->type == GUEST_FRAME_EXEC) {
@@ -172,6 +190,9 @@ static int handle_frame(void *owner, const struct guest_frame *frame, const uint
 	}
 	if (frame->type == GUEST_FRAME_TIME) {
 		return clock_follow(payload, frame->length);
+	}
+	if (frame->type == GUEST_FRAME_URL_ANSWER) {
+		return handle_url_answer(agent, frame, payload);
 	}
 	struct session *session = find_session(agent, frame->session);
 	if (session == NULL) {
@@ -200,6 +221,23 @@ static void look_for_room(struct agent *agent) {
 	agent->next_look = ms < 0 ? -1 : now_ms() + ms;
 }
 
+static bool service_child_ended(struct agent *agent, pid_t pid, int status) {
+	for (unsigned i = 0; i < agent->service_count; i++) {
+		struct service *service = agent->services[i];
+		if (pid != service->pid) {
+			continue;
+		}
+		service->pid = 0;
+		if (agent->stage == STAGE_NONE && service->ended(status)) {
+			watch_service(agent, service);
+		} else {
+			service_close(service);
+		}
+		return true;
+	}
+	return false;
+}
+
 static void child_ended(struct agent *agent, pid_t pid, int status) {
 	if (pid == agent->late) {
 		agent->late = 0;
@@ -210,10 +248,7 @@ static void child_ended(struct agent *agent, pid_t pid, int status) {
 		}
 		return;
 	}
-	if (agent->wayland != NULL && pid == agent->wayland->pid) {
-		if (agent->stage == STAGE_NONE && wayland_ended(agent->wayland, status)) {
-			watch_wayland(agent);
-		}
+	if (service_child_ended(agent, pid, status)) {
 		return;
 	}
 	for (struct session *session = agent->sessions; session != NULL; session = session->next) {
@@ -325,21 +360,41 @@ static void serve_sessions(struct agent *agent) {
 	} while (more);
 }
 
-static void start_wayland(struct agent *agent) {
-	int result = agent->stage == STAGE_NONE ? wayland_start(agent->wayland) : 0;
+static void start_service(struct agent *agent, struct service *service) {
+	int result = agent->stage == STAGE_NONE ? service_start(service) : 0;
 	if (result < 0) {
-		report_problem("cannot start the Wayland proxy: %s", strerror(-result));
+		report_problem("cannot start %s: %s", service->name, strerror(-result));
 	}
 }
 
+static bool serve_service(struct agent *agent, const void *pointer) {
+	for (unsigned i = 0; i < agent->service_count; i++) {
+		if (pointer == agent->services[i]) {
+			start_service(agent, agent->services[i]);
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool serve_urls(struct agent *agent, const void *pointer) {
+	if (agent->urls != NULL && pointer == &agent->urls->listener) {
+		urls_accept(agent->urls);
+		return true;
+	}
+	if (agent->urls != NULL && pointer == &agent->urls->connection) {
+		urls_ask(agent->urls, agent->port);
+		return true;
+	}
+	return false;
+}
+
 static void serve_event(struct agent *agent, const struct epoll_event *event) {
-	if (event->data.ptr == agent->wayland && agent->wayland != NULL) {
-		start_wayland(agent);
-	} else if (event->data.ptr == &agent->children) {
+	if (event->data.ptr == &agent->children) {
 		serve_children(agent);
 	} else if (event->data.ptr == agent->port) {
 		serve_port(agent);
-	} else {
+	} else if (!serve_service(agent, event->data.ptr) && !serve_urls(agent, event->data.ptr)) {
 		struct session *session = event->data.ptr;
 		session->ready = true;
 	}

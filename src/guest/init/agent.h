@@ -5,7 +5,10 @@
 #include "guest/init/config.h"
 #include "guest/init/port.h"
 #include "guest/init/session.h"
-#include "guest/init/wayland.h"
+#include "guest/init/service.h"
+#include "guest/init/urls.h"
+
+#define AGENT_SERVICES_MAX 2
 
 struct agent {
 	const struct config *config;
@@ -13,15 +16,20 @@ struct agent {
 	int epoll, children; /* children: a signalfd for SIGCHLD */
 	struct session *sessions;
 	pid_t late; /* the process that does what may come late; 0: none */
-	struct wayland *wayland;
+	struct service *services[AGENT_SERVICES_MAX];
+	unsigned service_count;
+	struct urls *urls;  /* or NULL */
 	bool over;          /* nothing more is to be served */
 	unsigned stage;     /* of a shutdown; 0: none is under way */
 	int64_t next_stage; /* when, in ms of CLOCK_MONOTONIC */
 	int64_t next_look;  /* likewise: at the room that is left for changes to the root; -1: never */
 };
 
-/* Blocks SIGCHLD and ignores SIGPIPE. wayland: NULL without one. 0 or -errno. */
-int agent_init(struct agent *agent, const struct config *config, struct port *port, struct wayland *wayland);
+/* Blocks SIGCHLD and ignores SIGPIPE. 0 or -errno. */
+int agent_init(struct agent *agent, const struct config *config, struct port *port);
+/* Start the service when somebody connects to it; and pass on what is to be opened. */
+void agent_add_service(struct agent *agent, struct service *service);
+void agent_add_urls(struct agent *agent, struct urls *urls);
 void agent_finish(struct agent *agent);
 /* Start session id. A failure is reported as its STDERR and EXIT. */
 void agent_exec(struct agent *agent, uint32_t id, const struct exec *exec);

@@ -150,6 +150,19 @@ static int parse_network(struct config *config, const struct record *record) {
 	return error;
 }
 
+static int parse_bus(struct config *config, const struct record *record) {
+	int error = 0;
+	free(config->bus);
+	config->bus = parse_list(record, 1, &error);
+	return error;
+}
+
+static int parse_zone(struct config *config, const struct record *record) {
+	free(config->zone);
+	config->zone = record_string(record);
+	return config->zone == NULL ? -EPROTO : 0;
+}
+
 static int parse_sound(struct config *config, const struct record *record) {
 	free(config->sound);
 	config->sound = record_string(record);
@@ -206,6 +219,13 @@ static int parse_record(struct config *config, const struct record *record) {
 		return parse_resolv(config, record);
 	case GUEST_CONFIG_SOUND:
 		return parse_sound(config, record);
+	case GUEST_CONFIG_BUS:
+		return parse_bus(config, record);
+	case GUEST_CONFIG_OPEN_URLS:
+		config->open_urls = true;
+		return 0;
+	case GUEST_CONFIG_ZONE:
+		return parse_zone(config, record);
 	default:
 		return -EPROTO;
 	}
@@ -276,6 +296,8 @@ void config_finish(struct config *config) {
 	free(config->network);
 	free(config->resolv);
 	free(config->sound);
+	free(config->bus);
+	free(config->zone);
 	free(config->user.fields);
 	free(config->groups);
 	free(config->mounts);

@@ -50,6 +50,9 @@ struct config {
 	char **network;  /* fields of NETWORK, or NULL */
 	char *resolv;    /* or NULL */
 	char *sound;     /* or NULL */
+	char **bus;      /* fields of BUS, or NULL */
+	char *zone;      /* or NULL */
+	bool open_urls;
 	struct config_user user;
 	struct config_group *groups;
 	size_t group_count;

@@ -93,7 +93,7 @@ void host_set_name(const struct config *config) {
 	if (!config->root_block || strcmp(config->root[2], "rw") != 0) {
 		return;
 	}
-	if (mkdir(NAMES_FOLDER, 0755) < 0) {
+	if (mkdir(NAMES_FOLDER, 0755) < 0 && errno != EEXIST) {
 		report_problem("cannot make %s: %s", NAMES_FOLDER, strerror(errno));
 		return;
 	}
@@ -114,4 +114,22 @@ void host_raise_loopback(void) {
 	if (fd >= 0) {
 		close(fd);
 	}
+}
+
+/* Programs tell the zone's name by the link. */
+void host_set_zone(const struct config *config) {
+	char target[512];
+	if (config->zone == NULL) {
+		return;
+	}
+	snprintf(target, sizeof(target), "/usr/share/zoneinfo/%s", config->zone);
+	if (access(target, F_OK) < 0) {
+		report_verbose("the root does not know the time zone %s", config->zone);
+		return;
+	}
+	if ((unlink("/etc/localtime") < 0 && errno != ENOENT) || symlink(target, "/etc/localtime") < 0) {
+		report_problem("cannot make /etc/localtime: %s", strerror(errno));
+	}
+	snprintf(target, sizeof(target), "%s\n", config->zone);
+	write_file("/etc", "timezone", target);
 }

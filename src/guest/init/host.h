@@ -9,6 +9,8 @@ void host_write_names(const char *folder, const struct config *config);
 /* Set the kernel's host name. On a root without an overlay of init's the files are mounted over the root's,
  * which stay as they are. */
 void host_set_name(const struct config *config);
+/* Give a root that is not kept the host's time zone, if it knows it. */
+void host_set_zone(const struct config *config);
 void host_raise_loopback(void);
 /* network.c: give eth0 its addresses and routes, if the configuration has a network. */
 void host_raise_network(const struct config *config);

@@ -7,6 +7,7 @@
  * miss.
  */
 #include "guest/init/agent.h"
+#include "guest/init/bus.h"
 #include "guest/init/host.h"
 #include "guest/init/late.h"
 #include "guest/init/modules.h"
@@ -15,6 +16,7 @@
 #include "guest/init/root.h"
 #include "guest/init/shutdown.h"
 #include "guest/init/sound.h"
+#include "guest/init/urls.h"
 #include "guest/init/users.h"
 #include "guest/init/wayland.h"
 
@@ -32,6 +34,8 @@ static struct port port;
 static struct config config;
 static struct agent agent;
 static struct wayland wayland;
+static struct bus bus;
+static struct urls urls;
 
 /* The kernel gives init its console or, without one, nothing; commands must never get low numbers by
  * accident.
@@ -54,13 +58,16 @@ static void prepare_root(void) {
 	users_make_runtime_folder(&config);
 	mounts_add_configured(&config);
 	wayland_listen(&wayland, &config);
+	bus_listen(&bus, &config);
 	report_timing("mounts");
 	host_set_name(&config);
+	host_set_zone(&config);
 	users_add(&config);
 	report_timing("users");
 	host_raise_loopback();
 	host_raise_network(&config);
 	sound_start(&config);
+	urls_place(&urls, &config);
 	mounts_seal_root(&config);
 }
 
@@ -99,6 +106,7 @@ static int start(uint64_t started) {
 	if (result == 0) {
 		modules_load();
 		wayland_init(&wayland);
+		urls_init(&urls);
 		result = root_enter(&config);
 	}
 	if (result < 0) {
@@ -107,11 +115,14 @@ static int start(uint64_t started) {
 	}
 	report_timing("root");
 	prepare_root();
-	result = agent_init(&agent, &config, &port, &wayland);
+	result = agent_init(&agent, &config, &port);
 	if (result < 0) {
 		report_error("cannot start the guest's agent: %s", strerror(-result));
 		return result;
 	}
+	agent_add_service(&agent, &wayland.service);
+	agent_add_service(&agent, &bus.service);
+	agent_add_urls(&agent, &urls);
 	start_first();
 	return 0;
 }
@@ -124,8 +135,12 @@ static void report_no_port(int error) {
 	close(fd);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
 	uint64_t started = report_now();
+	/* By its name: a container in the guest has a PID 1 of its own. */
+	if (argc > 0 && strcmp(basename(argv[0]), "xdg-open") == 0) {
+		return xdg_open_main(argc, argv);
+	}
 	if (getpid() != 1) {
 		return 1;
 	}

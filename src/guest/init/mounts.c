@@ -221,7 +221,12 @@ static void add_skeleton(char **fields) {
 }
 
 static void add_file(char **fields) {
-	const char *path = fields[0], *text = fields[2];
+	const char *path = fields[0], *text = fields[2], *slash = strrchr(path, '/');
+	char *folder = strndup(path, slash == NULL ? 0 : (size_t)(slash - path));
+	if (folder != NULL && folder[0] != '\0') {
+		mounts_make_folder(folder, 0755);
+	}
+	free(folder);
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)strtoul(fields[1], NULL, 8));
 	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
 		report_problem("cannot write %s: %s", path, strerror(errno));

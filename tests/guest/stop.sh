@@ -1,0 +1,26 @@
+#!/bin/bash
+# A VM that does not answer any more, and whom its place belongs to.
+. tests/guest/lib.sh
+export XDG_RUNTIME_DIR=$work/run
+mkdir -m 700 "$XDG_RUNTIME_DIR"
+
+"$ph" --name box -- sh -c 'echo up; exec sleep 1000' >"$work/first" 2>&1 &
+first=$!
+for _ in $(seq 600); do [ -s "$work/first" ] && break || sleep 0.1; done
+[ "$(stat -c '%a %u' "$work/run/ph" "$work/run/ph/box" | sort -u)" = "700 $(id -u)" ]
+result "its place is the caller's alone"
+# The newest ph is the one that runs the VM.
+kill -STOP "$(pgrep -n -x ph)"
+run --list
+[ $status_of_ph -eq 0 ] && grep -qE '^box +silent ' "$work/out"
+result "--list tells that it is silent"
+run --stop box
+[ $status_of_ph -eq 0 ] && [ ! -s "$work/err" ]
+result "--stop ends it by force"
+wait $first
+[ $? -eq 125 ] && grep -q 'the VM ended before the command did' "$work/first"
+result "which its command's ph tells"
+run --name box -- echo again
+printed again
+result "the name is free again"
+nothing_left
