@@ -1,0 +1,124 @@
+/* The places of running VMs are their user's alone: folders, sockets and who is at their other ends. */
+#include "ph/instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char top[] = "/tmp/test_instance.XXXXXX";
+
+static char *in_top(const char *name) {
+	static char path[128];
+	snprintf(path, sizeof(path), "%s/%s", top, name);
+	return path;
+}
+
+static int set_up(void **state) {
+	(void)state;
+	if (mkdtemp(top) == NULL) {
+		return -1;
+	}
+	return setenv("XDG_RUNTIME_DIR", top, 1);
+}
+
+static int tear_down(void **state) {
+	(void)state;
+	char command[64];
+	snprintf(command, sizeof(command), "rm -rf %s", top);
+	return system(command);
+}
+
+static void test_modes(void **state) {
+	(void)state;
+	struct instance instance;
+	struct error error = {0};
+	struct stat stat;
+	assert_int_equal(instance_take(&instance, "box", &error), 0);
+	assert_true(lstat(in_top("ph"), &stat) == 0 && (stat.st_mode & 07777) == 0700);
+	assert_true(lstat(in_top("ph/box"), &stat) == 0 && (stat.st_mode & 07777) == 0700);
+	assert_true(lstat(in_top("ph/box/lock"), &stat) == 0 && (stat.st_mode & 07777) == 0600);
+	instance_give_up(&instance);
+	assert_int_equal(access(in_top("ph/box"), F_OK), -1);
+}
+
+static void test_one_taker(void **state) {
+	(void)state;
+	struct instance first, second;
+	struct error error = {0};
+	assert_int_equal(instance_take(&first, "box", &error), 0);
+	assert_int_equal(instance_take(&second, "box", &error), -EBUSY);
+	instance_give_up(&first);
+}
+
+static void expect_refused(const char *reason) {
+	struct instance instance;
+	struct error error = {0};
+	assert_true(instance_take(&instance, "box", &error) < 0);
+	assert_non_null(strstr(error.message, reason));
+	assert_null(strchr(error.message, '\n'));
+	error = (struct error){0};
+	assert_true(instance_connect("box", &error) < 0);
+}
+
+static void test_folders_of_others(void **state) {
+	(void)state;
+	rmdir(in_top("ph"));
+	/* Open to others. */
+	assert_int_equal(mkdir(in_top("ph"), 0700), 0);
+	assert_int_equal(chmod(in_top("ph"), 0755), 0);
+	expect_refused("not yours alone");
+	assert_int_equal(chmod(in_top("ph"), 0700), 0);
+	assert_int_equal(mkdir(in_top("ph/box"), 0700), 0);
+	assert_int_equal(chmod(in_top("ph/box"), 0770), 0);
+	expect_refused("cannot take the name box");
+	/* Elsewhere. */
+	assert_int_equal(rmdir(in_top("ph/box")), 0);
+	assert_int_equal(symlink("/tmp", in_top("ph/box")), 0);
+	expect_refused("cannot take the name box");
+	assert_int_equal(unlink(in_top("ph/box")), 0);
+	/* Somebody else's. */
+	if (geteuid() == 0) {
+		assert_int_equal(chown(in_top("ph"), 1000, 1000), 0);
+		expect_refused("not yours alone");
+		assert_int_equal(chown(in_top("ph"), 0, 0), 0);
+	}
+}
+
+static void test_peers(void **state) {
+	(void)state;
+	int ends[2], status;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	assert_true(instance_peer_is_own(ends[0]));
+	if (geteuid() != 0) {
+		skip();
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		_exit(setresuid(1000, 1000, 1000) == 0 && !instance_peer_is_own(ends[0]) ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_one_taker),
+		cmocka_unit_test(test_folders_of_others),
+		cmocka_unit_test(test_peers),
+	};
+	return cmocka_run_group_tests_name("instance", tests, set_up, tear_down);
+}
