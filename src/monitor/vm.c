@@ -115,7 +115,8 @@ static int check_memory(const struct plan *plan, struct error *error) {
 
 static int check_sandbox(const struct plan *plan, struct error *error) {
 	if (plan->sandbox == PLAN_SANDBOX_OFF) {
-		log_verbose("--sandbox=off: all devices run in one process that nothing confines");
+		log_error("--sandbox=off: all devices run in one process that nothing confines; for "
+			  "debugging only");
 	}
 	if (plan->sandbox != PLAN_SANDBOX_STRICT) {
 		return 0;

@@ -131,7 +131,8 @@ run --timings -- true
 [ $status_of_ph -eq 0 ] && [ ! -s "$work/out" ] && [ -s "$work/err" ]
 result "--timings prints a table"
 run --sandbox=off -- echo one process
-printed 'one process'
-result "--sandbox=off"
+[ $status_of_ph -eq 0 ] && [ "$(cat "$work/out")" = 'one process' ] && [ "$(cat "$work/err")" = \
+	'ph: --sandbox=off: all devices run in one process that nothing confines; for debugging only' ]
+result "--sandbox=off works, and says what it is"
 nothing_left
 rm -rf "$HOME"/ph-*

@@ -8,9 +8,18 @@ as_user() {
 	setpriv --reuid 1000 --regid 1000 --groups "$(stat -c %g /dev/kvm)" env HOME=/home/user "$@"
 }
 
-# start [as_user]: a VM that waits, in the background, as $pid; its file server is $files
+# A socket that the display server may connect to, and a folder for a sign.
+chmod 755 "$work"
+mkdir -m 777 "$work/sign"
+perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0) && bind(S, sockaddr_un($ARGV[0])) || die' "$work/socket"
+chmod 777 "$work/socket"
+
+# start [as_user]: a VM that waits for a sign, in the background, as $pid; its file server is $files, and all of its workers
+# are $workers
 start() {
-	"$@" "$ph" --private-home --share /usr/share:/mnt:ro -- sh -c 'echo up; exec sleep 1000' \
+	rm -f "$work/sign/end"
+	"$@" "$ph" --private-home --share /usr/share:/mnt/share:ro --share "$work/sign:/mnt/sign" --net \
+		--wl-socket "x=$work/socket" -- sh -c 'echo up; until [ -e /mnt/sign/end ]; do sleep 0.2; done; exit 3' \
 		>"$work/out" 2>"$work/err" &
 	job=$!
 	for _ in $(seq 1200); do
@@ -19,7 +28,9 @@ start() {
 	done
 	pid=$(pgrep -P $job -x ph || echo $job)
 	files=$(pgrep -P "$pid" -x ph-files)
-	[ -n "$pid" ] && [ -n "$files" ]
+	display=$(pgrep -P "$pid" -x ph-display)
+	mapfile -t workers < <(pgrep -P "$pid" '^ph-(files|display|net)$')
+	[ -n "$pid" ] && [ -n "$files" ] && [ -n "$display" ] && [ ${#workers[@]} -eq 3 ]
 }
 
 stop() {
@@ -27,11 +38,21 @@ stop() {
 	wait $job
 }
 
-# Every thread of $1 has this line in its status.
+# all_have LINE PROCESS...: every thread of them has this line in its status
 all_have() {
-	local task
-	for task in "/proc/$1/task/"*; do
-		grep -qx "$2" "$task/status" || return 1
+	local line=$1 task
+	shift
+	for task in $(printf '/proc/%s/task/* ' "$@"); do
+		grep -qx "$line" "$task/status" || return 1
+	done
+}
+
+# No process of these may dump core, and nobody but root can look into one.
+no_cores() {
+	local process
+	for process; do
+		grep -q '^Max core file size *0 *0 ' "/proc/$process/limits" && [ "$(stat -c %u "/proc/$process/fd")" -eq 0 ] ||
+			return 1
 	done
 }
 
@@ -40,18 +61,18 @@ for user in as_user env; do
 	[ $user = env ] || who="a user"
 	start $user
 	result "$who's VM starts"
-	all_have "$pid" $'Seccomp:\t2' && all_have "$files" $'Seccomp:\t2'
+	all_have $'Seccomp:\t2' "$pid" "${workers[@]}"
 	result "$who: every thread's system calls are filtered"
-	all_have "$pid" $'NoNewPrivs:\t1' && all_have "$files" $'NoNewPrivs:\t1'
+	all_have $'NoNewPrivs:\t1' "$pid" "${workers[@]}"
 	result "$who: no new privileges"
-	all_have "$pid" $'CapEff:\t0000000000000000' && all_have "$pid" $'CapPrm:\t0000000000000000'
+	all_have $'CapEff:\t0000000000000000' "$pid" && all_have $'CapPrm:\t0000000000000000' "$pid"
 	result "$who: the monitor has no capabilities"
 	capabilities=0000000000000000
 	[ $user = as_user ] || capabilities=000000000000000f
-	all_have "$files" $'CapEff:\t'$capabilities && all_have "$files" $'CapPrm:\t'$capabilities
+	all_have $'CapEff:\t'$capabilities "$files" && all_have $'CapPrm:\t'$capabilities "$files"
 	result "$who: the file server has those of serving files, or none"
-	grep -q '^Max core file size *0 *0 ' "/proc/$pid/limits" && grep -q '^Max core file size *0 *0 ' "/proc/$files/limits"
-	result "$who: no core is ever dumped"
+	no_cores "$pid" "${workers[@]}"
+	result "$who: no core is ever dumped, and nobody looks into a process"
 	find "/proc/$files/fd" -type l -printf '%l\n' >"$work/fds"
 	! grep -E 'kvm|/dev/tty|/dev/pts|pidfd|signalfd|timerfd|io_uring' "$work/fds" &&
 		[ "$(grep -c '^socket:' "$work/fds")" -eq 1 ] && [ "$(grep -c '^/memfd:' "$work/fds")" -eq 1 ]
@@ -91,6 +112,19 @@ for _ in $(seq 100); do
 done
 ! kill -0 "$files" 2>/dev/null
 result "when the monitor is killed, the file server ends"
+
+start as_user
+kill -KILL "$display"
+for _ in $(seq 300); do
+	[ ! -s "$work/err" ] || break
+	sleep 0.1
+done
+touch "$work/sign/end"
+wait $job
+status_of_ph=$?
+[ $status_of_ph -eq 3 ] && [ "$(cat "$work/err")" = \
+	'ph: the display server was killed by signal 9; programs have lost their windows' ]
+result "when the display server is killed, ph says so, and the VM goes on"
 
 # Root by sudo is the user who ran that.
 SUDO_UID=1000 SUDO_GID=1000 run --private-home -- id -u
