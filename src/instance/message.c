@@ -83,6 +83,8 @@ int instance_receive(int fd, uint8_t *buffer, struct instance_message *message) 
 	}
 	take_fds(&received, message->fds);
 	if (n == 0) {
+		/* The end, or an empty message, with which descriptors can come. */
+		instance_close_streams(message->fds);
 		return 0;
 	}
 	if ((size_t)n < sizeof(header) || (received.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {

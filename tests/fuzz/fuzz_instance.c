@@ -186,6 +186,15 @@ static void attend(const uint8_t *data, size_t size) {
 	close(ends[1]);
 }
 
+/* Between two inputs nothing stays open that was not before. */
+static void check_descriptors(void) {
+	static int expected = -1;
+	int lowest = dup(STDIN_FILENO);
+	require(lowest >= 0 && (expected < 0 || lowest == expected));
+	expected = lowest;
+	close(lowest);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct input input = {.next = data, .left = size};
 	struct virtio_device *console = NULL;
@@ -223,5 +232,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	console_destroy(console);
 	loop_finish(&loop);
 	close(seat.listen_fd);
+	check_descriptors();
 	return 0;
 }

@@ -113,12 +113,36 @@ static void test_peers(void **state) {
 	close(ends[1]);
 }
 
+/* Descriptors come with a message of no bytes, which means the end: they are not kept. */
+static void test_empty_message(void **state) {
+	(void)state;
+	static uint8_t buffer[INSTANCE_MESSAGE_MAX];
+	struct instance_message message;
+	int ends[2], given[2];
+	char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct msghdr empty = {.msg_control = control, .msg_controllen = sizeof(control)};
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(pipe(given), 0);
+	*CMSG_FIRSTHDR(&empty) = (struct cmsghdr){
+		.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+	memcpy(CMSG_DATA(CMSG_FIRSTHDR(&empty)), &given[1], sizeof(int));
+	assert_int_equal(sendmsg(ends[0], &empty, 0), 0);
+	close(given[1]);
+	assert_int_equal(instance_receive(ends[1], buffer, &message), 0);
+	char byte;
+	assert_int_equal(read(given[0], &byte, 1), 0); /* nobody has the writing end any more */
+	close(given[0]);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_one_taker),
 		cmocka_unit_test(test_folders_of_others),
 		cmocka_unit_test(test_peers),
+		cmocka_unit_test(test_empty_message),
 	};
 	return cmocka_run_group_tests_name("instance", tests, set_up, tear_down);
 }
