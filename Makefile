@@ -34,7 +34,7 @@ WARNINGS = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 HARDENING = -fstack-protector-strong -fcf-protection -fstack-clash-protection -fPIE
 CPPFLAGS = -Iinclude -Isrc -I$(BUILD)/gen -D_GNU_SOURCE
 # libdbus is loaded only where it is needed (src/base/dbus.c): of it, only the headers are.
-MULTIARCH := $(shell $(CC) -print-multiarch)
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 CPPFLAGS += -isystem /usr/include/dbus-1.0 -isystem /usr/lib/$(MULTIARCH)/dbus-1.0/include
 CFLAGS = -std=gnu11 -O2 -g -pthread $(WARNINGS) $(HARDENING) -ffile-prefix-map=$(CURDIR)=.
 LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--build-id=sha1
@@ -143,7 +143,7 @@ clean:
 	rm -rf $(BUILD)
 
 # ---- what runs in the guest: static, no libraries; musl, since every page of it costs start-up time ----
-GUEST_CC = musl-gcc -idirafter /usr/include -idirafter /usr/include/$(shell $(CC) -print-multiarch)
+GUEST_CC = musl-gcc -idirafter /usr/include -idirafter /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 INIT_SOURCES = $(wildcard src/guest/init/*.c) src/base/record.c
 INIT_OBJECTS = $(INIT_SOURCES:%.c=$(BUILD)/guest/%.o)
 
