@@ -186,7 +186,8 @@ count_console() {
 }
 
 # Private memory of the processes, but for the guest's RAM: the memfd, and what is mapped into the middle of it (the
-# kernel, where the host has no huge pages for it).
+# kernel, where the host has no huge pages for it). Of private mappings what became the process's own: files lie in
+# memory here, and their pages would count as dirty.
 private() {
 	local total=0 pid
 	for pid in "$@"; do
@@ -195,8 +196,9 @@ private() {
 				split($1, range, "-")
 				ram = /memfd:/ || (ram && range[1] == end && /\/ph$/)
 				end = range[2]
+				field = $2 ~ /p$/ ? "Anonymous:" : "Private_Dirty:"
 			}
-			!ram && /^Private_Dirty:/ { sum += $2 }
+			!ram && $1 == field { sum += $2 }
 			END { print sum + 0 }' "/proc/$pid/smaps")))
 	done
 	echo $total
