@@ -252,7 +252,7 @@ $(JAIL_TESTS): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(JAIL_HELPERS:%.c=$(BUI
 		$(WAYLAND_TABLES:%.c=$(BUILD)/%.o)
 	$(call say,LINK)
 	mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lwayland-server -lcmocka
 
 .PHONY: unit
 unit: $(UNIT_TESTS)

@@ -24,9 +24,9 @@ enum display_clipboard {
 /* A socket that the guest may connect to. */
 struct display_socket {
 	char name[DISPLAY_NAME_SIZE]; /* NUL-padded; empty: the compositor's */
-	char *path;
+	char *path;    /* the plan's; the device asks the connector by the socket's place among them */
 	bool filtered; /* Wayland is spoken there, and what the guest says goes through the filter */
-	/* Instead of a path: connections are made here, and their other ends sent to this SOCK_SEQPACKET. */
+	/* Instead of asking: connections are made here, and their other ends sent to this SOCK_SEQPACKET. */
 	bool has_door;
 	int door;
 };
@@ -34,6 +34,8 @@ struct display_socket {
 struct display_options {
 	const struct display_socket *sockets; /* copied */
 	unsigned socket_count;
+	int connector;   /* the door (ph/connector.h) of those that have none of their own; -1: there are none
+			  */
 	const char *tag; /* the VM's name, in what its windows are called; copied */
 	enum display_clipboard clipboard;
 	bool no_card;            /* no graphics card is opened: there are no dma-bufs */

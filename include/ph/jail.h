@@ -14,14 +14,15 @@
 #include <sys/types.h>
 
 enum jail_kind {
-	JAIL_MONITOR,  /* the monitor's main thread, and so its whole process */
-	JAIL_VCPU,     /* on top of that, a thread that runs a vCPU */
-	JAIL_DISK,     /* on top of that, a thread that serves a disk's queue */
-	JAIL_FILES,    /* the file server */
-	JAIL_DISPLAY,  /* the display server */
-	JAIL_SOUND,    /* the sound filter */
-	JAIL_NET,      /* the network device */
-	JAIL_TERMINAL, /* the process that puts the terminal back when the monitor was killed */
+	JAIL_MONITOR,   /* the monitor's main thread, and so its whole process */
+	JAIL_VCPU,      /* on top of that, a thread that runs a vCPU */
+	JAIL_DISK,      /* on top of that, a thread that serves a disk's queue */
+	JAIL_FILES,     /* the file server */
+	JAIL_DISPLAY,   /* the display server */
+	JAIL_SOUND,     /* the sound filter */
+	JAIL_CONNECTOR, /* connects to sockets for those two */
+	JAIL_NET,       /* the network device */
+	JAIL_TERMINAL,  /* the process that puts the terminal back when the monitor was killed */
 	JAIL_KINDS,
 };
 
@@ -43,9 +44,10 @@ struct jail_tree {
 struct jail_reach {
 	const struct jail_tree *trees;
 	size_t tree_count;
-	const char *const
-		*sockets; /* to connect to, absolute paths; only JAIL_DISPLAY and JAIL_SOUND connect */
-	size_t socket_count;
+	/* Where the sockets are that JAIL_CONNECTOR connects to: absolute paths without links, all else is
+	 * out of its sight where there are namespaces. */
+	const char *const *folders;
+	size_t folder_count;
 };
 
 /*

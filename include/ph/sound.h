@@ -1,7 +1,7 @@
 /*
  * Sound: the VM's programs and this host's PulseAudio (or pipewire-pulse) server, with a filter between them
- * that knows what a program of the VM may ask. The filter is a process of its own, which alone can connect to
- * the server; the display device hands it the other end of each connection of the guest's.
+ * that knows what a program of the VM may ask. The filter is a process of its own, which alone can ask the
+ * connector for the server; the display device hands it the other end of each connection of the guest's.
  */
 #ifndef PH_SOUND_H
 #define PH_SOUND_H
@@ -19,8 +19,9 @@ struct sound {
 	int door; /* a SOCK_SEQPACKET that takes connected sockets, each in a message of one byte */
 };
 
-/* While the process has one thread. server is the path of the server's socket. 0 or -errno. */
-int sound_start(struct sound *sound, const char *server, bool microphone, enum jail_mode mode);
+/* While the process has one thread. connector: the door (ph/connector.h) behind which the server is the
+ * first. 0 or -errno. */
+int sound_start(struct sound *sound, int connector, bool microphone, enum jail_mode mode);
 /* Close the door here: whoever else holds it keeps the filter alive. Accepts a zeroed one, as the next. */
 void sound_leave(struct sound *sound);
 /* Wait for its end, which comes once the door is closed everywhere. */

@@ -30,6 +30,12 @@ struct worker_options {
  * child never returns. Must be called while the process has one thread. 0 or -errno.
  */
 int worker_start(struct worker *worker, const struct worker_options *options);
+/*
+ * In a child forked for another purpose: leave what is the monitor's, but for standard error and these
+ * descriptors; end with the monitor, and leave signals to it. name is the process's behind "ph-". 0 or
+ * -errno.
+ */
+int worker_leave_monitor(const char *name, pid_t monitor, const int *fds, unsigned count);
 /* Of a worker that has ended, how, as the end of a sentence: "was killed by signal 9". */
 void worker_describe_end(const struct worker *worker, char *text, size_t size);
 /* Close the socket, which ends the worker, and reap it; killed after a grace time. Accepts a zeroed worker.

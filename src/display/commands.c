@@ -11,13 +11,12 @@
 #include "display/memory.h"
 #include "display/pages.h"
 
+#include "ph/connector.h"
 #include "ph/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 uint32_t wl_response(int error) {
@@ -78,17 +77,15 @@ static const struct display_socket *find_socket(const struct wl_device *device, 
 	return NULL;
 }
 
-static int connect_by_path(struct wl_vfd *vfd, const char *path) {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
-	vfd->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool connected =
-		vfd->fd >= 0 && connect(vfd->fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
-	return connected ? 0 : -errno;
+/* The connector knows the sockets by the same numbers. */
+static int ask(struct wl_vfd *vfd, const struct display_socket *target) {
+	const struct wl_device *device = vfd->device;
+	vfd->fd = connector_connect(device->connector, (unsigned)(target - device->sockets));
+	return vfd->fd < 0 ? vfd->fd : 0;
 }
 
 static int connect_to(struct wl_vfd *vfd, const struct display_socket *target) {
-	int ret = target->has_door ? wl_door_enter(vfd, target->door) : connect_by_path(vfd, target->path);
+	int ret = target->has_door ? wl_door_enter(vfd, target->door) : ask(vfd, target);
 	if (ret < 0) {
 		return ret;
 	}

@@ -146,20 +146,23 @@ static int enter(struct virtio_device *base) {
 static const struct virtio_device_ops wl_ops = {
 	.enter = enter, .start = start, .stop = stop, .notify = notify};
 
-static int copy_sockets(struct wl_device *device, const struct display_options *options) {
+static void keep(struct virtio_device *base, int fd) {
+	if (fd >= 0) {
+		base->own_fds[base->own_fd_count++] = fd;
+	}
+}
+
+static void copy_sockets(struct wl_device *device, const struct display_options *options) {
 	for (unsigned i = 0; i < options->socket_count && i < DISPLAY_SOCKETS_MAX; i++) {
 		device->sockets[i] = options->sockets[i];
-		const struct display_socket *socket = &options->sockets[i];
-		device->sockets[i].path = socket->path != NULL ? strdup(socket->path) : NULL;
-		if (device->sockets[i].path == NULL && socket->path != NULL) {
-			return -ENOMEM;
-		}
-		if (socket->has_door) {
-			device->base.own_fds[device->base.own_fd_count++] = socket->door;
+		device->sockets[i].path = NULL;
+		if (options->sockets[i].has_door) {
+			keep(&device->base, options->sockets[i].door);
 		}
 		device->socket_count++;
 	}
-	return 0;
+	device->connector = options->connector;
+	keep(&device->base, device->connector);
 }
 
 static void fill_base(struct virtio_device *base) {
@@ -176,18 +179,16 @@ static void fill_base(struct virtio_device *base) {
 	}
 }
 
-/* All that comes from paths, but the sockets. */
+/* All that comes from paths. */
 static int open_fds(struct wl_device *device, const struct display_options *options) {
 	struct virtio_device *base = &device->base;
 	int window_fd = fcntl(options->window_fd, F_DUPFD_CLOEXEC, 0);
 	device->card_fd = options->no_card ? -1 : wl_dmabuf_open();
 	device->udmabuf_fd = wl_pages_open();
 	wl_window_init(&device->window, window_fd, options->window_address, options->window_size);
-	const int fds[] = {window_fd, device->card_fd, device->udmabuf_fd};
-	for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-		base->own_fds[base->own_fd_count] = fds[i];
-		base->own_fd_count += fds[i] >= 0;
-	}
+	keep(base, window_fd);
+	keep(base, device->card_fd);
+	keep(base, device->udmabuf_fd);
 	if (device->udmabuf_fd >= 0) {
 		base->features |= 1ULL << VIRTIO_WL_F_GUEST_PAGES;
 	}
@@ -204,9 +205,7 @@ int display_create(struct virtio_device **created, const struct display_options 
 	base->shared_memory_address = options->window_address;
 	base->shared_memory_size = options->window_size;
 	int ret = open_fds(device, options);
-	if (ret == 0) {
-		ret = copy_sockets(device, options);
-	}
+	copy_sockets(device, options);
 	if (ret == 0) {
 		ret = filter_vm_init(&device->screen, options->tag != NULL ? options->tag : "ph",
 			options->clipboard, NULL);
@@ -238,8 +237,5 @@ void display_destroy(struct virtio_device *base) {
 	virtio_device_finish(base);
 	display_leave(base);
 	filter_vm_finish(&device->screen);
-	for (unsigned i = 0; i < device->socket_count; i++) {
-		free(device->sockets[i].path);
-	}
 	free(device);
 }

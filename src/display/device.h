@@ -25,6 +25,7 @@ struct wl_device {
 	struct virtio_device base;
 	struct display_socket sockets[DISPLAY_SOCKETS_MAX];
 	unsigned socket_count;
+	int connector; /* or -1 */
 	struct wl_window window;
 	int card_fd, udmabuf_fd; /* or -1 */
 

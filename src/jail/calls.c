@@ -33,10 +33,11 @@
 #define FILES (1u << JAIL_FILES)
 #define DISPLAY (1u << JAIL_DISPLAY)
 #define SOUND (1u << JAIL_SOUND)
+#define CONNECTOR (1u << JAIL_CONNECTOR)
 #define NET (1u << JAIL_NET)
 #define TERMINAL (1u << JAIL_TERMINAL)
 #define ALL ((1u << JAIL_KINDS) - 1)
-#define WORKERS (FILES | DISPLAY | SOUND | NET)
+#define WORKERS (FILES | DISPLAY | SOUND | CONNECTOR | NET)
 /* Threads that may have to tell, on their way down, what went wrong, and put the terminal back. */
 #define IN_MONITOR (MONITOR | VCPU | DISK)
 /* Kinds that create threads, or are what threads are created from. */
@@ -100,7 +101,7 @@ const struct jail_call jail_calls[] = {
 		.conditions = {BITS(4, UINT64_MAX, 0, "no address")}},
 	{CALL(recvfrom), .kinds = MONITOR | VCPU | WORKERS},
 	/* And what comes with them: the window's thread is sent memory. */
-	{CALL(sendmsg), .kinds = MONITOR | DISPLAY},
+	{CALL(sendmsg), .kinds = MONITOR | DISPLAY | CONNECTOR},
 	{CALL(recvmsg), .kinds = MONITOR | DISPLAY | SOUND | NET},
 	{CALL(getsockopt), .kinds = MONITOR | DISPLAY},
 	/* Those who join the VM (src/monitor/clients.c). */
@@ -112,11 +113,17 @@ const struct jail_call jail_calls[] = {
 	/* A tap: what the guest takes from it. */
 	{IOCTL(TUNSETOFFLOAD), .kinds = NET},
 
-	/* ---- the compositor, which is all there is to connect to where namespaces are to be had ---- */
-	{CALL(socket), .kinds = DISPLAY | SOUND, .conditions = {INT(0, AF_UNIX, "AF_UNIX")}},
-	{CALL(connect), .kinds = DISPLAY | SOUND},
+	/* ---- the compositor and the sound server: their folders are all there is to connect to where
+	 * namespaces are to be had. The compositor's way to a security context is a socket of an abstract
+	 * name. ---- */
+	{CALL(socket), .kinds = CONNECTOR,
+		.conditions = {INT(0, AF_UNIX, "AF_UNIX"),
+			INT(1, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, "a stream")}},
+	{CALL(connect), .kinds = CONNECTOR},
+	{CALL(bind), .kinds = CONNECTOR},
+	{CALL(listen), .kinds = CONNECTOR},
 	{CALL(socketpair), .kinds = DISPLAY, .conditions = {INT(0, AF_UNIX, "AF_UNIX")}},
-	{CALL(pipe2), .kinds = DISPLAY},
+	{CALL(pipe2), .kinds = DISPLAY | CONNECTOR},
 	{IOCTL(SYNC_IOC_FILE_INFO), .kinds = DISPLAY},
 	{IOCTL(DMA_BUF_IOCTL_SYNC), .kinds = DISPLAY},
 	/* Buffers of a card, and guest pages made one: what NEW_DMABUF and NEW_GUEST_PAGES take. */

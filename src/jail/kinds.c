@@ -36,12 +36,14 @@ const struct jail_traits jail_traits[JAIL_KINDS] = {
 		.writes_files = true},
 	[JAIL_DISPLAY] = {.name = "display",
 		.what = "the display server",
-		.root_capabilities = CAPABILITY(CAP_DAC_OVERRIDE), /* the compositor may be a user's */
 		.has_namespaces = true,
 		.writes_files = true},
 	[JAIL_SOUND] = {.name = "sound",
 		.what = "the filter before the sound server",
-		.root_capabilities = CAPABILITY(CAP_DAC_OVERRIDE), /* as above */
+		.has_namespaces = true},
+	[JAIL_CONNECTOR] = {.name = "connector",
+		.what = "connects to the compositor and the sound server",
+		.root_capabilities = CAPABILITY(CAP_DAC_OVERRIDE), /* which may be a user's */
 		.has_namespaces = true},
 	[JAIL_NET] = {.name = "net", .what = "the network device", .has_namespaces = true},
 	[JAIL_TERMINAL] = {.name = "terminal", .what = "puts the terminal back when the monitor was killed"},

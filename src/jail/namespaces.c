@@ -1,7 +1,7 @@
 /*
  * Namespaces of a worker: no network but an unconfigured loopback, no IPC objects, a root directory with
- * nothing in it but the sockets to connect to. In the worker, before it meets the guest, while it has one
- * thread. Nothing hostile comes in.
+ * nothing in it but the folders of the sockets to connect to. In the worker, before it meets the guest, while
+ * it has one thread. Nothing hostile comes in.
  *
  * Who is not root can have these only together with a user namespace, and in one that maps the caller alone
  * every other owner of a file shows as 65534. Whoever must show owners does without, unless root runs it.
@@ -12,18 +12,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SOCKETS_MAX 16
+#define FOLDERS_MAX 16
 #define NAMESPACES (CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
 static int write_file(const char *path, const char *text) {
@@ -50,52 +49,54 @@ static int enter_user_namespace(void) {
 
 #define NEW_ROOT "/tmp" /* any directory: it is covered */
 
-/* The directories above a path of the new root, and an empty file for something to be mounted on. */
+/* A directory of the new root, and those above it. */
 static int make_place(char *path) {
-	for (char *slash = strchr(path + sizeof(NEW_ROOT), '/'); slash != NULL;
-		slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
+	char *slash = path + sizeof(NEW_ROOT) - 1;
+	do {
+		slash = strchr(slash + 1, '/');
+		if (slash != NULL) {
+			*slash = '\0';
+		}
 		int ret = mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
-		*slash = '/';
+		if (slash != NULL) {
+			*slash = '/';
+		}
 		if (ret < 0) {
 			return ret;
 		}
-	}
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	int ret = fd < 0 ? -errno : 0;
-	fd_close(&fd);
-	return ret;
+	} while (slash != NULL);
+	return 0;
 }
 
-/* Show a socket, held open as fd, under its own path. */
-static int show_socket(const char *path, int fd) {
-	char source[32], target[sizeof(NEW_ROOT) + sizeof(((struct sockaddr_un *)0)->sun_path)];
-	snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
-	if ((size_t)snprintf(target, sizeof(target), NEW_ROOT "%s", path) >= sizeof(target)) {
-		return -ENAMETOOLONG;
-	}
-	struct stat status;
-	if (stat(target, &status) == 0 && S_ISSOCK(status.st_mode)) {
-		return 0; /* under another name, too */
-	}
+/* Show a folder, of which fd is a copy that is mounted nowhere yet, under its own path. */
+static int show_folder(const char *path, int fd) {
+	const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY;
+	char target[sizeof(NEW_ROOT) + PATH_MAX];
+	snprintf(target, sizeof(target), NEW_ROOT "%s", path);
 	int ret = make_place(target);
-	return ret == 0 && mount(source, target, NULL, MS_BIND, NULL) < 0 ? -errno : ret;
+	if (ret == 0 && move_mount(fd, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0) {
+		ret = -errno;
+	}
+	return ret == 0 && mount(NULL, target, NULL, MS_BIND | MS_REMOUNT | flags, NULL) < 0 ? -errno : ret;
 }
 
-/* The sockets are taken hold of before the new root, which may cover them. */
-static int mount_new_root(const struct jail_reach *reach, int *sockets) {
+/* The folders are copied before the new root, which may cover them; with what is mounted in them, since
+ * nobody may look beneath that. */
+static int mount_new_root(const struct jail_reach *reach, int *folders) {
 	const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-	for (size_t i = 0; i < reach->socket_count; i++) {
-		sockets[i] = open(reach->sockets[i], O_PATH | O_CLOEXEC);
-	}
-	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-		mount("none", NEW_ROOT, "tmpfs", flags, "mode=0755,nr_inodes=200,size=64k") < 0) {
+	const unsigned copy = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE;
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
 		return -errno;
 	}
-	int ret = 0;
-	for (size_t i = 0; i < reach->socket_count && ret == 0; i++) {
-		ret = sockets[i] < 0 ? 0 : show_socket(reach->sockets[i], sockets[i]);
-		fd_close(&sockets[i]);
+	for (size_t i = 0; i < reach->folder_count; i++) {
+		folders[i] = open_tree(AT_FDCWD, reach->folders[i], copy);
+	}
+	int ret =
+		mount("none", NEW_ROOT, "tmpfs", flags, "mode=0755,nr_inodes=200,size=64k") < 0 ? -errno : 0;
+	for (size_t i = 0; i < reach->folder_count; i++) {
+		bool shown = ret == 0 && folders[i] >= 0;
+		ret = shown ? show_folder(reach->folders[i], folders[i]) : ret;
+		fd_close(&folders[i]);
 	}
 	return ret;
 }
@@ -111,8 +112,8 @@ static int enter_new_root(void) {
 }
 
 int jail_enter_namespaces(const struct jail_traits *traits, const struct jail_reach *reach) {
-	int ret = 0, sockets[SOCKETS_MAX];
-	if (reach->socket_count > SOCKETS_MAX) {
+	int ret = 0, folders[FOLDERS_MAX];
+	if (reach->folder_count > FOLDERS_MAX) {
 		return -E2BIG;
 	}
 	if (geteuid() != 0) {
@@ -122,7 +123,7 @@ int jail_enter_namespaces(const struct jail_traits *traits, const struct jail_re
 		ret = -errno;
 	}
 	if (ret == 0) {
-		ret = mount_new_root(reach, sockets);
+		ret = mount_new_root(reach, folders);
 	}
 	return ret < 0 ? ret : enter_new_root();
 }

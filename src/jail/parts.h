@@ -26,7 +26,7 @@ extern const struct jail_traits jail_traits[JAIL_KINDS];
 /* privileges.c: 0 or -errno. */
 int jail_drop_privileges(const struct jail_traits *traits);
 
-/* namespaces.c: empty network and IPC namespaces, and a root directory with the sockets in it and nothing
+/* namespaces.c: empty network and IPC namespaces, and a root directory with the folders in it and nothing
  * else. 0; -EPERM or -ENOSPC when the host allows none. */
 int jail_enter_namespaces(const struct jail_traits *traits, const struct jail_reach *reach);
 

@@ -73,11 +73,16 @@ static int keep_devices(struct keep_list *list, const struct virtio_host *host) 
 	return ret;
 }
 
-static int keep_only(const struct virtio_host *host, const struct worker_options *options, int socket) {
-	static struct keep_list list; /* too big for a stack; the child has one thread */
+static struct keep_list list; /* too big for a stack; the child has one thread */
+
+static int keep_streams(void) {
 	int ret = keep(&list, STDERR_FILENO);
 	ret = ret < 0 ? ret : keep(&list, STDIN_FILENO);
-	ret = ret < 0 ? ret : keep(&list, STDOUT_FILENO);
+	return ret < 0 ? ret : keep(&list, STDOUT_FILENO);
+}
+
+static int keep_only(const struct virtio_host *host, const struct worker_options *options, int socket) {
+	int ret = keep_streams();
 	ret = ret < 0 ? ret : keep(&list, socket);
 	ret = ret < 0 ? ret : keep(&list, host->memory->fd);
 	for (size_t i = 0; i < options->reach.tree_count && ret == 0; i++) {
@@ -115,6 +120,15 @@ static int enclose(const char *name, pid_t parent) {
 	}
 	ignore_signals();
 	return getppid() == parent ? drop_streams() : -ESRCH;
+}
+
+int worker_leave_monitor(const char *name, pid_t monitor, const int *fds, unsigned count) {
+	int ret = enclose(name, monitor);
+	ret = ret < 0 ? ret : keep_streams();
+	for (unsigned i = 0; i < count && ret == 0; i++) {
+		ret = keep(&list, fds[i]);
+	}
+	return ret < 0 ? ret : close_others(&list);
 }
 
 static int enter_devices(const struct virtio_host *host) {

@@ -318,6 +318,13 @@ static void network_ended(struct loop_source *source, uint32_t events) {
 	network_lost(&vm->devices.network);
 }
 
+static void connector_ended(struct loop_source *source, uint32_t events) {
+	(void)events;
+	struct vm *vm = vm_of(source, offsetof(struct vm, connector));
+	loop_remove(&vm->loop, source);
+	log_error("the connector has ended; programs that start from now on are without windows and sound");
+}
+
 /* SIGINT is the command's business; SIGTERM and SIGHUP end the VM in order, the commands first. */
 static void handle_signal(struct vm *vm, int signo) {
 	uint16_t rows, columns;
@@ -408,6 +415,9 @@ int run_watch(struct vm *vm) {
 	if (ret == 0 && vm->devices.screen.sound.pid != 0) {
 		ret = watch(vm, &vm->sound, vm->devices.screen.sound.pid_fd, sound_ended);
 	}
+	if (ret == 0 && vm->devices.screen.connector.pid != 0) {
+		ret = watch(vm, &vm->connector, vm->devices.screen.connector.pid_fd, connector_ended);
+	}
 	if (ret == 0 && vm->devices.network.worker.pid != 0) {
 		ret = watch(vm, &vm->network, vm->devices.network.worker.pid_fd, network_ended);
 	}
@@ -426,6 +436,7 @@ int run_watch(struct vm *vm) {
 void run_unwatch(struct vm *vm) {
 	urls_finish(&vm->urls);
 	clock_finish(&vm->clock);
+	loop_remove(&vm->loop, &vm->connector);
 	loop_remove(&vm->loop, &vm->sound);
 	loop_remove(&vm->loop, &vm->network);
 	loop_remove(&vm->loop, &vm->display);

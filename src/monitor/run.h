@@ -44,7 +44,7 @@ struct vm {
 	bool end_deferred; /* see machine_ended() */
 	int64_t started_ms;
 	int stop_waited_ms; /* for the guest to shut down */
-	struct loop_source signals, deadline, ended, worker, display, network, sound;
+	struct loop_source signals, deadline, ended, worker, display, network, sound, connector;
 };
 
 extern const struct control_ops run_control_ops;

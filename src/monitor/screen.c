@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+enum { ASKING_DISPLAY, ASKING_SOUND };
+
 static int create_device(struct screen *screen, const struct plan *plan) {
 	struct display_socket sockets[DISPLAY_SOCKETS_MAX];
 	unsigned count = (unsigned)plan->socket_count;
@@ -20,6 +22,7 @@ static int create_device(struct screen *screen, const struct plan *plan) {
 	}
 	const struct display_options options = {.sockets = sockets,
 		.socket_count = count,
+		.connector = plan->socket_count > 0 ? screen->asking[ASKING_DISPLAY] : -1,
 		.tag = plan->tag,
 		.clipboard = plan->clipboard,
 		.no_card = plan->no_card,
@@ -29,20 +32,31 @@ static int create_device(struct screen *screen, const struct plan *plan) {
 	return display_create(&screen->device, &options);
 }
 
-static int start_worker(struct screen *screen, const struct plan *plan, const struct guest_memory *memory,
-	enum jail_mode mode) {
-	const char *sockets[DISPLAY_SOCKETS_MAX];
-	for (size_t i = 0; i < plan->socket_count; i++) {
-		sockets[i] = plan->sockets[i].path;
-	}
+static int start_worker(struct screen *screen, const struct guest_memory *memory, enum jail_mode mode) {
 	const struct worker_options options = {.name = "display",
 		.kind = JAIL_DISPLAY,
 		.mode = mode,
-		.reach = {.sockets = sockets, .socket_count = plan->socket_count},
 		.memory = memory,
 		.devices = &screen->device,
 		.device_count = 1};
 	return worker_start(&screen->worker, &options);
+}
+
+static int start_connector(struct screen *screen, const struct plan *plan, enum jail_mode mode) {
+	struct connector_socket sockets[DISPLAY_SOCKETS_MAX];
+	const struct connector_socket server = {.path = plan->sound.server};
+	for (size_t i = 0; i < plan->socket_count; i++) {
+		sockets[i] = (struct connector_socket){
+			.path = plan->sockets[i].path, .sandboxed = plan->sockets[i].filtered};
+	}
+	struct connector_door doors[] = {
+		[ASKING_DISPLAY] = {.sockets = sockets, .count = (unsigned)plan->socket_count},
+		[ASKING_SOUND] = {.sockets = &server, .count = plan->sound.server != NULL},
+	};
+	int ret = connector_start(&screen->connector, doors, 2, plan->tag != NULL ? plan->tag : "ph", mode);
+	screen->asking[ASKING_DISPLAY] = doors[ASKING_DISPLAY].fd;
+	screen->asking[ASKING_SOUND] = doors[ASKING_SOUND].fd;
+	return ret;
 }
 
 int screen_start(struct screen *screen, const struct plan *plan, const struct guest_memory *memory,
@@ -52,8 +66,12 @@ int screen_start(struct screen *screen, const struct plan *plan, const struct gu
 		return 0;
 	}
 	int ret = window_init(&screen->window, memory);
+	if (ret == 0) {
+		ret = start_connector(screen, plan, mode);
+	}
 	if (ret == 0 && sound->server != NULL) {
-		ret = sound_start(&screen->sound, sound->server, sound->microphone, mode);
+		ret = sound_start(&screen->sound, screen->asking[ASKING_SOUND], sound->microphone, mode);
+		fd_close(&screen->asking[ASKING_SOUND]);
 	}
 	if (ret == 0) {
 		ret = create_device(screen, plan);
@@ -61,8 +79,9 @@ int screen_start(struct screen *screen, const struct plan *plan, const struct gu
 	if (ret < 0 || plan->sandbox == PLAN_SANDBOX_OFF) {
 		return ret;
 	}
-	ret = start_worker(screen, plan, memory, mode);
+	ret = start_worker(screen, memory, mode);
 	display_leave(screen->device);
+	fd_close(&screen->asking[ASKING_DISPLAY]);
 	sound_leave(&screen->sound);
 	return ret;
 }
@@ -93,4 +112,9 @@ void screen_finish(struct screen *screen) {
 	screen->device = NULL;
 	window_finish(&screen->window);
 	sound_stop(&screen->sound);
+	if (screen->connector.pid > 0) {
+		fd_close(&screen->asking[ASKING_DISPLAY]);
+		fd_close(&screen->asking[ASKING_SOUND]);
+	}
+	connector_stop(&screen->connector);
 }

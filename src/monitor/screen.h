@@ -4,6 +4,7 @@
 
 #include "monitor/pci.h"
 #include "monitor/window.h"
+#include "ph/connector.h"
 #include "ph/plan.h"
 #include "ph/sound.h"
 #include "ph/worker.h"
@@ -13,6 +14,8 @@ struct screen {
 	struct worker worker;         /* that serves it, unless it runs in the monitor */
 	struct window window;
 	struct sound sound; /* the filter behind its door, if there is sound */
+	struct connector connector;
+	int asking[2]; /* the doors to it: the display's, the sound filter's */
 };
 
 /* Create the device and fork its worker, if the plan has sockets or sound. 0 or -errno. screen_finish()

@@ -131,6 +131,9 @@ static int check_sandbox(const struct plan *plan, struct error *error) {
 	if (ret == 0 && plan->sound.server != NULL) {
 		ret = jail_check_strict(JAIL_SOUND, error);
 	}
+	if (ret == 0 && (plan->socket_count > 0 || plan->sound.server != NULL)) {
+		ret = jail_check_strict(JAIL_CONNECTOR, error);
+	}
 	if (ret == 0 && plan->net.kind != PLAN_NET_NONE) {
 		ret = jail_check_strict(JAIL_NET, error);
 	}

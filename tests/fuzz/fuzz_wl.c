@@ -8,6 +8,7 @@
  */
 #include "device.h"
 
+#include "ph/connector.h"
 #include "ph/display.h"
 #include "ph/wl_wire.h"
 
@@ -61,9 +62,14 @@ static void initialise(void) {
 	require(bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0 &&
 		listen(listener, SERVERS) == 0);
 	require(window_init(&window, &memory) == 0 && window_reserve(&window) == 0);
-	const struct display_socket socket = {.path = address.sun_path};
+	const struct display_socket socket = {.name = ""};
+	const struct connector_socket place = {.path = address.sun_path};
+	static struct connector connector; /* ends with this process */
+	struct connector_door door = {.sockets = &place, .count = 1};
+	require(connector_start(&connector, &door, 1, "fuzz", JAIL_OFF) == 0);
 	const struct display_options options = {.sockets = &socket,
 		.socket_count = 1,
+		.connector = door.fd,
 		.window_fd = window.client_fd,
 		.window_address = window.address,
 		.window_size = window.size};

@@ -45,7 +45,8 @@ static int read_only_fd, writable_fd, outside_fd, root_fd, scratch_fd;
 static char secret[] = "secret";
 static char *hidden[] = {secret, NULL};
 static struct jail_tree trees[2];
-static const char *sockets[2]; /* one, under two names */
+static const char *folders[2]; /* one, twice */
+static char folder_path[64];
 static char socket_path[64], other_path[64];
 static struct jail_reach reach;
 
@@ -94,12 +95,14 @@ static int set_up(void **state) {
 	make_file("rw/file", "data");
 	make_file("outside/file", "data");
 	scratch_fd = openat(outside_fd, "file", O_RDWR | O_CLOEXEC);
-	make_socket(socket_path, sizeof(socket_path), "compositor");
+	close(make_directory("run"));
+	snprintf(folder_path, sizeof(folder_path), "%s/run", top);
+	make_socket(socket_path, sizeof(socket_path), "run/compositor");
 	make_socket(other_path, sizeof(other_path), "bus");
-	sockets[0] = sockets[1] = socket_path;
+	folders[0] = folders[1] = folder_path;
 	trees[0] = (struct jail_tree){.fd = read_only_fd, .hidden = hidden};
 	trees[1] = (struct jail_tree){.fd = writable_fd, .writable = true};
-	reach = (struct jail_reach){.trees = trees, .tree_count = 2, .sockets = sockets, .socket_count = 2};
+	reach = (struct jail_reach){.trees = trees, .tree_count = 2, .folders = folders, .folder_count = 2};
 	return 0;
 }
 
@@ -114,7 +117,7 @@ static void enter(enum jail_kind kind, enum jail_mode mode) {
 	bool thread = kind == JAIL_VCPU || kind == JAIL_DISK;
 	enum jail_kind process = thread ? JAIL_MONITOR : kind;
 	const struct jail_reach none = {0};
-	bool reaches = kind == JAIL_FILES || kind == JAIL_DISPLAY;
+	bool reaches = kind == JAIL_FILES || kind == JAIL_CONNECTOR;
 	if (jail_enter(process, mode, "test", reaches ? &reach : &none) < 0 ||
 		jail_filter(process, mode, "test") < 0 || (thread && jail_filter(kind, mode, "test") < 0)) {
 		_exit(99);
@@ -190,7 +193,10 @@ ACT(act_pidfd_getfd, syscall(SYS_pidfd_getfd, 0, 0, 0))
 ACT(act_set_owner, fcntl(0, F_SETOWN, getppid()))
 ACT(act_inet, socket(AF_INET, SOCK_STREAM, 0))
 ACT(act_netlink, socket(AF_NETLINK, SOCK_RAW, 0))
-ACT(act_unix, socket(AF_UNIX, SOCK_STREAM, 0))
+#define A_STREAM (SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
+ACT(act_unix, socket(AF_UNIX, A_STREAM, 0))
+ACT(act_unix_packets, socket(AF_UNIX, SOCK_DGRAM, 0))
+ACT(act_connect, connect(-1, (const struct sockaddr *)page, 2))
 ACT(act_map_executable, mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
 ACT(act_make_executable, mprotect(page, 4096, PROT_READ | PROT_EXEC))
 ACT(act_pkey, syscall(SYS_pkey_mprotect, page, 4096, PROT_READ | PROT_EXEC, -1))
@@ -312,9 +318,19 @@ static void test_kvm_is_the_monitors(void **state) {
 		assert_int_equal(
 			try((enum jail_kind)kind, act_run_vcpu), monitor || vcpu ? -EBADF : FORBIDDEN);
 		assert_int_equal(try((enum jail_kind)kind, act_io_uring), monitor ? -EPERM : FORBIDDEN);
-		if (kind != JAIL_DISPLAY && kind != JAIL_SOUND) {
-			assert_int_equal(try((enum jail_kind)kind, act_unix), FORBIDDEN);
-		}
+	}
+}
+
+static void test_connecting_is_the_connectors(void **state) {
+	(void)state;
+	if (!jail_has_filters()) {
+		skip();
+	}
+	for (int kind = 0; kind < JAIL_KINDS; kind++) {
+		bool may = kind == JAIL_CONNECTOR;
+		assert_int_equal(try((enum jail_kind)kind, act_unix) >= KILLED(0), !may);
+		assert_int_equal(try((enum jail_kind)kind, act_connect), may ? -EBADF : FORBIDDEN);
+		assert_int_equal(try((enum jail_kind)kind, act_unix_packets), FORBIDDEN);
 	}
 }
 
@@ -437,10 +453,10 @@ static void test_files_stays_in_its_trees(void **state) {
 	assert_int_equal(try(JAIL_FILES, act_read_hidden), -EACCES);
 }
 
-/* ---- the display server ---- */
+/* ---- the connector ---- */
 
 static long connect_to(const struct sockaddr_un *address) {
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fd = socket(AF_UNIX, A_STREAM, 0);
 	return fd < 0 ? -1 : connect(fd, (const struct sockaddr *)address, sizeof(*address));
 }
 
@@ -456,13 +472,21 @@ static long act_bus(void) {
 	return connect_to(&address);
 }
 
-static void test_display_connects_to_its_sockets(void **state) {
+/* What the socket is does not matter, nor when it was made. */
+static void make_socket_again(void) {
+	assert_int_equal(unlink(socket_path), 0);
+	make_socket(socket_path, sizeof(socket_path), "run/compositor");
+}
+
+static void test_connector_sees_its_folders(void **state) {
 	(void)state;
-	assert_int_equal(try(JAIL_DISPLAY, act_compositor), 0);
+	assert_int_equal(try(JAIL_CONNECTOR, act_compositor), 0);
+	make_socket_again();
+	assert_int_equal(try(JAIL_CONNECTOR, act_compositor), 0);
 	if (!jail_has_namespaces()) {
 		skip();
 	}
-	int ret = try(JAIL_DISPLAY, act_bus);
+	int ret = try(JAIL_CONNECTOR, act_bus);
 	if (ret == 0) {
 		skip(); /* a container that allows namespaces and forbids to mount */
 	}
@@ -561,8 +585,7 @@ static void test_nobody_keeps_privileges(void **state) {
 		close(ready[1]);
 		assert_int_equal(read(ready[0], &byte, 1), 1);
 		assert_true(!jail_has_filters() || status_says(pid, "status", "Seccomp:\t2"));
-		bool root_serves =
-			geteuid() == 0 && (kind == JAIL_FILES || kind == JAIL_DISPLAY || kind == JAIL_SOUND);
+		bool root_serves = geteuid() == 0 && (kind == JAIL_FILES || kind == JAIL_CONNECTOR);
 		assert_true(status_says(pid, "status", "NoNewPrivs:\t1"));
 		assert_true(status_says(pid, "status", "CapInh:\t0000000000000000"));
 		assert_true(status_says(pid, "status", "CapAmb:\t0000000000000000"));
@@ -649,8 +672,8 @@ static void test_strict_needs_all(void **state) {
 	bool complete = jail_has_filters() && jail_landlock_version() >= 2;
 	for (int kind = 0; kind < JAIL_KINDS; kind++) {
 		struct error error = {0};
-		bool wants =
-			kind == JAIL_DISPLAY || kind == JAIL_NET || (kind == JAIL_FILES && geteuid() == 0);
+		bool wants = kind == JAIL_DISPLAY || kind == JAIL_SOUND || kind == JAIL_CONNECTOR ||
+			     kind == JAIL_NET || (kind == JAIL_FILES && geteuid() == 0);
 		bool all = complete && (!wants || jail_has_namespaces());
 		assert_int_equal(jail_check_strict((enum jail_kind)kind, &error) == 0, all);
 		assert_int_equal(error.message[0] == '\0', all);
@@ -667,7 +690,8 @@ int main(void) {
 		cmocka_unit_test(test_user_namespaces_hide_owners),
 		cmocka_unit_test(test_files_makes_nothing_special),
 		cmocka_unit_test(test_files_stays_in_its_trees),
-		cmocka_unit_test(test_display_connects_to_its_sockets),
+		cmocka_unit_test(test_connecting_is_the_connectors),
+		cmocka_unit_test(test_connector_sees_its_folders),
 		cmocka_unit_test(test_ordinary_life_goes_on),
 		cmocka_unit_test(test_nobody_keeps_privileges),
 		cmocka_unit_test(test_root_becomes_the_caller),

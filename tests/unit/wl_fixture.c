@@ -37,8 +37,16 @@ static void create_device(struct wl_fixture *f) {
 	f->other_listener = listen_at(f->folder, "other", &sockets[1].path);
 	sockets[2].path = strdup("/nonexistent/socket");
 	sockets[3].path = strdup(sockets[0].path);
+	struct connector_socket places[4];
+	for (unsigned i = 0; i < 4; i++) {
+		places[i] = (struct connector_socket){.path = sockets[i].path};
+	}
+	struct connector_door door = {.sockets = places, .count = 4};
+	assert(connector_start(&f->connector, &door, 1, "test", JAIL_OFF) == 0);
+	f->door = door.fd;
 	const struct display_options options = {.sockets = sockets,
 		.socket_count = 4,
+		.connector = door.fd,
 		.clipboard = DISPLAY_CLIPBOARD_ON,
 		.window_fd = f->window.client_fd,
 		.window_address = f->window.address,
@@ -95,6 +103,8 @@ void wl_tear_down(struct wl_fixture *f) {
 	driver_stop(&f->driver);
 	display_destroy(f->device);
 	window_finish(&f->window);
+	close(f->door);
+	connector_stop(&f->connector);
 	close(f->listener);
 	close(f->other_listener);
 	remove_socket(f, "default");

@@ -8,6 +8,7 @@
 #include "driver.h"
 #include "monitor/window.h"
 
+#include "ph/connector.h"
 #include "ph/display.h"
 #include "ph/wl_wire.h"
 
@@ -31,6 +32,8 @@ struct wl_received {
 struct wl_fixture {
 	struct driver driver;
 	struct virtio_device *device;
+	struct connector connector;
+	int door; /* to it */
 	struct window window;
 	char folder[32];
 	int listener, other_listener; /* of the default context and of the one named "other" */

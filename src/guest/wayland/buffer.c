@@ -287,6 +287,7 @@ static bool copy_bytes(struct buffer *buffer, uint64_t start, uint64_t size) {
 		if (n <= 0) {
 			return false;
 		}
+		buffer->client->copied += (uint64_t)n;
 		start += (uint64_t)n;
 		offset += (uint64_t)n;
 		size -= (uint64_t)n;
@@ -331,5 +332,7 @@ bool buffer_update(struct buffer *buffer) {
 	}
 	buffer->stale.count = 0;
 	buffer->frames++;
+	buffer->client->frames++;
+	buffer->client->shared_frames += buffer->memory == NULL;
 	return true;
 }

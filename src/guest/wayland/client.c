@@ -318,7 +318,17 @@ void client_create(struct loop *loop, int socket, struct client **list) {
 	serve(client);
 }
 
+/* The log is seen with --verbose. */
+static void report(const struct client *client) {
+	if (client->frames > 0) {
+		fprintf(stderr, "ph-wayland: %llu frames, %llu bytes copied, %llu frames without a copy\n",
+			(unsigned long long)client->frames, (unsigned long long)client->copied,
+			(unsigned long long)client->shared_frames);
+	}
+}
+
 void client_destroy(struct client *client) {
+	report(client);
 	loop_remove(client->loop, &client->socket);
 	loop_remove(client->loop, &client->connection);
 	transfers_detach(client);

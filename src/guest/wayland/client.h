@@ -37,6 +37,8 @@ struct client {
 	/* What it may not have too much of. */
 	unsigned pool_count, buffer_count, transfer_count;
 	uint64_t memory; /* bytes of the window */
+	/* For --verbose: of wl_shm buffers, and those of them that were shown without a copy. */
+	uint64_t frames, shared_frames, copied; /* bytes */
 	struct buffer *buffers;
 	struct surface *surfaces;
 	uint64_t surface_number; /* the last one given out */

@@ -1,0 +1,87 @@
+#!/bin/bash
+# A window's frames reach the compositor as the program drew them, by a copy at first and then as the guest's own
+# pages, which nobody copies; by copies where the host has no /dev/udmabuf. When they were shown is told in the VM's
+# time, and the keymap is a file.
+# host: --root --desktop sway
+. tests/desktop/lib.bash
+SWAYSOCK=$(echo /run/user/1000/sway-ipc.*.sock)
+export HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000
+cd "$HOME" || exit 1
+repository=$OLDPWD
+mkdir .test "$work/ph"
+protocols=/usr/share/wayland-protocols/stable
+for name in xdg-shell presentation-time; do
+	wayland-scanner client-header $protocols/$name/$name.xml "$work/ph/$name.h"
+	wayland-scanner private-code $protocols/$name/$name.xml "$work/ph/$name.c"
+done
+gcc -O1 -I"$work/ph" -o .test/frames "$repository/tests/desktop/frames.c" "$work/ph/"*.c -lwayland-client || exit 1
+chown -R 1000:1000 .test
+as_user=(setpriv --reuid 1000 --regid 1000 --init-groups)
+cat >"$work/ph/ph" <<END2
+#!/bin/sh
+exec ${as_user[@]} "$ph" "\$@"
+END2
+chmod -R a+rx "$work"
+ph=$work/ph/ph
+swaymsg -q default_border none
+wtype -s 600000 &
+keyboard=$!
+count=24
+
+# told NAME: the window is there and has told all
+told() {
+	window_count_is frames 1 && grep -q '^keymap' "$work/$1.log"
+}
+
+"${as_user[@]}" .test/frames $count >"$work/native.log" 2>&1 &
+native=$!
+wait_for 60 told native
+settled_screenshot native 10
+result "a window without a VM"
+stop $native
+wait_for 10 window_count_is frames 0
+size=$(sed -n "s/^$count frames of \([0-9]*\) bytes$/\1/p" "$work/native.log")
+
+# vm NAME: the same in a VM; what the proxy counted is in $frames, $copied (bytes) and $shared (frames)
+vm() {
+	start "$1" --verbose -- .test/frames $count
+	wait_for 120 told "$1"
+	result "$1: a window of a VM"
+	settled_screenshot "$1" 15
+	same_picture native "$1"
+	result "$1: the last frame is shown, pixel by pixel"
+	pkill -x frames
+	swaymsg -q '[app_id=".*frames"] kill'
+	wait_for 30 grep -q 'ph-wayland: .* frames' "$work/$1.log"
+	read -r frames copied shared < <(sed -n \
+		's/.*ph-wayland: \([0-9]*\) frames, \([0-9]*\) bytes copied, \([0-9]*\) frames without a copy.*/\1 \2 \3/p' "$work/$1.log")
+	stop $started
+	wait_for 20 window_count_is frames 0
+	echo "# $1: ${frames-} frames of $size bytes, ${copied-} bytes copied, ${shared-} frames not copied"
+}
+
+if [ -c /dev/udmabuf ]; then
+	vm shared
+	# Two buffers, each four times by a copy.
+	[ "$frames" -eq $count ] && [ "$shared" -eq $((count - 8)) ] && [ "$copied" -eq $((8 * size)) ]
+	result "shared: one copy of each frame, then none"
+	grep -x "clock monotonic, presented most, wrong 0" "$work/shared.log"
+	result "frames were shown when the VM's clock says"
+	grep -x "keymap good" "$work/shared.log"
+	result "the keymap is a file that can be mapped and read"
+	rm /dev/udmabuf
+else
+	skip "frames without a copy" "no /dev/udmabuf"
+fi
+vm copied
+[ "$frames" -eq $count ] && [ "$shared" -eq 0 ] && [ "$copied" -eq $((count * size)) ]
+result "copied: without /dev/udmabuf, one copy of each frame"
+finish_pixels() {
+	kill $keyboard
+	for name in shared copied; do
+		[ -e "$work/$name.log" ] && tail -n 8 "$work/$name.log" | sed "s/^/# $name: /"
+	done
+	rm -rf "$HOME/.test"
+	finish
+}
+trap finish_pixels EXIT
