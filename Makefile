@@ -187,7 +187,7 @@ TEST_PACKAGES += sway foot grim wtype wl-clipboard fonts-dejavu-core
 # The package, and the shells that complete.
 TEST_PACKAGES += dpkg-dev lintian fish zsh
 # What only the long tests need.
-LONG_PACKAGES = gtk-3-examples featherpad qtwayland5 firefox-esr debootstrap
+LONG_PACKAGES = gtk-3-examples featherpad qtwayland5 firefox-esr debootstrap xwayland x11-apps
 PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \
 	$(shell sed 's/#.*//' kernel-config/packages tests/host/packages 2>/dev/null))
 
@@ -340,7 +340,7 @@ bench: deps
 	BUILD=$(BUILD) KERNEL=$(KERNEL) tests/bench/run
 
 .PHONY: bench-tools
-bench-tools: $(addprefix $(BUILD)/bench/,ph measure wl_peer core)
+bench-tools: $(addprefix $(BUILD)/bench/,ph measure wl_peer core relay screen)
 
 $(BUILD)/bench/ph: $(filter-out %/embed.o,$(OBJECTS)) $(BUILD)/bench/embed.o
 	$(call say,LINK)
@@ -356,10 +356,16 @@ $(BUILD)/bench/core: $(filter-out %/main.o %/embed.o,$(OBJECTS)) $(BUILD)/tests/
 	$(call say,LINK)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/bench/measure $(BUILD)/bench/wl_peer: $(BUILD)/bench/%: tests/bench/%.c
+$(BUILD)/bench/measure $(BUILD)/bench/wl_peer $(BUILD)/bench/relay: $(BUILD)/bench/%: tests/bench/%.c
 	$(call say,CC)
 	mkdir -p $(@D)
-	$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARNINGS) -static -o $@ $<
+	$(CC) -std=gnu11 -D_GNU_SOURCE -Iinclude -O2 $(WARNINGS) -static -o $@ $<
+
+$(BUILD)/bench/screen: tests/bench/screen.c $(BUILD)/gen/ph/xdg-shell.o
+	$(call say,CC)
+	mkdir -p $(@D)
+	wayland-scanner client-header $(PROTOCOLS)/stable/xdg-shell/xdg-shell.xml $(@D)/xdg-shell-client.h
+	$(CC) -std=gnu11 -D_GNU_SOURCE -I$(@D) -O2 $(filter-out -Wshadow,$(WARNINGS)) -o $@ $^ -lwayland-client
 
 lint:
 	BUILD=$(BUILD) tests/run lint

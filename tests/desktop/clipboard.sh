@@ -21,7 +21,7 @@ reach pasted
 [ "$1" = key ] && exec foot --app-id=paster sh -c 'cat >.test/typed'
 timeout 30 wl-copy 'from the VM' 2>/dev/null
 reach copied
-await done
+await finished
 END2
 cat >.foot.ini <<'END2'
 font=DejaVu Sans Mono:size=10
@@ -35,7 +35,7 @@ host_pastes() {
 
 # vm POLICY: the guest's script; it has pasted, or was not let, when this returns
 vm() {
-	rm -f .test/pasted* .test/copied .test/done .test/paste-status
+	rm -f .test/pasted* .test/copied .test/finished .test/paste-status
 	printf 'the clipboard: ü' | wl-copy
 	printf 'the primary: ü' | wl-copy --primary
 	start "$1" --clipboard "$1" -- bash .test/guest.sh "$1"
@@ -46,7 +46,7 @@ vm() {
 }
 
 end_vm() {
-	reach done
+	reach finished
 	stop $vm
 }
 

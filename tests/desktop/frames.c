@@ -1,7 +1,9 @@
 /*
- * A window that shows frames of known pixels, one after the other, each as a whole, and then stays. It tells what it
- * was told meanwhile: when frames were shown, by its own clock, and whether the keymap is a file like any other.
+ * A window that shows frames of known pixels, one after the other, each as a whole, and then stays. It tells
+ * what it was told meanwhile: when frames were shown, by its own clock, and whether the keymap is a file like
+ * any other.
  */
+#define _GNU_SOURCE
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,25 +47,31 @@ static long long now(void) {
 
 /* ---- what is told ---- */
 
-static void keyboard_keymap(void *data, struct wl_keyboard *keyboard, uint32_t format, int fd, uint32_t size) {
+static void keyboard_keymap(
+	void *data, struct wl_keyboard *keyboard, uint32_t format, int fd, uint32_t size) {
 	void *text = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
 	char start[11] = "", mapped[11] = "";
 	if (text != MAP_FAILED && pread(fd, start, 10, 0) == 10) {
 		memcpy(mapped, text, 10);
 	}
-	strcpy(keymap, format != 1 ? "none" : strcmp(start, mapped) == 0 && strcmp(start, "xkb_keymap") == 0 ? "good" : "bad");
+	strcpy(keymap, format != 1                                                      ? "none"
+		       : strcmp(start, mapped) == 0 && strcmp(start, "xkb_keymap") == 0 ? "good"
+											: "bad");
 	if (text != MAP_FAILED) {
 		munmap(text, size);
 	}
 	close(fd);
 }
-static void keyboard_enter(void *d, struct wl_keyboard *k, uint32_t s, struct wl_surface *f, struct wl_array *a) {
+static void keyboard_enter(
+	void *d, struct wl_keyboard *k, uint32_t s, struct wl_surface *f, struct wl_array *a) {
 }
 static void keyboard_leave(void *d, struct wl_keyboard *k, uint32_t s, struct wl_surface *f) {
 }
-static void keyboard_key(void *d, struct wl_keyboard *k, uint32_t s, uint32_t t, uint32_t key, uint32_t state) {
+static void keyboard_key(
+	void *d, struct wl_keyboard *k, uint32_t s, uint32_t t, uint32_t key, uint32_t state) {
 }
-static void keyboard_modifiers(void *d, struct wl_keyboard *k, uint32_t s, uint32_t a, uint32_t b, uint32_t c, uint32_t g) {
+static void keyboard_modifiers(
+	void *d, struct wl_keyboard *k, uint32_t s, uint32_t a, uint32_t b, uint32_t c, uint32_t g) {
 }
 static const struct wl_keyboard_listener keyboard_listener = {
 	keyboard_keymap, keyboard_enter, keyboard_leave, keyboard_key, keyboard_modifiers, NULL};
@@ -84,8 +92,8 @@ static const struct wp_presentation_listener presentation_listener = {presentati
 
 static void sync_output(void *data, struct wp_presentation_feedback *f, struct wl_output *output) {
 }
-static void presented(void *data, struct wp_presentation_feedback *feedback, uint32_t high, uint32_t low, uint32_t ns,
-	uint32_t refresh, uint32_t sequence_high, uint32_t sequence_low, uint32_t flags) {
+static void presented(void *data, struct wp_presentation_feedback *feedback, uint32_t high, uint32_t low,
+	uint32_t ns, uint32_t refresh, uint32_t sequence_high, uint32_t sequence_low, uint32_t flags) {
 	struct presented *frame = data;
 	long long time = (long long)((unsigned long long)high << 32 | low) * 1000000000ll + ns;
 	told++;
@@ -115,7 +123,8 @@ static void surface_configure(void *data, struct xdg_surface *surface, uint32_t 
 }
 static const struct xdg_surface_listener surface_listener = {surface_configure};
 
-static void toplevel_configure(void *data, struct xdg_toplevel *t, int32_t w, int32_t h, struct wl_array *states) {
+static void toplevel_configure(
+	void *data, struct xdg_toplevel *t, int32_t w, int32_t h, struct wl_array *states) {
 	if (configured == 0 && w > 0 && h > 0) {
 		width = w;
 		height = h;
@@ -124,7 +133,8 @@ static void toplevel_configure(void *data, struct xdg_toplevel *t, int32_t w, in
 static void toplevel_close(void *data, struct xdg_toplevel *t) {
 	exit(0);
 }
-static const struct xdg_toplevel_listener toplevel_listener = {toplevel_configure, toplevel_close, NULL, NULL};
+static const struct xdg_toplevel_listener toplevel_listener = {
+	toplevel_configure, toplevel_close, NULL, NULL};
 
 static void released(void *data, struct wl_buffer *buffer) {
 	((struct window_buffer *)data)->busy = 0;
@@ -137,7 +147,8 @@ static void frame_done(void *data, struct wl_callback *callback, uint32_t time) 
 }
 static const struct wl_callback_listener frame_listener = {frame_done};
 
-static void global(void *data, struct wl_registry *registry, uint32_t name, const char *interface, uint32_t version) {
+static void global(
+	void *data, struct wl_registry *registry, uint32_t name, const char *interface, uint32_t version) {
 	if (strcmp(interface, "wl_compositor") == 0) {
 		compositor = wl_registry_bind(registry, name, &wl_compositor_interface, 4);
 	} else if (strcmp(interface, "wl_shm") == 0) {
@@ -167,7 +178,8 @@ static int create_buffers(void) {
 	struct wl_shm_pool *pool = wl_shm_create_pool(shm, fd, 2 * size);
 	for (int i = 0; i < 2; i++) {
 		buffers[i].pixels = (uint32_t *)(memory + i * size);
-		buffers[i].buffer = wl_shm_pool_create_buffer(pool, i * size, width, height, width * 4, WL_SHM_FORMAT_XRGB8888);
+		buffers[i].buffer = wl_shm_pool_create_buffer(
+			pool, i * size, width, height, width * 4, WL_SHM_FORMAT_XRGB8888);
 		wl_buffer_add_listener(buffers[i].buffer, &buffer_listener, &buffers[i]);
 	}
 	close(fd);
@@ -177,7 +189,8 @@ static int create_buffers(void) {
 static void draw(uint32_t *pixels, unsigned frame) {
 	for (int y = 0; y < height; y++) {
 		for (int x = 0; x < width; x++) {
-			pixels[y * width + x] = (uint32_t)((x * 7 + frame) & 255) << 16 | (uint32_t)((y * 3 + frame) & 255) << 8 | ((x ^ y) & 255);
+			pixels[y * width + x] = (uint32_t)((x * 7 + frame) & 255) << 16 |
+						(uint32_t)((y * 3 + frame) & 255) << 8 | ((x ^ y) & 255);
 		}
 	}
 }
@@ -191,7 +204,8 @@ static void commit(struct wl_surface *surface, struct window_buffer *buffer) {
 	if (presentation != NULL) {
 		struct presented *frame = malloc(sizeof(*frame));
 		frame->committed = now();
-		wp_presentation_feedback_add_listener(wp_presentation_feedback(presentation, surface), &feedback_listener, frame);
+		wp_presentation_feedback_add_listener(
+			wp_presentation_feedback(presentation, surface), &feedback_listener, frame);
 	}
 	wl_surface_commit(surface);
 }
@@ -231,7 +245,8 @@ int main(int argc, char **argv) {
 	}
 	wl_display_roundtrip(display);
 	printf("%u frames of %d bytes\n", count, width * height * 4);
-	printf("clock %s, presented %s, wrong %u\n", clock_id == CLOCK_MONOTONIC ? "monotonic" : "other", told > count / 2 ? "most" : "few", wrong);
+	printf("clock %s, presented %s, wrong %u\n", clock_id == CLOCK_MONOTONIC ? "monotonic" : "other",
+		told > count / 2 ? "most" : "few", wrong);
 	printf("keymap %s\n", keymap);
 	fflush(stdout);
 	while (wl_display_dispatch(display) >= 0) {

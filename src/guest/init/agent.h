@@ -8,7 +8,7 @@
 #include "guest/init/service.h"
 #include "guest/init/urls.h"
 
-#define AGENT_SERVICES_MAX 2
+#define AGENT_SERVICES_MAX 3
 
 struct agent {
 	const struct config *config;

@@ -5,6 +5,7 @@
 #include "guest/init/identity.h"
 
 #include "guest/init/users.h"
+#include "guest/init/x11.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ADDED_VARIABLES 4
+#define ADDED_VARIABLES 5
 #define IMAGE_GROUPS_MAX 64
 
 const char *identity_env_value(char *const *env, const char *name) {
@@ -116,6 +117,10 @@ void identity_choose_shell(struct identity *identity, bool want_shell) {
 	add_variable(identity, "USER", identity->name);
 	add_variable(identity, "LOGNAME", identity->name);
 	add_variable(identity, "SHELL", identity->shell);
+	/* Only here is it known whether there is an X server. */
+	if (identity_env_value(identity->env, "WAYLAND_DISPLAY") != NULL && access(X11_SOCKET, W_OK) == 0) {
+		add_variable(identity, "DISPLAY", X11_DISPLAY);
+	}
 }
 
 void identity_join_cgroup(void) {

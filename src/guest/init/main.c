@@ -19,6 +19,7 @@
 #include "guest/init/urls.h"
 #include "guest/init/users.h"
 #include "guest/init/wayland.h"
+#include "guest/init/x11.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +35,7 @@ static struct port port;
 static struct config config;
 static struct agent agent;
 static struct wayland wayland;
+static struct x11 x11;
 static struct bus bus;
 static struct urls urls;
 
@@ -58,6 +60,7 @@ static void prepare_root(void) {
 	users_make_runtime_folder(&config);
 	mounts_add_configured(&config);
 	wayland_listen(&wayland, &config);
+	x11_listen(&x11, &config, wayland.service.listener >= 0);
 	bus_listen(&bus, &config);
 	report_timing("mounts");
 	host_set_name(&config);
@@ -121,6 +124,7 @@ static int start(uint64_t started) {
 		return result;
 	}
 	agent_add_service(&agent, &wayland.service);
+	agent_add_service(&agent, &x11.service);
 	agent_add_service(&agent, &bus.service);
 	agent_add_urls(&agent, &urls);
 	start_first();

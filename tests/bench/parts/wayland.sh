@@ -1,0 +1,65 @@
+# shellcheck shell=bash disable=SC2154
+# A client's round trips and frames at a real compositor (weston without an output): on the host itself, in a VM through
+# ph's proxy and filter, and in the same VM through waypipe, whose stream is then one of virtio-wl's.
+
+prepare_wayland() {
+	local file
+	install_file "$bench/screen" /bench/screen
+	install_file "$bench/relay" /bench/relay
+	install_programs weston waypipe sh sleep rm
+	for file in /usr/lib/*/libweston-10/headless-backend.so /usr/lib/*/weston/kiosk-shell.so; do
+		install_file "$file" "$file"
+		for library in $(ldd "$file" "$bench/screen" | grep -o '/[^ ):]*'); do
+			install_file "$library" "$library"
+		done
+	done
+	mkdir -p "$bench/root/usr/share/X11"
+	cp -r /usr/share/X11/xkb "$bench/root/usr/share/X11/"
+}
+
+# said WHO: what screen printed is told as WHO's
+said() {
+	local name ns
+	while read -r name ns; do
+		[[ $ns =~ ^[0-9]+$ ]] && echo "wayland-$name $1 $ns"
+	done <"$work/said"
+	[ -s "$work/said" ] || echo "# wayland $1: $(tail -n 1 "$work/log")"
+}
+
+measure_wayland() {
+	local weston client
+	local at=(env XDG_RUNTIME_DIR=/run WAYLAND_DISPLAY=/run/wayland-9)
+	local ph=("${ph_small[@]}" --name bench)
+	echo 16384 >/sys/module/udmabuf/parameters/list_limit
+	"${enter[@]}" env XDG_RUNTIME_DIR=/run weston --no-config --backend=headless-backend.so \
+		--shell=kiosk-shell.so --width=1920 --height=1080 --socket=wayland-9 --idle-time=0 >"$work/weston" 2>&1 &
+	weston=$!
+	for _ in $(seq 200); do
+		[ -S "$root/"run/wayland-9 ] && break
+		sleep 0.1
+	done
+	inside "${at[@]}" /bench/screen >"$work/said" 2>"$work/log"
+	said native
+	inside "${at[@]}" "${ph[@]}" -- /bench/screen >"$work/said" 2>"$work/log" </dev/null
+	said ph
+	"${enter[@]}" "${at[@]}" waypipe --compress none -s /run/waypipe client >"$work/waypipe" 2>&1 &
+	client=$!
+	sleep 0.5
+	inside "${at[@]}" "${ph[@]}" --no-wayland --wl-socket waypipe=/run/waypipe -- sh -c \
+		'/bench/relay /tmp/relay waypipe & sleep 0.2; exec waypipe --compress none -s /tmp/relay server -- /bench/screen' \
+		>"$work/said" 2>"$work/log" </dev/null
+	said peer
+	timed 3 wayland-start native "${at[@]}" /bench/screen first
+	timed 3 wayland-start ph "${at[@]}" "${ph[@]}" -- /bench/screen first
+	kill $client $weston
+}
+
+report_wayland() {
+	local name unit='K instructions'
+	for name in sync:0.5 frame:0.5 frame-first: frame-small: event:; do
+		both "wayland-${name%:*}" "$([ -n "${name#*:}" ] && echo part || echo none)" "${name#*:}" "$unit" 1e3 1
+		line "wayland-${name%:*}-native" "$(value "wayland-${name%:*}" ph 1e3 1)" \
+			"$(value "wayland-${name%:*}" native 1e3 1)" none '' "$unit"
+	done
+	line wayland-start "$(value wayland-start ph 1e6 1)" "$(value wayland-start native 1e6 1)" none '' 'M instructions'
+}
