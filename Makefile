@@ -335,6 +335,7 @@ check-long: deps
 	$(MAKE) --no-print-directory -j$(JOBS) tests
 	BUILD=$(BUILD) tests/run --long
 
+bench: PACKAGES += waypipe
 bench: deps
 	$(MAKE) --no-print-directory -j$(JOBS) all bench-tools
 	BUILD=$(BUILD) KERNEL=$(KERNEL) tests/bench/run

@@ -6,6 +6,7 @@
 #include "ph/connector.h"
 
 #include "connector/context.h"
+#include "connector/request.h"
 #include "ph/fd.h"
 #include "ph/log.h"
 #include "ph/loop.h"
@@ -65,16 +66,31 @@ static int connect_place(struct process *process, struct place *place) {
 	return fd;
 }
 
-/* Who does not take its answers is not owed any. */
-static void answer(struct door *door, unsigned index) {
-	int fd = index < door->count ? connect_place(door->process, &door->places[index]) : -EINVAL;
-	int ret;
+static int send_answer(int door, const struct connector_answer *answer, int fd) {
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec iov = {.iov_base = (void *)answer, .iov_len = sizeof(*answer)};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 	if (fd >= 0) {
-		ret = fd_send(door->source.fd, fd, MSG_DONTWAIT);
-		close(fd);
-	} else {
-		ret = send(door->source.fd, &fd, sizeof(fd), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
 	}
+	return sendmsg(door, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+/* Who does not take its answers is not owed any. */
+static void answer(struct door *door, const struct connector_request *request) {
+	int fd = request->index < door->count ? connect_place(door->process, &door->places[request->index])
+					      : -EINVAL;
+	const struct connector_answer reply = {.number = request->number, .error = fd < 0 ? fd : 0};
+	int ret = send_answer(door->source.fd, &reply, fd);
+	fd_close(&fd);
 	if (ret < 0) {
 		close_door(door);
 	}
@@ -83,11 +99,11 @@ static void answer(struct door *door, unsigned index) {
 static void knock(struct loop_source *source, uint32_t events) {
 	(void)events;
 	struct door *door = (struct door *)(void *)((char *)source - offsetof(struct door, source));
-	uint8_t index;
-	ssize_t n = recv(source->fd, &index, sizeof(index), MSG_DONTWAIT);
-	if (n == 1) {
-		answer(door, index);
-	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+	struct connector_request request;
+	ssize_t n = recv(source->fd, &request, sizeof(request), MSG_DONTWAIT);
+	if (n == (ssize_t)sizeof(request)) {
+		answer(door, &request);
+	} else if (n >= 0 || (errno != EAGAIN && errno != EINTR)) {
 		close_door(door);
 	}
 }

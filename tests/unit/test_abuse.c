@@ -147,12 +147,12 @@ static struct virtio_device *create_net(void) {
 
 static struct virtio_device *create_wl(void) {
 	struct virtio_device *device = NULL;
-	char path[] = "/nonexistent/socket";
-	const struct display_socket socket = {.path = path, .filtered = true};
+	const struct display_socket socket = {.filtered = true};
 	assert_int_equal(window_init(&m.window, &m.driver.memory), 0);
 	assert_int_equal(window_reserve(&m.window), 0);
 	const struct display_options options = {.sockets = &socket,
 		.socket_count = 1,
+		.connector = -1,
 		.tag = "abuse",
 		.window_fd = m.window.client_fd,
 		.window_address = m.window.address,

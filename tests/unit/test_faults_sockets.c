@@ -22,11 +22,13 @@
 static int create_display(struct error *error) {
 	(void)error;
 	struct virtio_device *device = NULL;
-	char path[] = "/nonexistent/socket";
-	const struct display_socket sockets[] = {
-		{.path = path, .filtered = true}, {.name = "x", .path = path}};
-	const struct display_options options = {
-		.sockets = sockets, .socket_count = 2, .tag = "vm", .window_fd = -1, .window_size = 1 << 20};
+	const struct display_socket sockets[] = {{.filtered = true}, {.name = "x"}};
+	const struct display_options options = {.sockets = sockets,
+		.socket_count = 2,
+		.connector = -1,
+		.tag = "vm",
+		.window_fd = -1,
+		.window_size = 1 << 20};
 	unsigned left = spare();
 	struct display_options with_window = options;
 	with_window.window_fd = eventfd(0, EFD_CLOEXEC);

@@ -346,7 +346,8 @@ static long act_grow(void) {
 static void test_file_sizes(void **state) {
 	(void)state;
 	for (int kind = 0; kind < JAIL_KINDS; kind++) {
-		bool none = kind == JAIL_SOUND || kind == JAIL_NET || kind == JAIL_TERMINAL;
+		bool none = kind == JAIL_SOUND || kind == JAIL_CONNECTOR || kind == JAIL_NET ||
+			    kind == JAIL_TERMINAL;
 		assert_int_equal(try((enum jail_kind)kind, act_grow), none ? -EFBIG : 8);
 	}
 }

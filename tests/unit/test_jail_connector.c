@@ -4,6 +4,8 @@
  * sanitizers, which make system calls of their own.
  */
 #include "ph/connector.h"
+
+#include "connector/request.h"
 #include "ph/fd.h"
 #include "ph/jail.h"
 #include "ph/wayland_protocols.h"
@@ -271,10 +273,10 @@ static void test_finds_a_new_server(void **state) {
 static void test_who_does_not_listen(void **state) {
 	struct fixture *f = *state;
 	int listener = listen_at(f->other);
-	uint8_t nonsense = 99;
+	const struct connector_request nonsense = {.index = 99};
 	struct pollfd door = {.fd = f->doors[0].fd, .events = POLLOUT};
 	for (unsigned i = 0; i < 100000 && (door.revents & POLLHUP) == 0; i++) {
-		send(door.fd, &nonsense, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		send(door.fd, &nonsense, sizeof(nonsense), MSG_DONTWAIT | MSG_NOSIGNAL);
 		poll(&door, 1, 0);
 	}
 	assert_true((door.revents & POLLHUP) != 0);
