@@ -391,6 +391,39 @@ static void server_bind_tablets(struct wl_client *client, void *data, uint32_t v
 	wl_resource_set_dispatcher(resource, server_tablet_seat, NULL, data, NULL);
 }
 
+/* The compositor's clock is another one, far from any of this machine. */
+#define OTHER_CLOCK 11
+#define FAR_NS 123456789000000000ull
+
+static uint64_t now_ns(void) {
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void server_feedback(struct wl_client *client, struct wl_resource *presentation,
+	struct wl_resource *surface, uint32_t id) {
+	(void)presentation;
+	(void)surface;
+	struct wl_resource *feedback = wl_resource_create(client, &wp_presentation_feedback_interface, 1, id);
+	uint64_t time = now_ns() + FAR_NS, seconds = time / 1000000000u;
+	wl_resource_post_event(feedback, WP_PRESENTATION_FEEDBACK_EVENT_PRESENTED, (uint32_t)(seconds >> 32),
+		(uint32_t)seconds, (uint32_t)(time % 1000000000u), 16666666u, 0u, 7u, 1u);
+	wl_resource_destroy(feedback);
+}
+
+static const struct {
+	void (*destroy)(struct wl_client *, struct wl_resource *);
+	void (*feedback)(struct wl_client *, struct wl_resource *, struct wl_resource *, uint32_t);
+} presentation_implementation = {destroy_resource, server_feedback};
+
+static void server_bind_presentation(struct wl_client *client, void *data, uint32_t version, uint32_t id) {
+	struct wl_resource *resource =
+		wl_resource_create(client, &wp_presentation_interface, (int)version, id);
+	wl_resource_set_implementation(resource, &presentation_implementation, data, NULL);
+	wl_resource_post_event(resource, WP_PRESENTATION_EVENT_CLOCK_ID, OTHER_CLOCK);
+}
+
 static const struct wl_interface unknown_interface = {.name = "unknown_thing", .version = 1};
 
 static void server_bind_unknown(struct wl_client *client, void *data, uint32_t version, uint32_t id) {
@@ -438,7 +471,17 @@ struct program {
 	const char *data; /* of its source */
 	struct wl_proxy *tablets;
 	char heard[512];
+	struct wl_proxy *presentation;
+	uint32_t clock;
+	uint64_t shown; /* when its last frame was, as it was told */
 };
+
+static void on_clock(void *data, struct wl_proxy *presentation, uint32_t clock) {
+	(void)presentation;
+	((struct program *)data)->clock = clock;
+}
+
+static void (*presentation_listener[])(void *, struct wl_proxy *, uint32_t) = {on_clock};
 
 static void on_global(
 	void *data, struct wl_registry *registry, uint32_t name, const char *interface, uint32_t version) {
@@ -454,6 +497,9 @@ static void on_global(
 		p->manager = wl_registry_bind(registry, name, &wl_data_device_manager_interface, 3);
 	} else if (strcmp(interface, "zwp_tablet_manager_v2") == 0) {
 		p->tablets = wl_registry_bind(registry, name, &zwp_tablet_manager_v2_interface, 1);
+	} else if (strcmp(interface, "wp_presentation") == 0) {
+		p->presentation = wl_registry_bind(registry, name, &wp_presentation_interface, 1);
+		wl_proxy_add_listener(p->presentation, (void (**)(void))presentation_listener, p);
 	} else {
 		p->unknown++;
 	}
@@ -523,6 +569,9 @@ static void program_start(struct program *p) {
 }
 
 static void program_end(struct program *p) {
+	if (p->presentation != NULL) {
+		wl_proxy_destroy(p->presentation);
+	}
 	if (p->offer != NULL) {
 		wl_data_offer_destroy(p->offer);
 	}
@@ -622,6 +671,7 @@ static int set_up(void **state) {
 	wl_global_create(f->server, &wl_compositor_interface, 4, NULL, server_bind_compositor);
 	wl_global_create(f->server, &wl_seat_interface, 5, NULL, server_bind_seat);
 	wl_global_create(f->server, &wl_data_device_manager_interface, 3, NULL, server_bind_manager);
+	wl_global_create(f->server, &wp_presentation_interface, 1, NULL, server_bind_presentation);
 	wl_global_create(f->server, &unknown_interface, 1, NULL, server_bind_unknown);
 	wl_global_create(f->server, &zwp_tablet_manager_v2_interface, 1, NULL, server_bind_tablets);
 	*state = f;
@@ -656,7 +706,7 @@ static void test_globals(void **state) {
 	struct program other;
 	program_start(&p);
 	program_start(&other);
-	struct wl_proxy *bound = wl_registry_bind(p.registry, 5, &unknown_interface, 1);
+	struct wl_proxy *bound = wl_registry_bind(p.registry, 6, &unknown_interface, 1);
 	assert_int_equal(roundtrip(&p), -1);
 	assert_int_equal(wl_display_get_error(p.display), EPROTO);
 	wl_proxy_destroy(bound);
@@ -968,6 +1018,53 @@ static void test_tablet(void **state) {
 
 /* ---- selections ---- */
 
+static void on_output(void *data, struct wl_proxy *feedback, struct wl_output *output) {
+	(void)data;
+	(void)feedback;
+	(void)output;
+}
+
+static void on_presented(void *data, struct wl_proxy *feedback, uint32_t high, uint32_t low, uint32_t ns,
+	uint32_t refresh, uint32_t sequence_high, uint32_t sequence_low, uint32_t flags) {
+	(void)feedback;
+	assert_int_equal(refresh, 16666666);
+	assert_int_equal(sequence_high, 0);
+	assert_int_equal(sequence_low, 7);
+	assert_int_equal(flags, 1);
+	((struct program *)data)->shown = ((uint64_t)high << 32 | low) * 1000000000u + ns;
+}
+
+struct feedback_listener {
+	void (*sync_output)(void *, struct wl_proxy *, struct wl_output *);
+	void (*presented)(void *, struct wl_proxy *, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t,
+		uint32_t, uint32_t);
+	void (*discarded)(void *, struct wl_proxy *);
+};
+static struct feedback_listener feedback_listener = {on_output, on_presented, NULL};
+
+/* A frame was shown between being committed and being told of, by the program's own clock. */
+static void test_presentation(void **state) {
+	(void)state;
+	struct program p;
+	program_start(&p);
+	assert_int_equal(roundtrip(&p), 0);
+	assert_int_equal(p.clock, CLOCK_MONOTONIC);
+	for (unsigned i = 0; i < 5; i++) {
+		uint64_t committed = now_ns();
+		struct wl_proxy *feedback =
+			wl_proxy_marshal_flags(p.presentation, WP_PRESENTATION_REQUEST_FEEDBACK,
+				&wp_presentation_feedback_interface, 1, 0, p.surface, NULL);
+		wl_proxy_add_listener(feedback, (void (**)(void))(void *)&feedback_listener, &p);
+		p.shown = 0;
+		assert_int_equal(roundtrip(&p), 0);
+		assert_in_range(p.shown, committed, now_ns());
+		wl_proxy_destroy(feedback);
+	}
+	wl_proxy_destroy(p.presentation);
+	p.presentation = NULL;
+	program_end(&p);
+}
+
 static void on_offer(void *data, struct wl_data_device *device, struct wl_data_offer *offer) {
 	(void)device;
 	((struct program *)data)->offer = offer;
@@ -1120,6 +1217,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_keymap, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_touch, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_tablet, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_presentation, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_selection, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_server_gone, set_up, tear_down),
