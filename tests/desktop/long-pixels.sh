@@ -4,18 +4,17 @@
 # time, and the keymap is a file that can be read.
 # host: --root --desktop sway
 . tests/desktop/lib.bash
-SWAYSOCK=$(echo /run/user/1000/sway-ipc.*.sock)
-export HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000
+export HOME=$work/home XDG_RUNTIME_DIR=/run/user/1000
+repository=$PWD
+mkdir -p "$HOME/.test" "$work/ph"
 cd "$HOME" || exit 1
-repository=$OLDPWD
-mkdir .test "$work/ph"
 protocols=/usr/share/wayland-protocols/stable
 for name in xdg-shell presentation-time; do
 	wayland-scanner client-header $protocols/$name/$name.xml "$work/ph/$name.h"
 	wayland-scanner private-code $protocols/$name/$name.xml "$work/ph/$name.c"
 done
 gcc -O1 -I"$work/ph" -o .test/frames "$repository/tests/desktop/frames.c" "$work/ph/"*.c -lwayland-client || exit 1
-chown -R 1000:1000 .test
+chown -R 1000:1000 "$HOME"
 as_user=(setpriv --reuid 1000 --regid 1000 --init-groups)
 cat >"$work/ph/ph" <<END2
 #!/bin/sh
@@ -23,7 +22,16 @@ exec ${as_user[@]} "$ph" "\$@"
 END2
 chmod -R a+rx "$work"
 ph=$work/ph/ph
-swaymsg -q default_border none
+
+# The user's compositor is to have nothing that moves by itself.
+pkill -x sway
+wait_for 20 sh -c '! pgrep -x sway'
+printf '%s\n' 'output HEADLESS-1 resolution 1280x720 position 0 0 bg #204060 solid_color' 'default_border none' >"$work/ph/sway"
+"${as_user[@]}" env -u WAYLAND_DISPLAY WLR_BACKENDS=headless WLR_RENDERER=pixman WLR_LIBINPUT_NO_DEVICES=1 \
+	sway -c "$work/ph/sway" >/dev/null 2>&1 &
+sway=$!
+SWAYSOCK=$XDG_RUNTIME_DIR/sway-ipc.1000.$sway.sock
+wait_for 60 swaymsg -t get_version
 wtype -s 600000 &
 keyboard=$!
 count=24
@@ -86,11 +94,10 @@ grep -qx "clock monotonic, presented most, wrong 0" "$work/presented.log"
 result "frames were shown when the VM's clock says"
 stop $started
 finish_pixels() {
-	kill $keyboard $weston
+	kill $keyboard $weston $sway
 	for name in shared copied presented; do
 		[ -e "$work/$name.log" ] && tail -n 8 "$work/$name.log" | sed "s/^/# $name: /"
 	done
-	rm -rf "$HOME/.test"
 	finish
 }
 trap finish_pixels EXIT
