@@ -46,13 +46,14 @@ result "ph --realm main -- cat /run/realm-name"
 
 run --realm main -- sh -c '
 	echo "$REALM_NAME $HOME $(hostname) $(id -u) $(id -G)"
-	cat file /home/user/Shared/file /etc/hello
+	cat file /home/user/Shared/file /etc/hello /sys/class/net/eth0/carrier
 	echo changed >/home/user/new'
 [ "$(cat "$work/out")" = "main /home/user main 1000 1000 27 2000
 mine
 all
-image" ] && [ "$(cat "$home/new")" = changed ] && [ "$(stat -c %u "$home/new")" = 1000 ]
-result "home, Shared, name and user, with the groups that the image puts it in"
+image
+1" ] && [ "$(cat "$home/new")" = changed ] && [ "$(stat -c %u "$home/new")" = 1000 ]
+result "home, Shared, network, name and user, with the groups that the image puts it in"
 
 # ---- root's ph, and an image that is swapped while it runs ----
 
@@ -135,6 +136,7 @@ cat >"$realms/realm-other/config" <<END
 use-ephemeral-home = true
 ephemeral-persistent-dirs = ['Documents', 'missing']
 use-shared-dir = false
+use-network = false
 overlay = 'none'
 extra-bindmounts-ro = ['$citadel/tree/etc:/mnt/etc']
 extra-bindmounts = ['$realms/Shared:/mnt/shared']
@@ -148,7 +150,8 @@ chown -R 1000:1000 "$realms/realm-other/home"
 run --realm other --root -- sh -c '
 	cd /home/user; cat a b Documents/file; ls -A; ls -ld .config | { read -r _ _ user group _; echo "$user $group"; }
 	echo 1 >Documents/new; echo 2 >gone; cat /mnt/etc/hello
-	for file in /etc/x /mnt/etc/x /var/x /mnt/shared/x; do echo 1 2>/dev/null >$file && echo "$file written"; done; true'
+	for file in /etc/x /mnt/etc/x /var/x /mnt/shared/x; do echo 1 2>/dev/null >$file && echo "$file written"; done
+	ls /sys/class/net'
 [ "$(cat "$work/out")" = "general
 own
 kept
@@ -159,8 +162,9 @@ b
 user user
 image
 /var/x written
-/mnt/shared/x written" ] && [ ! -e "$realms/realm-other/home/gone" ] && [ "$(cat "$realms/realm-other/home/Documents/new")" = 1 ]
-result "an ephemeral home with skeletons and persistent folders, bind mounts, a root without an overlay"
+/mnt/shared/x written
+lo" ] && [ ! -e "$realms/realm-other/home/gone" ] && [ "$(cat "$realms/realm-other/home/Documents/new")" = 1 ]
+result "an ephemeral home with skeletons and persistent folders, bind mounts, a root without an overlay, no network"
 
 # Ten places of the file system and the tree: reading all of it meets each.
 size=$(stat -c %s "$images/main-realmfs.img")

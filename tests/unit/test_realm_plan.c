@@ -1,5 +1,6 @@
 /* What ph makes of a realm when a realmsd of each generation tells what runs, and when the bus is of no use.
  */
+#include "ph/instance.h"
 #include "ph/log.h"
 #include "ph/plan.h"
 
@@ -221,6 +222,50 @@ static void names(void **state) {
 	assert_int_equal(plan_realm_vm_name(&request, name, sizeof(name), &error), -EINVAL);
 }
 
+static bool has(const struct plan *plan, const char *variable) {
+	for (size_t i = 0; plan->environment[i] != NULL; i++) {
+		if (strcmp(plan->environment[i], variable) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A command of later finds what the VM has: the realm, its screen, sound and colours. */
+static void joined(void **state) {
+	(void)state;
+	struct plan plan = {0}, later = {0};
+	struct record_buffer facts = {0};
+	const struct plan_request again = {.as_root = false};
+	char user[64];
+	error = (struct error){0};
+	citadel_write(&citadel, "realm-main/config", "terminal-scheme = 'embers'\n");
+	request = (struct plan_request){.realm = "main", .cpus = 1, .memory = 256u << 20};
+	assert_int_equal(plan_init(&plan, &request, &error), 0);
+	snprintf(user, sizeof(user), "PULSE_SERVER=unix:/run/user/%u/pulse/native", plan.user.uid);
+	for (int with = 0; with < 2; with++) {
+		plan.has_screen = plan.has_sound = with == 1;
+		plan_put_facts(&plan, &facts);
+		assert_false(facts.failed);
+		assert_int_equal(plan_init_join(&later, &again, facts.data, facts.size, &error), 0);
+		assert_true(has(&later, "REALM_NAME=main") && has(&later, "HOME=/home/user"));
+		assert_int_equal(has(&later, "WAYLAND_DISPLAY=wayland-0"), with);
+		assert_int_equal(has(&later, "GDK_BACKEND=wayland"), with);
+		assert_int_equal(has(&later, user), with);
+		assert_string_equal(later.palette, plan.palette);
+		record_buffer_finish(&facts);
+		plan_finish(&later);
+	}
+	/* Said twice, nothing of it is lost. */
+	record_put_string(&facts, INSTANCE_FACT_REALM, "a");
+	record_put_string(&facts, INSTANCE_FACT_REALM, "b");
+	assert_int_equal(plan_init_join(&later, &again, facts.data, facts.size, &error), -EPROTO);
+	record_buffer_finish(&facts);
+	plan_finish(&later);
+	plan_finish(&plan);
+	citadel_write(&citadel, "realm-main/config", "");
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(generation_1),
@@ -233,6 +278,7 @@ int main(void) {
 		cmocka_unit_test(dead_bus),
 		cmocka_unit_test(no_bus),
 		cmocka_unit_test(names),
+		cmocka_unit_test(joined),
 	};
 	return cmocka_run_group_tests(tests, start, stop);
 }
