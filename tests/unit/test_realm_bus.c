@@ -27,10 +27,10 @@ static int stop_bus(void **state) {
 	return 0;
 }
 
-/* A service that is still coming up is asked again. */
+/* A service that is still coming up is asked again, and so is one whose answer came too late for ph. */
 static int list(void) {
 	int count = bus_list(realms);
-	for (int i = 0; i < 200 && count == -ENODATA; i++) {
+	for (int i = 0; i < 200 && (count == -ENODATA || count == -ETIMEDOUT); i++) {
 		usleep(20000);
 		count = bus_list(realms);
 	}
@@ -55,9 +55,13 @@ static void check_generation(int generation) {
 	assert_true(realms[2].running && !realms[2].current);
 	assert_string_equal(realms[0].realmfs, generation >= 2 ? "main" : "");
 	assert_int_equal(realms[2].system, generation >= 2);
-	assert_int_equal(bus_current_realm(name), 0);
+	int ret;
+	for (int i = 0; (ret = bus_current_realm(name)) == -ETIMEDOUT && i < 20; i++) {
+	}
+	assert_int_equal(ret, 0);
 	assert_string_equal(name, "main");
-	int ret = bus_config("main", count_keys, &seen);
+	for (int i = 0; (ret = bus_config("main", count_keys, &seen)) == -ETIMEDOUT && i < 20; i++) {
+	}
 	assert_int_equal(ret, generation >= 2 ? 0 : -ENODATA);
 	assert_int_equal(seen, generation >= 2 ? 11 : 0);
 	realmsd_stop(&realmsd);

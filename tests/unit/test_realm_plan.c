@@ -78,34 +78,47 @@ static int ask(const char *realm, bool force, char *said, size_t size) {
 	return print_to(STDERR_FILENO, said, size, make_plan);
 }
 
-static void await_service(void) {
+/* On a busy machine an answer may come too late for ph, which then goes by the files: ask again. */
+#define ATTEMPTS 20
+
+static char heard[4096];
+
+static void expect(const char *realm, bool force, int ret, const char *text) {
+	for (int i = 0; i < ATTEMPTS; i++) {
+		bool same = ask(realm, force, heard, sizeof(heard)) == ret;
+		if (same && strstr(ret < 0 ? error.message : heard, text) != NULL) {
+			return;
+		}
+	}
+	fail_msg("%s: \"%s\" is neither in \"%s\" nor in \"%s\"", realm, text, error.message, heard);
+}
+
+static void expect_list(const char *list) {
 	char text[1024];
-	for (int i = 0; i < 250; i++) {
+	for (int i = 0; i < 10 * ATTEMPTS; i++) {
 		assert_int_equal(print_to(STDOUT_FILENO, text, sizeof(text), print_realms), 0);
-		if (strstr(text, "main\trunning") != NULL) {
+		if (strcmp(text, list) == 0) {
 			return;
 		}
 		usleep(20000);
 	}
-	fail_msg("realmsd does not answer: %s", text);
+	assert_string_equal(text, list);
 }
 
 /* It says that main runs and is the current realm, and that other is stopped. */
+static void await_service(void) {
+	expect_list("main\trunning,current\tmain\nother\tstopped\tmain\n");
+}
+
 static void with_generation(int generation) {
-	char said[1024];
 	realmsd_start(&realmsd, generation);
 	await_service();
-	assert_int_equal(print_to(STDOUT_FILENO, said, sizeof(said), print_realms), 0);
-	assert_string_equal(said, "main\trunning,current\tmain\nother\tstopped\tmain\n");
-	assert_int_equal(ask("main", false, said, sizeof(said)), -EBUSY);
-	assert_non_null(strstr(error.message, "its container runs, with the same home"));
-	assert_int_equal(ask("current", false, said, sizeof(said)), -EBUSY);
-	assert_non_null(strstr(error.message, "realm main: its container runs"));
-	assert_int_equal(ask("main", true, said, sizeof(said)), 0);
-	assert_non_null(strstr(said, "may spoil each other's files"));
-	citadel_write(&citadel, "realm-other/config", "realm-depends = ['main', 'missing']\n");
-	assert_int_equal(ask("other", false, said, sizeof(said)), 0);
-	assert_string_equal(said, "ph: realm other depends on realm missing, which does not run\n");
+	expect("main", false, -EBUSY, "its container runs, with the same home");
+	expect("current", false, -EBUSY, "realm main: its container runs");
+	expect("main", true, 0, "may spoil each other's files");
+	citadel_write(&citadel, "realm-other/config", "realm-depends = ['missing', 'main']\n");
+	expect("other", false, 0, "ph: realm other depends on realm missing, which does not run\n");
+	assert_null(strstr(heard, "realm main"));
 	citadel_write(&citadel, "realm-other/config", "");
 	realmsd_stop(&realmsd);
 }
@@ -128,13 +141,11 @@ static void generation_3(void **state) {
 /* Where realmsd and the files differ, --verbose says so. */
 static void different_config(void **state) {
 	(void)state;
-	char said[4096];
 	realmsd_start(&realmsd, 3);
 	await_service();
 	log_verbose_enabled = true;
-	assert_int_equal(ask("other", false, said, sizeof(said)), 0);
+	expect("other", false, 0, "overlay = 'storage' in the files, and tmpfs to realmsd");
 	log_verbose_enabled = false;
-	assert_non_null(strstr(said, "overlay = 'storage' in the files, and tmpfs to realmsd"));
 	realmsd_stop(&realmsd);
 }
 
