@@ -312,6 +312,14 @@ chmod 755 "$work"
 as_user
 [ $status_of_ph -eq 0 ] && shows 'user, uid 1000'
 result "a realm is for its user without root"
+chmod 600 "$image"
+as_user
+[ $status_of_ph -eq 125 ] && grep -q 'main-realmfs.img: Permission denied' "$work/err" && [ "$(wc -l <"$work/err")" -eq 1 ]
+result "what root alone may open is refused to others"
+run --dry-run --realm main
+shows main-realmfs.img
+result "and opened by root"
+chmod 644 "$image"
 chmod 0 "$realms/realm-main/home"
 as_user
 [ $status_of_ph -eq 125 ] && grep -q 'you may not read it' "$work/err" && [ "$(wc -l <"$work/err")" -eq 1 ]

@@ -57,6 +57,7 @@ result "home, Shared, network, name and user, with the groups that the image put
 
 # ---- root's ph, and an image that is swapped while it runs ----
 
+chmod 600 "$image"
 "$ph" --realm main --root -- sh -c "echo new >/etc/hello; cat /etc/hello; $hold
 	echo 3 >/proc/sys/vm/drop_caches; cat /dev/dm-0 >/dev/null && echo whole" >"$work/out" 2>"$work/err" &
 vm=$!
@@ -66,7 +67,7 @@ for pid in $(pgrep '^ph'); do
 done >"$work/processes"
 [ -s "$work/processes" ] && ! grep -v ': 1000 1000 1000 1000 1000 1000 1000 1000 0* $' "$work/processes" &&
 	[ "$(cat "$work/err")" = "ph: root goes on as user 1000, whose realm main is" ]
-result "root's ph and its processes are the realm's user, without a capability, and it says so"
+result "root's ph opens an image of root's; it and its processes are the realm's user, without a capability, and it says so"
 sed 's/^/# /' "$work/processes"
 mv "$image" "$image.kept"
 head -c "$(stat -c %s "$image.kept")" /dev/zero >"$image"
@@ -77,6 +78,7 @@ status_of_ph=$?
 whole" ]
 result "changes are seen; every block is as it was sealed, although another file has the image's place now"
 mv "$image.kept" "$image"
+chmod 644 "$image"
 run --private-home --realmfs main -- cat /etc/hello
 printed image
 result "they are gone afterwards; --realmfs boots the image without the realm"
