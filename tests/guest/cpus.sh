@@ -20,7 +20,7 @@ run --cpus 2 --root --disk "$work/disk" -- bash -c '
 	done
 	wait
 	for queue in 0 1; do
-		grep "req.$queue\$" /proc/interrupts | awk "{ print \$2 + \$3 > 0 ? \"served\" : \"idle\" }"
+		grep "req.$queue\$" /proc/interrupts | awk "{ print (\$2 + \$3 > 0 ? \"served\" : \"idle\") }"
 	done'
 printed "0
 1
