@@ -4,7 +4,11 @@
 . tests/guest/lib.sh
 
 export SWAYSOCK
-SWAYSOCK=$(echo "$XDG_RUNTIME_DIR"/sway-ipc.*.sock)
+# Root finds the user's, too.
+case $WAYLAND_DISPLAY in
+/*) SWAYSOCK=$(echo "${WAYLAND_DISPLAY%/*}"/sway-ipc.*.sock) ;;
+*) SWAYSOCK=$(echo "$XDG_RUNTIME_DIR"/sway-ipc.*.sock) ;;
+esac
 pictures=${PH_OUTPUT:-$work}
 build=$(realpath "${BUILD:-build}")
 source=$PWD
