@@ -59,6 +59,8 @@ void control_resize(struct control *control, uint32_t session, uint16_t rows, ui
 void control_answer_url(struct control *control, uint32_t request, enum guest_url answer);
 /* Tell init what the host's clock says when it hears it. */
 void control_tell_time(struct control *control);
+/* Tell init what resolv.conf says from now on, at most GUEST_NAMES_MAX bytes. */
+void control_tell_names(struct control *control, const char *text);
 /* Ask init for an orderly end; ops->bye follows. */
 void control_shutdown(struct control *control);
 

@@ -12,9 +12,15 @@
 /* The largest datagram with room for an Ethernet header in 64 KiB, in whole words of IP. */
 #define NET_MTU_MAX 65520
 
+/* A tap of more queues is used with as many. */
+#define NET_PAIRS_MAX 4
+
 struct net_options {
 	bool tap;
-	int fd; /* non-blocking. A tap with a 12-byte virtio header before each frame, or a stream to passt */
+	/* Non-blocking: queues of a tap with a 12-byte virtio header before each frame, or one stream to
+	 * passt */
+	int fds[NET_PAIRS_MAX];
+	unsigned pair_count;
 	/* A SOCK_SEQPACKET that brings a new stream, in one byte's message, once passt's has ended; -1: none
 	 */
 	int supply_fd;

@@ -1,6 +1,7 @@
 /*
  * passt(1), which connects a VM to the network with the rights of its user: a process that starts it, tells
- * when it ends, and starts it once more. passt itself enters namespaces of its own.
+ * when it ends, and starts it once more. It also tells when this host's name servers are others. passt itself
+ * enters namespaces of its own.
  *
  * The process that tends passt is one of the two of a running ph that may execute a program (ph/opener.h),
  * and that are not jailed; nothing of the guest's reaches it.
@@ -14,11 +15,16 @@
 struct passt {
 	pid_t pid; /* of the process that tends it */
 	int fd;    /* its pipe: the end of file is the VM's end */
+	int names; /* a SOCK_SEQPACKET: each message is a new resolv.conf for the guest */
 };
 
 struct passt_options {
 	const char *program;    /* a path */
 	char *const *arguments; /* but for --fd */
+	/* The guest's resolv.conf, and what makes it anew of this host's when that changes; NULL: nothing
+	 * does */
+	const char *resolv;
+	char *(*make_resolv)(void);
 };
 
 /*

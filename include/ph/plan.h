@@ -82,15 +82,19 @@ enum plan_net_kind {
 /* The network and what the guest is told of it: texts, empty where there is none. */
 struct plan_net {
 	enum plan_net_kind kind;
-	char *passt;      /* its path */
-	char **arguments; /* its command line */
-	char *tap;        /* name of the interface */
-	int tap_fd;       /* open, non-blocking, with a virtio header */
+	char *passt;                /* its path */
+	char **arguments;           /* its command line */
+	char *tap;                  /* name of the interface */
+	int tap_fds[NET_PAIRS_MAX]; /* its queues: open, non-blocking, with a virtio header */
+	unsigned tap_queues;
 	uint8_t mac[NET_MAC_SIZE];
 	uint16_t mtu;
 	char address4[24], gateway4[20]; /* ADDRESS/PREFIX, ADDRESS */
 	char address6[52], gateway6[48];
 	char *resolv; /* the guest's resolv.conf, or NULL */
+	/* What it would be if the plan were made now, malloc'ed, or NULL without memory; for a process that
+	 * may open files. NULL: it stays as it is. */
+	char *(*make_resolv)(void);
 };
 
 struct plan {

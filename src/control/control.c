@@ -33,6 +33,7 @@ struct control {
 	bool shutdown_owed, time_owed;
 	uint32_t url_request; /* that an answer is owed to; 0: none */
 	enum guest_url url_answer;
+	char *names_owed; /* or NULL */
 
 	uint8_t in[BUFFER_SIZE]; /* the beginning of a frame whose end has not come yet */
 	size_t in_size;
@@ -107,6 +108,13 @@ static void put_time(struct control *control) {
 	control->time_owed = false;
 }
 
+static void put_names(struct control *control) {
+	control->out_size = frame_put(control->out, control->out_size, GUEST_FRAME_NAMES, 0,
+		control->names_owed, (uint32_t)strlen(control->names_owed));
+	free(control->names_owed);
+	control->names_owed = NULL;
+}
+
 static void fill(struct control *control) {
 	control->out_sent = control->out_size = 0;
 	if (control->time_owed) {
@@ -117,6 +125,9 @@ static void fill(struct control *control) {
 		control->out_size = frame_put(control->out, control->out_size, GUEST_FRAME_URL_ANSWER,
 			control->url_request, &answer, sizeof(answer));
 		control->url_request = 0;
+	}
+	if (control->names_owed != NULL) {
+		put_names(control);
 	}
 	for (struct session *session = control->sessions; session != NULL; session = session->next) {
 		control->out_size = session_fill(session, control->out, control->out_size, BUFFER_SIZE);
@@ -386,6 +397,7 @@ void control_destroy(struct control *control) {
 		session_finish(session);
 		free(session);
 	}
+	free(control->names_owed);
 	free(control);
 }
 
@@ -487,6 +499,12 @@ void control_tell_time(struct control *control) {
 void control_answer_url(struct control *control, uint32_t request, enum guest_url answer) {
 	control->url_request = request;
 	control->url_answer = answer;
+	control_flush(control);
+}
+
+void control_tell_names(struct control *control, const char *text) {
+	free(control->names_owed);
+	control->names_owed = strndup(text, GUEST_NAMES_MAX);
 	control_flush(control);
 }
 

@@ -112,6 +112,7 @@ const struct jail_call jail_calls[] = {
 
 	/* A tap: what the guest takes from it. */
 	{IOCTL(TUNSETOFFLOAD), .kinds = NET},
+	{IOCTL(TUNSETQUEUE), .kinds = NET},
 
 	/* ---- the compositor and the sound server: their folders are all there is to connect to where
 	 * namespaces are to be had. The compositor's way to a security context is a socket of an abstract

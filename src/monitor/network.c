@@ -11,17 +11,36 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+static int share_queues(const struct plan_net *net, struct net_options *options) {
+	for (unsigned i = 0; i < net->tap_queues; i++) {
+		options->fds[i] = fcntl(net->tap_fds[i], F_DUPFD_CLOEXEC, 0);
+		if (options->fds[i] < 0) {
+			int ret = -errno;
+			while (i-- > 0) {
+				close(options->fds[i]);
+			}
+			return ret;
+		}
+	}
+	options->pair_count = net->tap_queues;
+	return 0;
+}
 
 /* What the device is to have at its other end. */
 static int connect_device(struct network *network, const struct plan_net *net, struct net_options *options) {
 	options->supply_fd = -1;
 	if (net->kind == PLAN_NET_TAP) {
 		options->tap = true;
-		options->fd = fcntl(net->tap_fd, F_DUPFD_CLOEXEC, 0);
-		return options->fd < 0 ? -errno : 0;
+		return share_queues(net, options);
 	}
-	const struct passt_options passt = {.program = net->passt, .arguments = net->arguments};
-	return passt_start(&network->passt, &passt, &options->fd, &options->supply_fd);
+	options->pair_count = 1;
+	const struct passt_options passt = {.program = net->passt,
+		.arguments = net->arguments,
+		.resolv = net->resolv,
+		.make_resolv = net->make_resolv};
+	return passt_start(&network->passt, &passt, &options->fds[0], &options->supply_fd);
 }
 
 int network_start(struct network *network, const struct plan *plan, const struct guest_memory *memory,

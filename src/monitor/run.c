@@ -424,6 +424,9 @@ int run_watch(struct vm *vm) {
 	if (ret == 0) {
 		ret = clock_init(&vm->clock, &vm->loop, vm->control);
 	}
+	if (ret == 0 && vm->devices.network.passt.pid != 0) {
+		ret = names_init(&vm->names, &vm->loop, vm->control, vm->devices.network.passt.names);
+	}
 	if (ret == 0) {
 		ret = urls_watch(&vm->urls, &vm->loop, vm->control);
 	}
@@ -437,6 +440,7 @@ void run_unwatch(struct vm *vm) {
 	urls_finish(&vm->urls);
 	clock_finish(&vm->clock);
 	loop_remove(&vm->loop, &vm->connector);
+	names_finish(&vm->names);
 	loop_remove(&vm->loop, &vm->sound);
 	loop_remove(&vm->loop, &vm->network);
 	loop_remove(&vm->loop, &vm->display);

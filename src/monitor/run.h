@@ -6,6 +6,7 @@
 #include "monitor/clock.h"
 #include "monitor/console_log.h"
 #include "monitor/devices.h"
+#include "monitor/names.h"
 #include "monitor/timings.h"
 #include "monitor/urls.h"
 #include "monitor/vcpu.h"
@@ -32,6 +33,7 @@ struct vm {
 	struct clients clients;
 	struct host_clock clock;
 	struct urls urls;
+	struct host_names names;
 	unsigned commands; /* that run */
 	struct console_log console_log;
 	struct log_limit init_messages; /* what the guest says through init is hostile */

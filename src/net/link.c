@@ -1,47 +1,52 @@
 /*
- * The link: the descriptor that frames come and go on, its end, and its replacement. Runs in the net worker.
- * What comes with the replacement is ph's own.
+ * The links: the descriptors that frames come and go on, how many of a tap's are used, the end of passt's,
+ * and its replacement. Runs in the net worker. What comes with the replacement is ph's own.
  */
 #include "net/device.h"
 
 #include "ph/fd.h"
 
+#include <errno.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 #define STATUS_AT offsetof(struct virtio_net_config, status)
 
 static void link_ready(struct loop_source *source, uint32_t events) {
-	struct net *net = (struct net *)(void *)((char *)source - offsetof(struct net, link));
-	if ((events & EPOLLOUT) != 0 && net->blocked) {
-		net->blocked = false;
-		net_transmit(net);
+	struct net_pair *pair = (struct net_pair *)(void *)((char *)source - offsetof(struct net_pair, link));
+	if ((events & EPOLLOUT) != 0 && pair->blocked) {
+		pair->blocked = false;
+		net_transmit(pair);
 	}
-	if (net->link.fd >= 0 && (events & EPOLLIN) != 0 && !net->starved) {
-		net_receive(net);
+	if (pair->link.fd >= 0 && (events & EPOLLIN) != 0 && !pair->starved) {
+		net_receive(pair);
 	}
 	/* A tap whose interface is down says so, too, but that passes. */
-	if (net->link.fd >= 0 && (events & (EPOLLHUP | EPOLLERR)) != 0 && !net->tap) {
-		net_link_lose(net);
+	if (pair->link.fd >= 0 && (events & (EPOLLHUP | EPOLLERR)) != 0 && !pair->net->tap) {
+		net_link_lose(pair);
 	}
 }
 
-void net_link_update(struct net *net) {
-	if (net->link.fd >= 0) {
-		loop_modify(net->device.loop, &net->link,
-			(net->starved ? 0 : EPOLLIN) | (net->blocked ? EPOLLOUT : 0));
+void net_link_update(struct net_pair *pair) {
+	if (pair->link.fd >= 0) {
+		loop_modify(pair->net->device.loop, &pair->link,
+			(pair->starved ? 0 : EPOLLIN) | (pair->blocked ? EPOLLOUT : 0));
 	}
 }
 
-static void take_link(struct net *net, int fd) {
-	if (net->link.fd >= 0) {
-		net_link_lose(net);
+static void take_link(struct net_pair *pair, int fd) {
+	struct virtio_device *device = &pair->net->device;
+	if (pair->link.fd >= 0) {
+		net_link_lose(pair);
 	}
-	net->link.fd = fd;
-	if (loop_add(net->device.loop, &net->link, net->starved ? 0 : EPOLLIN) < 0) {
-		fd_close(&net->link.fd);
+	pair->link.fd = fd;
+	if (loop_add(device->loop, &pair->link, pair->starved ? 0 : EPOLLIN) < 0) {
+		fd_close(&pair->link.fd);
 		return;
 	}
-	virtio_device_change_config(&net->device, STATUS_AT, VIRTIO_NET_S_LINK_UP);
+	virtio_device_change_config(device, STATUS_AT, VIRTIO_NET_S_LINK_UP);
 }
 
 static void supply_ready(struct loop_source *source, uint32_t events) {
@@ -50,42 +55,86 @@ static void supply_ready(struct loop_source *source, uint32_t events) {
 	bool ended;
 	int fd = fd_receive(source->fd, &ended);
 	if (fd >= 0) {
-		take_link(net, fd);
+		take_link(&net->pairs[0], fd);
 	} else if (ended) {
 		loop_remove(net->device.loop, source);
 		fd_close(&source->fd);
 	}
 }
 
-int net_link_start(struct net *net) {
-	struct loop *loop = net->device.loop;
-	int ret = 0;
-	net->link.ready = link_ready;
-	net->supply.ready = supply_ready;
+static int start_pair(struct net_pair *pair) {
+	pair->link.ready = link_ready;
 	/* A frame that passt has the beginning of must be finished whatever became of its sender. */
-	net->blocked = net->out_start < net->out_end;
-	if (net->supply.fd >= 0) {
-		ret = loop_add(loop, &net->supply, EPOLLIN);
+	pair->blocked = pair->out_start < pair->out_end;
+	return pair->link.fd < 0 ? 0
+				 : loop_add(pair->net->device.loop, &pair->link,
+					   EPOLLIN | (pair->blocked ? EPOLLOUT : 0));
+}
+
+/* A tap spreads frames over all queues that are attached to it, whether anybody reads them or not. */
+static int attach(struct net_pair *pair, bool attached) {
+	struct ifreq request = {.ifr_flags = attached ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
+	if (pair->attached == attached) {
+		return 0;
 	}
-	if (ret == 0 && net->link.fd >= 0) {
-		ret = loop_add(loop, &net->link, EPOLLIN | (net->blocked ? EPOLLOUT : 0));
+	if (ioctl(pair->link.fd, TUNSETQUEUE, &request) < 0) {
+		return -errno;
+	}
+	pair->attached = attached;
+	return 0;
+}
+
+int net_link_use(struct net *net, unsigned count) {
+	for (unsigned i = 1; i < net->pair_count; i++) {
+		struct net_pair *pair = &net->pairs[i];
+		bool was_used = i < net->pairs_used;
+		if (was_used && i >= count) {
+			loop_remove(net->device.loop, &pair->link);
+		}
+		int ret = attach(pair, i < count);
+		if (ret == 0 && !was_used && i < count) {
+			ret = start_pair(pair);
+		}
+		if (ret < 0) {
+			return ret;
+		}
+	}
+	net->pairs_used = count;
+	return 0;
+}
+
+int net_link_start(struct net *net) {
+	int ret = 0;
+	net->supply.ready = supply_ready;
+	net->pairs_used = 1;
+	if (net->supply.fd >= 0) {
+		ret = loop_add(net->device.loop, &net->supply, EPOLLIN);
+	}
+	if (ret == 0) {
+		ret = start_pair(&net->pairs[0]);
+	}
+	if (ret == 0) {
+		ret = net_link_use(net, 1);
 	}
 	if (ret < 0) {
-		loop_remove(loop, &net->supply);
+		net_link_stop(net);
 	}
 	return ret;
 }
 
 void net_link_stop(struct net *net) {
-	loop_remove(net->device.loop, &net->link);
+	for (unsigned i = 0; i < net->pairs_used; i++) {
+		loop_remove(net->device.loop, &net->pairs[i].link);
+	}
 	loop_remove(net->device.loop, &net->supply);
+	net->pairs_used = 0;
 }
 
-void net_link_lose(struct net *net) {
-	loop_remove(net->device.loop, &net->link);
-	fd_close(&net->link.fd);
-	net->out_start = net->out_end = 0;
-	net->in_start = net->in_end = 0;
-	net->blocked = false;
-	virtio_device_change_config(&net->device, STATUS_AT, 0);
+void net_link_lose(struct net_pair *pair) {
+	loop_remove(pair->net->device.loop, &pair->link);
+	fd_close(&pair->link.fd);
+	pair->out_start = pair->out_end = 0;
+	pair->in_start = pair->in_end = 0;
+	pair->blocked = false;
+	virtio_device_change_config(&pair->net->device, STATUS_AT, 0);
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #define QUEUE_SIZE 256
 #define BIT(feature) (1ULL << (feature))
@@ -21,6 +22,9 @@
 #define FEATURES_TAP \
 	(BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN) | \
 		BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) | BIT(VIRTIO_NET_F_GUEST_ECN))
+
+/* A tap can have several queues; passt's is one stream. */
+#define FEATURES_PAIRS (BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_NET_F_CTRL_VQ))
 
 static struct net *net_of(struct virtio_device *device) {
 	return (struct net *)(void *)((char *)device - offsetof(struct net, device));
@@ -42,27 +46,46 @@ static unsigned tap_offloads(uint64_t features) {
 	return offloads | TUN_F_CSUM;
 }
 
+static void reset_pairs(struct net *net) {
+	for (unsigned i = 0; i < net->pair_count; i++) {
+		net_receive_reset(&net->pairs[i]);
+	}
+}
+
 static int net_start(struct virtio_device *device) {
 	struct net *net = net_of(device);
-	if (net->tap && ioctl(net->link.fd, TUNSETOFFLOAD, tap_offloads(device->driver_features)) < 0) {
+	if (net->tap &&
+		ioctl(net->pairs[0].link.fd, TUNSETOFFLOAD, tap_offloads(device->driver_features)) < 0) {
 		return -errno;
 	}
-	net_receive_reset(net);
+	reset_pairs(net);
 	return net_link_start(net);
 }
 
 static void net_stop(struct virtio_device *device) {
 	struct net *net = net_of(device);
 	net_link_stop(net);
-	net_receive_reset(net);
+	reset_pairs(net);
+}
+
+/* Commands come behind the pairs that the driver knows of. */
+static bool is_control(const struct net *net, unsigned index) {
+	bool several = (net->device.driver_features & BIT(VIRTIO_NET_F_MQ)) != 0;
+	return (net->device.driver_features & BIT(VIRTIO_NET_F_CTRL_VQ)) != 0 &&
+	       index == 2 * (several ? net->pair_count : 1);
 }
 
 static void net_notify(struct virtio_device *device, struct virtqueue *queue) {
 	struct net *net = net_of(device);
-	if (queue->index == NET_QUEUE_TRANSMIT) {
-		net_transmit(net);
-	} else if (net->starved) {
-		net_receive(net);
+	struct net_pair *pair = &net->pairs[queue->index / 2];
+	if (is_control(net, queue->index)) {
+		net_control(net, queue);
+	} else if (queue->index / 2 >= net->pairs_used) {
+		return;
+	} else if (queue->index == NET_QUEUE_TRANSMIT(pair)) {
+		net_transmit(pair);
+	} else if (pair->starved) {
+		net_receive(pair);
 	}
 }
 
@@ -73,8 +96,9 @@ static const struct virtio_device_ops net_ops = {
 };
 
 static void fill_config(struct virtio_device *device, const struct net_options *options) {
-	const struct virtio_net_config config = {
-		.status = VIRTIO_NET_S_LINK_UP, .max_virtqueue_pairs = 1, .mtu = options->mtu};
+	const struct virtio_net_config config = {.status = VIRTIO_NET_S_LINK_UP,
+		.max_virtqueue_pairs = (uint16_t)options->pair_count,
+		.mtu = options->mtu};
 	device->config_size = offsetof(struct virtio_net_config, speed);
 	memcpy(device->config, &config, device->config_size);
 	memcpy(device->config, options->mac, NET_MAC_SIZE);
@@ -85,26 +109,49 @@ static void describe(struct virtio_device *device, const struct net_options *opt
 	strcpy(device->name, "network");
 	device->type = VIRTIO_TYPE_NET;
 	device->pci_class = 0x020000; /* Ethernet controller */
-	device->features = FEATURES_ANY | (options->tap ? FEATURES_TAP : 0);
+	device->features = FEATURES_ANY | (options->tap ? FEATURES_TAP : 0) |
+			   (options->pair_count > 1 ? FEATURES_PAIRS : 0);
 	fill_config(device, options);
-	device->queue_count = 2;
-	device->queue_size[NET_QUEUE_RECEIVE] = device->queue_size[NET_QUEUE_TRANSMIT] = QUEUE_SIZE;
-	device->own_fds[0] = options->fd;
-	device->own_fds[1] = options->supply_fd;
-	device->own_fd_count = options->supply_fd >= 0 ? 2 : 1;
+	device->queue_count = 2 * options->pair_count + (options->pair_count > 1);
+	for (unsigned i = 0; i < device->queue_count; i++) {
+		device->queue_size[i] = QUEUE_SIZE;
+	}
+	for (unsigned i = 0; i < options->pair_count; i++) {
+		device->own_fds[device->own_fd_count++] = options->fds[i];
+	}
+	if (options->supply_fd >= 0) {
+		device->own_fds[device->own_fd_count++] = options->supply_fd;
+	}
+}
+
+static int init_pairs(struct net *net, const struct net_options *options) {
+	int ret = 0;
+	net->pair_count = options->pair_count;
+	for (unsigned i = 0; i < net->pair_count && ret == 0; i++) {
+		struct net_pair *pair = &net->pairs[i];
+		*pair = (struct net_pair){.net = net, .index = i, .attached = true};
+		pair->link.fd = options->fds[i];
+		ret = net_receive_init(pair);
+	}
+	return ret;
+}
+
+static void finish_pairs(struct net *net) {
+	for (unsigned i = 0; i < net->pair_count; i++) {
+		net_receive_finish(&net->pairs[i]);
+	}
 }
 
 int net_create(struct virtio_device **device, const struct net_options *options) {
 	struct net *net = calloc(1, sizeof(*net));
-	int link = options->fd, supply = options->supply_fd, ret = -ENOMEM;
+	int ret = -ENOMEM;
 	if (net == NULL) {
 		goto error;
 	}
 	net->tap = options->tap;
-	net->link.fd = link;
-	net->supply.fd = supply;
+	net->supply.fd = options->supply_fd;
 	describe(&net->device, options);
-	ret = net_receive_init(net);
+	ret = init_pairs(net, options);
 	if (ret == 0) {
 		ret = virtio_device_init(&net->device);
 	}
@@ -116,17 +163,23 @@ int net_create(struct virtio_device **device, const struct net_options *options)
 
 error:
 	if (net != NULL) {
-		net_receive_finish(net);
+		finish_pairs(net);
 	}
 	free(net);
-	fd_close(&link);
-	fd_close(&supply);
+	for (unsigned i = 0; i < options->pair_count; i++) {
+		close(options->fds[i]);
+	}
+	if (options->supply_fd >= 0) {
+		close(options->supply_fd);
+	}
 	return ret;
 }
 
 void net_leave(struct virtio_device *device) {
 	struct net *net = net_of(device);
-	fd_close(&net->link.fd);
+	for (unsigned i = 0; i < net->pair_count; i++) {
+		fd_close(&net->pairs[i].link.fd);
+	}
 	fd_close(&net->supply.fd);
 	device->own_fd_count = 0;
 }
@@ -137,6 +190,6 @@ void net_destroy(struct virtio_device *device) {
 	}
 	net_leave(device);
 	virtio_device_finish(device);
-	net_receive_finish(net_of(device));
+	finish_pairs(net_of(device));
 	free(net_of(device));
 }

@@ -5,6 +5,7 @@
 #include "ph/passt.h"
 
 #include "passt/child.h"
+#include "passt/names.h"
 #include "ph/fd.h"
 #include "ph/log.h"
 
@@ -27,8 +28,11 @@
 
 struct tender {
 	const struct passt_options *options;
-	int life;   /* at its end the VM is gone */
-	int supply; /* to the device */
+	int life;     /* at its end the VM is gone */
+	int supply;   /* to the device */
+	int names_fd; /* to the monitor */
+	struct passt_names names;
+	bool forwards; /* the names that this passt began with have this host's own server in them */
 	struct passt_child child;
 };
 
@@ -39,6 +43,7 @@ static int start_again(struct tender *tender) {
 	}
 	/* The device may not change that. */
 	int ret = fcntl(ends[0], F_SETFL, O_RDWR | O_NONBLOCK) < 0 ? -errno : 0;
+	tender->forwards = passt_names_forwarded(tender->options, tender->names.text);
 	if (ret == 0) {
 		ret = passt_child_start(&tender->child, tender->options, ends[1]);
 	}
@@ -57,38 +62,60 @@ static bool nobody_waits(const struct tender *tender) {
 	return poll(&supply, 1, 0) > 0;
 }
 
-/* Until passt ends: true, or the VM does: false. */
-static bool watch(struct tender *tender) {
-	struct pollfd fds[] = {{.fd = tender->life}, {.fd = tender->child.pid_fd, .events = POLLIN},
-		{.fd = tender->child.log_fd, .events = POLLIN}};
+/* passt looked at its start which server it forwards to. Where that was none of this host's own and now there
+ * is one, only a new passt knows it. */
+static bool follow_names(struct tender *tender) {
+	if (!passt_names_update(&tender->names, tender->options)) {
+		return true;
+	}
+	send(tender->names_fd, tender->names.text, strlen(tender->names.text), MSG_NOSIGNAL | MSG_DONTWAIT);
+	return tender->forwards || !passt_names_forwarded(tender->options, tender->names.text);
+}
+
+enum event { PASST_ENDED, VM_ENDED, PASST_OUTDATED };
+
+static enum event watch(struct tender *tender) {
+	enum { LIFE, CHILD, WORDS, NAMES, COUNT };
+	struct pollfd fds[COUNT] = {[LIFE] = {.fd = tender->life},
+		[CHILD] = {.fd = tender->child.pid_fd, .events = POLLIN},
+		[WORDS] = {.fd = tender->child.log_fd, .events = POLLIN}};
 	for (;;) {
-		if (poll(fds, 3, -1) < 0 && errno != EINTR) {
-			return false;
+		fds[NAMES] = (struct pollfd){.fd = tender->names.fd, .events = POLLIN};
+		if (poll(fds, COUNT, -1) < 0 && errno != EINTR) {
+			return VM_ENDED;
 		}
-		if (fds[0].revents != 0) {
-			return false;
+		if (fds[LIFE].revents != 0) {
+			return VM_ENDED;
 		}
-		if (fds[2].revents != 0 && !passt_child_listen(&tender->child)) {
-			fds[2].fd = -1;
+		if (fds[WORDS].revents != 0 && !passt_child_listen(&tender->child)) {
+			fds[WORDS].fd = -1;
 		}
-		if (fds[1].revents != 0) {
+		if (fds[NAMES].revents != 0 && !follow_names(tender)) {
+			return PASST_OUTDATED;
+		}
+		if (fds[CHILD].revents != 0) {
 			/* What it said last explains why. */
 			struct pollfd words = {.fd = tender->child.log_fd, .events = POLLIN};
 			while (poll(&words, 1, LAST_WORDS_MS) > 0 && passt_child_listen(&tender->child)) {
 			}
-			return true;
+			return PASST_ENDED;
 		}
 	}
 }
 
 static void tend(struct tender *tender) {
-	for (int run = 1; watch(tender); run++) {
-		char end[160];
-		passt_child_reap(&tender->child, end, sizeof(end));
+	enum event event;
+	for (int run = 1; (event = watch(tender)) != VM_ENDED; run += event == PASST_ENDED) {
+		char end[160] = "knew nothing of this host's new name server";
+		if (event == PASST_OUTDATED) {
+			passt_child_stop(&tender->child);
+		} else {
+			passt_child_reap(&tender->child, end, sizeof(end));
+		}
 		if (nobody_waits(tender)) {
 			return;
 		}
-		int ret = run < RUNS ? start_again(tender) : -EAGAIN;
+		int ret = run < RUNS || event == PASST_OUTDATED ? start_again(tender) : -EAGAIN;
 		if (ret < 0) {
 			log_error("passt %s; the VM is without network from now on", end);
 			return;
@@ -101,7 +128,8 @@ static void tend(struct tender *tender) {
 /* Nothing from the terminal, nothing of the monitor's but what was given, and no longer life than its. */
 static int leave_monitor(struct tender *tender, int *socket, pid_t parent) {
 	static const int ignored[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE};
-	int *const kept[] = {&tender->life, &tender->supply, socket};
+	int *const kept[] = {&tender->life, &tender->supply, &tender->names_fd, socket};
+	const size_t count = sizeof(kept) / sizeof(kept[0]);
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {
 		signal(ignored[i], SIG_IGN);
 	}
@@ -110,18 +138,18 @@ static int leave_monitor(struct tender *tender, int *socket, pid_t parent) {
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	/* Out of each other's way, then side by side behind the standard streams. */
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < count; i++) {
 		*kept[i] = fcntl(*kept[i], F_DUPFD_CLOEXEC, 16);
 	}
-	for (int i = 0; i < 3; i++) {
-		if (dup3(*kept[i], 3 + i, O_CLOEXEC) < 0) {
+	for (size_t i = 0; i < count; i++) {
+		if (dup3(*kept[i], 3 + (int)i, O_CLOEXEC) < 0) {
 			return -errno;
 		}
-		*kept[i] = 3 + i;
+		*kept[i] = 3 + (int)i;
 	}
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
-		syscall(SYS_close_range, 6, ~0u, 0) < 0) {
+		syscall(SYS_close_range, 3 + (unsigned)count, ~0u, 0) < 0) {
 		return -errno;
 	}
 	return getppid() == parent ? 0 : -ESRCH;
@@ -130,6 +158,8 @@ static int leave_monitor(struct tender *tender, int *socket, pid_t parent) {
 static void run(struct tender *tender, int socket, pid_t parent) {
 	int ret = leave_monitor(tender, &socket, parent);
 	if (ret == 0) {
+		passt_names_init(&tender->names, tender->options);
+		tender->forwards = passt_names_forwarded(tender->options, tender->names.text);
 		ret = passt_child_start(&tender->child, tender->options, socket);
 		close(socket);
 	}
@@ -140,13 +170,14 @@ static void run(struct tender *tender, int socket, pid_t parent) {
 	tend(tender);
 }
 
-/* The three pairs: frames, links, life. */
+/* The pairs: frames, links, names, life. */
 enum { OURS, THEIRS };
 
-static int make_pairs(int frames[2], int links[2], int life[2]) {
-	frames[0] = frames[1] = links[0] = links[1] = life[0] = life[1] = -1;
+static int make_pairs(int frames[2], int links[2], int names[2], int life[2]) {
+	frames[0] = frames[1] = links[0] = links[1] = names[0] = names[1] = life[0] = life[1] = -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, frames) < 0 ||
 		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, links) < 0 ||
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, names) < 0 ||
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, life) < 0 ||
 		fcntl(frames[OURS], F_SETFL, O_RDWR | O_NONBLOCK) < 0) {
 		return -errno;
@@ -155,28 +186,33 @@ static int make_pairs(int frames[2], int links[2], int life[2]) {
 }
 
 int passt_start(struct passt *passt, const struct passt_options *options, int *link_fd, int *supply_fd) {
-	int frames[2], links[2], life[2];
+	int frames[2], links[2], names[2], life[2];
 	pid_t parent = getpid(), pid = -1;
-	int ret = make_pairs(frames, links, life);
+	int ret = make_pairs(frames, links, names, life);
 	if (ret == 0) {
 		pid = fork();
 		ret = pid < 0 ? -errno : 0;
 	}
 	if (pid == 0) {
-		struct tender tender = {.options = options, .life = life[THEIRS], .supply = links[THEIRS]};
+		struct tender tender = {.options = options,
+			.life = life[THEIRS],
+			.supply = links[THEIRS],
+			.names_fd = names[THEIRS]};
 		run(&tender, frames[THEIRS], parent);
 		_exit(0);
 	}
 	fd_close(&frames[THEIRS]);
 	fd_close(&links[THEIRS]);
+	fd_close(&names[THEIRS]);
 	fd_close(&life[THEIRS]);
 	if (ret < 0) {
 		fd_close(&frames[OURS]);
 		fd_close(&links[OURS]);
+		fd_close(&names[OURS]);
 		fd_close(&life[OURS]);
 		return ret;
 	}
-	*passt = (struct passt){.pid = pid, .fd = life[OURS]};
+	*passt = (struct passt){.pid = pid, .fd = life[OURS], .names = names[OURS]};
 	*link_fd = frames[OURS];
 	*supply_fd = links[OURS];
 	return 0;
@@ -191,6 +227,9 @@ void passt_hang_up(struct passt *passt) {
 void passt_stop(struct passt *passt) {
 	passt_hang_up(passt);
 	while (passt->pid > 0 && waitpid(passt->pid, NULL, 0) < 0 && errno == EINTR) {
+	}
+	if (passt->pid > 0) {
+		fd_close(&passt->names);
 	}
 	passt->pid = 0;
 }

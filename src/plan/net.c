@@ -132,36 +132,50 @@ static int resolve_passt(struct plan *plan, const struct plan_request *request, 
 
 /* ---- a tap ---- */
 
-static int attach_tap(const struct plan_net *net, struct error *error) {
-	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
-	int header = 12;
+/* One more queue of the tap. 0 or -errno. */
+static int open_queue(struct plan_net *net, short flags) {
+	struct ifreq request = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags)};
+	int header = 12, fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	strcpy(request.ifr_name, net->tap);
-	if (ioctl(net->tap_fd, TUNSETIFF, &request) < 0) {
-		const char *remedy =
-			errno == EPERM || errno == EBUSY
-				? "; it must be a tap of yours that nobody uses: sudo ip tuntap add "
-				  "dev NAME mode tap user $USER"
-				: "";
-		return error_set(error, -errno, "--net=tap:%s: %s%s", net->tap, strerror(errno), remedy);
+	if (fd < 0 || ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) < 0) {
+		int ret = -errno;
+		fd_close(&fd);
+		return ret;
 	}
-	if (ioctl(net->tap_fd, TUNSETVNETHDRSZ, &header) < 0) {
-		return error_set(error, -errno, "--net=tap:%s: %s", net->tap, strerror(errno));
-	}
+	net->tap_fds[net->tap_queues++] = fd;
 	return 0;
 }
 
-static int open_tap(struct plan_net *net, struct error *error) {
+/* A tap that was made for several queues gets one for each CPU, up to a few; others have one. The kernel says
+ * EINVAL to whoever takes one kind for the other. */
+static int open_queues(struct plan_net *net, unsigned cpus) {
+	int ret = open_queue(net, IFF_MULTI_QUEUE);
+	if (ret == -EINVAL) {
+		return open_queue(net, 0);
+	}
+	while (ret == 0 && net->tap_queues < cpus && net->tap_queues < NET_PAIRS_MAX) {
+		ret = open_queue(net, IFF_MULTI_QUEUE);
+	}
+	/* There may be fewer than that. */
+	return net->tap_queues > 0 ? 0 : ret;
+}
+
+static int open_tap(struct plan_net *net, unsigned cpus, struct error *error) {
 	struct ifreq request = {0};
 	if (if_nametoindex(net->tap) == 0) {
 		return error_set(error, -ENODEV, "--net=tap:%s: there is no such interface", net->tap);
 	}
-	net->tap_fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (net->tap_fd < 0) {
+	if (access("/dev/net/tun", R_OK | W_OK) < 0) {
 		return error_set(error, -errno, "--net=tap: /dev/net/tun: %s", strerror(errno));
 	}
-	int ret = attach_tap(net, error);
+	int ret = open_queues(net, cpus);
 	if (ret < 0) {
-		return ret;
+		const char *remedy =
+			ret == -EPERM || ret == -EBUSY
+				? "; it must be a tap of yours that nobody uses: sudo ip tuntap add "
+				  "dev NAME mode tap user $USER"
+				: "";
+		return error_set(error, ret, "--net=tap:%s: %s%s", net->tap, strerror(-ret), remedy);
 	}
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	strcpy(request.ifr_name, net->tap);
@@ -224,7 +238,6 @@ static int resolve_tap(struct plan *plan, const struct plan_request *request, st
 			"the host routes and filters");
 	}
 	net->kind = PLAN_NET_TAP;
-	net->tap_fd = -1;
 	net->tap = strdup(name);
 	if (net->tap == NULL) {
 		return error_set(error, -ENOMEM, "out of memory");
@@ -235,7 +248,7 @@ static int resolve_tap(struct plan *plan, const struct plan_request *request, st
 	}
 	net->mac[0] = (uint8_t)((net->mac[0] & 0xfc) | 2);
 	int ret = take_addresses(net, request, error);
-	return ret < 0 ? ret : open_tap(net, error);
+	return ret < 0 ? ret : open_tap(net, plan->cpus, error);
 }
 
 /* ---- both ---- */
@@ -263,6 +276,10 @@ static bool has_realm_net(const struct plan *plan, const struct plan_request *re
 	return found;
 }
 
+static char *make_resolv(void) {
+	return plan_make_resolv(NULL, 0, RESOLVER4);
+}
+
 int plan_resolve_net(struct plan *plan, const struct plan_request *request, struct error *error) {
 	bool realm = has_realm_net(plan, request);
 	if (request->net == NULL && !realm) {
@@ -283,6 +300,7 @@ int plan_resolve_net(struct plan *plan, const struct plan_request *request, stru
 	/* Names are the business of a tap's zone. */
 	if (ret == 0 && (!tap || request->net_dns_count > 0)) {
 		plan->net.resolv = plan_make_resolv(request->net_dns, request->net_dns_count, RESOLVER4);
+		plan->net.make_resolv = request->net_dns_count == 0 ? make_resolv : NULL;
 		ret = plan->net.resolv == NULL ? error_set(error, -ENOMEM, "out of memory") : 0;
 	}
 	return ret;

@@ -80,8 +80,8 @@ int plan_init(struct plan *plan, const struct plan_request *request, struct erro
 }
 
 static void finish_net(struct plan_net *net) {
-	if (net->kind == PLAN_NET_TAP) {
-		fd_close(&net->tap_fd);
+	for (unsigned i = 0; i < net->tap_queues; i++) {
+		fd_close(&net->tap_fds[i]);
 	}
 	strings_free(net->arguments);
 	free(net->passt);

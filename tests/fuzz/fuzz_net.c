@@ -42,7 +42,8 @@ static void create(void) {
 	require(loop.epoll_fd > 0 || loop_init(&loop) == 0);
 	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, frames) == 0);
 	require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, links) == 0);
-	const struct net_options options = {.fd = frames[0], .supply_fd = links[0], .mtu = 1500};
+	const struct net_options options = {
+		.fds = {frames[0]}, .pair_count = 1, .supply_fd = links[0], .mtu = 1500};
 	require(net_create(&device, &options) == 0);
 	peer = frames[1];
 	supply = links[1];

@@ -1,55 +1,6 @@
 #!/bin/bash
-# The network by passt and by a tap, in a network namespace of the script's own: a host with an interface, a server
-# behind its addresses, and a name server at its loopback.
-if [ -z "${NET_NAMESPACE-}" ]; then
-	# As the same user, who may set up the namespace, but nothing else.
-	exec env NET_NAMESPACE=1 unshare --user --map-current-user --net --mount --keep-caps bash "$0"
-fi
-. tests/guest/lib.sh
-PATH=$PATH:/usr/sbin:/sbin
-address4=192.168.77.1 address6=fd77::1
-ip link set lo up
-ip link add outside type dummy
-ip address add $address4/24 dev outside
-ip address add $address6/64 dev outside nodad
-ip link set outside up
-ip route add default via 192.168.77.254
-echo "nameserver 127.0.0.1
-search example.test" >"$work/resolv.conf"
-mount --bind "$work/resolv.conf" "$(realpath /etc/resolv.conf)" || exit 1
-
-mkdir "$work/share"
-gcc -O1 -static -o "$work/share/net_peer" tests/guest/net_peer.c 2>"$work/err" || cat "$work/err"
-"$work/share/net_peer" serve 7000 &
-server=$!
-"$work/share/net_peer" dns 127.0.0.1 &
-dns=$!
-stop() {
-	kill $server $dns
-	finish
-}
-trap stop EXIT
-
-# vm OPTIONS -- SCRIPT: the script in a VM, with the tool at /mnt/net_peer
-vm() {
-	local -a options=()
-	while [ "$1" != -- ]; do options+=("$1") && shift; done
-	run --mem 512M --private-home "${options[@]}" --share "$work/share:/mnt:ro" -- bash -c "$2"
-}
-
-# wait_for WORD FILE: until the word stands in the file
-wait_for() {
-	for _ in $(seq 600); do
-		grep -q -- "$1" "$2" 2>/dev/null && return
-		sleep 0.1
-	done
-	return 1
-}
-
-# child NAME: the process of ours with this name
-child() {
-	pgrep -U "$(id -u)" "^$1"
-}
+# The network by passt and by a tap, in a network namespace of the script's own (net.bash).
+. tests/guest/net.bash
 
 # ---- out ----
 
@@ -173,10 +124,42 @@ result "the same over a tap"
 sed 's/^/# /' "$work/out"
 grep -q '^nameserver 172.17.0.1$' "$work/out" && grep -q '^1500$' "$work/out"
 result "its name server and MTU"
+
+# What the guest's driver took, and that the host's frames were larger than the interface's: segments are made and
+# checksums computed where nobody has to.
+before_frames=$(cat /sys/class/net/tap7/statistics/{rx,tx}_packets | paste -sd ' ')
+before_bytes=$(cat /sys/class/net/tap7/statistics/{rx,tx}_bytes | paste -sd ' ')
+vm "${tap[@]}" -- "cat /sys/class/net/eth0/device/features; /mnt/net_peer up 172.17.0.1 7000 20000000 &&
+	/mnt/net_peer down 172.17.0.1 7000 20000000 && /mnt/net_peer down fd78::1 7000 20000000"
+# CSUM, GUEST_CSUM, GUEST_TSO4/6, GUEST_ECN, HOST_TSO4/6, HOST_ECN, MRG_RXBUF
+features=$(head -n 1 "$work/out")
+for bit in 0 1 7 8 9 11 12 13 15; do
+	[ "${features:bit:1}" = 1 ] || echo "bit $bit"
+done >"$work/missing"
+[ ${#features} -eq 64 ] && [ ! -s "$work/missing" ]
+result "checksums, segmentation and merged buffers are negotiated"
+paste -d ' ' <(tr ' ' '\n' <<<"$before_frames") <(cat /sys/class/net/tap7/statistics/{rx,tx}_packets) \
+	<(tr ' ' '\n' <<<"$before_bytes") <(cat /sys/class/net/tap7/statistics/{rx,tx}_bytes) >"$work/sizes"
+# Acknowledgements are small, so the average of each direction is less than a segment's size.
+awk '{ if ($2 - $1 < 1 || ($4 - $3) / ($2 - $1) < 3000) small = 1 } END { exit small || NR != 2 }' "$work/sizes"
+result "and used, in both directions"
+awk '{ printf "# %d frames, %d bytes each\n", $2 - $1, ($4 - $3) / ($2 - $1) }' "$work/sizes"
 run --mem 512M --private-home "${tap[@]}" -- cat /sys/class/net/eth0/address
 ! grep -qf "$work/out" <(ip link)
 result "an address of its own"
 refused "there is no such interface" --net=tap:tap8
+
+ip tuntap add dev tap9 mode tap multi_queue
+ip address add 172.18.0.1/24 dev tap9
+ip link set tap9 up
+several=(--net=tap:tap9 --net-address 172.18.0.8/24)
+vm "${several[@]}" --cpus 2 -- "ls /sys/class/net/eth0/queues | paste -sd ' '
+	/mnt/net_peer up 172.18.0.1 7000 2000000 && /mnt/net_peer down 172.18.0.1 7000 2000000"
+[ $status_of_ph -eq 0 ] && [ "$(head -n 1 "$work/out")" = "rx-0 rx-1 tx-0 tx-1" ]
+result "a tap of several queues gives each CPU one"
+vm "${several[@]}" --cpus 1 -- "ls /sys/class/net/eth0/queues | paste -sd ' '; /mnt/net_peer up 172.18.0.1 7000 100000"
+[ $status_of_ph -eq 0 ] && [ "$(head -n 1 "$work/out")" = "rx-0 tx-0" ]
+result "a VM of one CPU takes one of them"
 refused "one of that kind already" --net=tap:tap7 --net-address 1.2.3.4/24 --net-address 1.2.3.5/24
 refused "must be an ADDRESS/PREFIX" --net=tap:tap7 --net-address 1.2.3.4
 refused "behind a tap the host routes" --net=tap:tap7 --publish 1:2

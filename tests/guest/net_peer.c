@@ -7,7 +7,7 @@
  * echo net_peer up|down ADDRESS PORT SIZE   send or fetch SIZE bytes and check them net_peer udp ADDRESS PORT
  * SIZE       one datagram there and back net_peer ping ADDRESS PORT COUNT     COUNT bytes there and back, one
  * at a time, and what one took net_peer refuse ADDRESS PORT         succeed when nobody answers there
- *   net_peer dns ADDRESS                 answer each question for IPv4 with 192.0.2.77
+ *   net_peer dns ADDRESS [ANSWER]        answer each question for IPv4 with that, or 192.0.2.77
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -244,11 +244,16 @@ static void refuse(const char *address, const char *port) {
 }
 
 /* The question comes back with an answer behind it. */
-static void answer_names(const char *address) {
-	static const uint8_t record[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 77};
+static void answer_names(const char *address, const char *answer) {
+	uint8_t record[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 77};
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(53)}, from;
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 	inet_pton(AF_INET, address, &at.sin_addr);
+	if (answer != NULL) {
+		inet_pton(AF_INET, answer, record + sizeof(record) - 4);
+	}
+	/* The address may not be there yet. */
+	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &(int){1}, sizeof(int));
 	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0) {
 		fail("cannot be a name server");
 	}
@@ -281,7 +286,7 @@ int main(int argc, char **argv) {
 	if (strcmp(what, "serve") == 0) {
 		serve((unsigned)atoi(argv[2]));
 	} else if (strcmp(what, "dns") == 0) {
-		answer_names(argv[2]);
+		answer_names(argv[2], argv[3]);
 	} else if (argc > 3 && strcmp(what, "refuse") == 0) {
 		refuse(argv[2], argv[3]);
 	} else if (argc > 4 && strcmp(what, "udp") == 0) {

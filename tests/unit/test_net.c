@@ -39,8 +39,11 @@ static struct fixture *set_up(uint64_t features) {
 	driver_init(&f->driver);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, frames), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, links), 0);
-	const struct net_options options = {
-		.fd = frames[0], .supply_fd = links[0], .mac = {2, 0, 0, 0, 0, 9}, .mtu = 1500};
+	const struct net_options options = {.fds = {frames[0]},
+		.pair_count = 1,
+		.supply_fd = links[0],
+		.mac = {2, 0, 0, 0, 0, 9},
+		.mtu = 1500};
 	assert_int_equal(net_create(&f->device, &options), 0);
 	f->peer = frames[1];
 	f->supply = links[1];

@@ -6,6 +6,7 @@
 #include "guest/init/agent.h"
 
 #include "guest/init/clock.h"
+#include "guest/init/host.h"
 #include "guest/init/report.h"
 #include "guest/init/root.h"
 
@@ -193,6 +194,10 @@ static int handle_frame(void *owner, const struct guest_frame *frame, const uint
 	}
 	if (frame->type == GUEST_FRAME_URL_ANSWER) {
 		return handle_url_answer(agent, frame, payload);
+	}
+	if (frame->type == GUEST_FRAME_NAMES) {
+		host_follow_names((const char *)payload, frame->length);
+		return 0;
 	}
 	struct session *session = find_session(agent, frame->session);
 	if (session == NULL) {

@@ -105,6 +105,23 @@ void host_set_name(const struct config *config) {
 	}
 }
 
+/* In place, because it may be mounted over the root's. The root's own is no link where init made it. */
+void host_follow_names(const char *text, size_t size) {
+	const char *path = NAMES_FOLDER "/resolv.conf";
+	int fd = open(path, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT) {
+		path = "/etc/resolv.conf";
+		fd = open(path, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
+	}
+	if (fd < 0 || write(fd, text, size) != (ssize_t)size) {
+		report_problem("this host has other name servers now, but cannot write %s: %s", path,
+			strerror(errno));
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
 void host_raise_loopback(void) {
 	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -11,6 +11,8 @@ void host_write_names(const char *folder, const struct config *config);
 void host_set_name(const struct config *config);
 /* Give a root that is not kept the host's time zone, if it knows it. */
 void host_set_zone(const struct config *config);
+/* The host's name servers are others now. */
+void host_follow_names(const char *text, size_t size);
 void host_raise_loopback(void);
 /* network.c: give eth0 its addresses and routes, if the configuration has a network. */
 void host_raise_network(const struct config *config);

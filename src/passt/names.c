@@ -1,0 +1,78 @@
+/*
+ * Watches resolv.conf. In the process that tends passt. The file is the host's.
+ *
+ * It may be a file that is written or replaced, or a link that is, or lie behind links in folders that come
+ * later: so the file is watched, and the folders of both ends of the link, and after each event all that is
+ * set up anew.
+ */
+#include "passt/names.h"
+
+#include "ph/fd.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+
+#define RESOLV "/etc/resolv.conf"
+#define IN_FOLDER (IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR)
+
+static void watch(struct passt_names *names) {
+	fd_close(&names->fd);
+	names->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (names->fd < 0) {
+		return;
+	}
+	inotify_add_watch(names->fd, "/etc", IN_FOLDER);
+	char *target = realpath(RESOLV, NULL);
+	if (target == NULL) {
+		return;
+	}
+	/* What is mounted over a file is not in its folder. */
+	inotify_add_watch(names->fd, target, IN_CLOSE_WRITE);
+	char *slash = strrchr(target, '/');
+	slash[slash == target] = '\0';
+	inotify_add_watch(names->fd, target, IN_FOLDER | IN_MASK_ADD);
+	free(target);
+}
+
+void passt_names_init(struct passt_names *names, const struct passt_options *options) {
+	*names = (struct passt_names){.fd = -1};
+	if (options->make_resolv != NULL) {
+		names->text = strdup(options->resolv);
+		watch(names);
+	}
+}
+
+bool passt_names_update(struct passt_names *names, const struct passt_options *options) {
+	/* Before it is read: what changes later is another event. */
+	watch(names);
+	char *text = options->make_resolv();
+	/* A file without servers is one that is being written, or a host that is between networks. */
+	if (text == NULL || strstr(text, "nameserver") == NULL ||
+		(names->text != NULL && strcmp(text, names->text) == 0)) {
+		free(text);
+		return false;
+	}
+	free(names->text);
+	names->text = text;
+	return true;
+}
+
+bool passt_names_forwarded(const struct passt_options *options, const char *text) {
+	const char *address = NULL;
+	for (size_t i = 0; options->arguments[i] != NULL && address == NULL; i++) {
+		if (strcmp(options->arguments[i], "--dns-forward") == 0) {
+			address = options->arguments[i + 1];
+		}
+	}
+	if (address == NULL || text == NULL) {
+		return false;
+	}
+	size_t length = strlen(address);
+	for (const char *found = strstr(text, address); found != NULL; found = strstr(found + 1, address)) {
+		if (found[length] == '\n') {
+			return true;
+		}
+	}
+	return false;
+}
