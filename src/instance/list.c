@@ -82,8 +82,9 @@ static void read_row(struct row *row, const char *name) {
 		if (record.key == INSTANCE_FACT_SINCE) {
 			time_t since = (time_t)record_u64(&record, 0);
 			struct tm local;
-			strftime(row->since, sizeof(row->since), "%Y-%m-%d %H:%M",
-				localtime_r(&since, &local));
+			if (localtime_r(&since, &local) != NULL) {
+				strftime(row->since, sizeof(row->since), "%Y-%m-%d %H:%M", &local);
+			}
 		} else if (record.key == INSTANCE_FACT_MEMORY) {
 			row->memory = (unsigned long long)(record_u64(&record, 0) >> 20);
 		} else if (record.key == INSTANCE_FACT_ROOT) {

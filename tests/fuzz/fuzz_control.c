@@ -113,7 +113,7 @@ static void initialise(void) {
 
 static void check_frame(const struct guest_frame *frame) {
 	require(frame->zero == 0 && frame->length <= GUEST_FRAME_MAX && frame->session < SESSIONS);
-	require(frame->type >= GUEST_FRAME_EXEC && frame->type <= GUEST_FRAME_CLOSE);
+	require(frame->type >= GUEST_FRAME_EXEC && frame->type <= GUEST_FRAME_NAMES);
 	if (frame->type == GUEST_FRAME_STDIN && f.live[frame->session]) {
 		f.in_flight[frame->session] += frame->length;
 		require(f.in_flight[frame->session] <= GUEST_WINDOW);
@@ -265,6 +265,10 @@ static void step(struct input *input) {
 		break;
 	case 8:
 		control_shutdown(f.control);
+		break;
+	case 9:
+		control_tell_time(f.control);
+		control_tell_names(f.control, "nameserver 192.0.2.1\n");
 		break;
 	default:
 		guest_send(input);

@@ -671,6 +671,25 @@ static void test_urls(void **state) {
 	expect_failure(f, "an address to open out of turn");
 }
 
+/* Of several changes init hears the last. */
+static void test_names(void **state) {
+	struct fixture *f = *state;
+	static const char text[] = "nameserver 192.0.2.2\n";
+	struct guest_frame frame;
+	const uint8_t *payload;
+	control_tell_names(f->control, "nameserver 192.0.2.1\n");
+	control_tell_names(f->control, text);
+	expect_silence(f);
+	guest_send(f, GUEST_FRAME_READY, 0, NULL, 0);
+	assert_true(guest_next(f, &frame, &payload, WAIT_MS));
+	assert_int_equal(frame.type, GUEST_FRAME_NAMES);
+	assert_int_equal(frame.session, 0);
+	assert_int_equal(frame.length, strlen(text));
+	assert_memory_equal(payload, text, strlen(text));
+	expect_silence(f);
+	control_tell_names(f->control, text); /* never heard, and given back */
+}
+
 /* Init hears the time when it can, and what the clock says then. */
 static void test_time(void **state) {
 	struct fixture *f = *state;
@@ -936,6 +955,7 @@ int main(void) {
 		TEST(test_text_frames),
 		TEST(test_urls),
 		TEST(test_time),
+		TEST(test_names),
 		TEST(test_pieces),
 		TEST(test_wrong_frames),
 		TEST(test_frame_before_ready),
