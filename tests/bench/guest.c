@@ -118,6 +118,13 @@ static void run_wl(void) {
 	run_works(NULL, wl_works, wl_work_count);
 }
 
+static void run_net(void) {
+	mount_share();
+	bench_net_open();
+	umount("/share");
+	run_works(NULL, net_works, net_work_count);
+}
+
 /*
  * The least that does for QEMU what ph's init does for "ph -- true": the host's root over 9p, read-only under
  * a tmpfs, the usual mounts, one command.
@@ -146,6 +153,8 @@ int main(void) {
 		run_true();
 	} else if (bench != NULL && strcmp(bench, "wl") == 0) {
 		run_wl();
+	} else if (bench != NULL && strcmp(bench, "net") == 0) {
+		run_net();
 	} else if (bench != NULL && strcmp(bench, "wait") == 0) {
 		pause();
 	} else if (bench != NULL) {

@@ -17,11 +17,16 @@ extern const struct work file_works[];
 extern const size_t file_work_count;
 extern const struct work disk_works[];
 extern const size_t disk_work_count;
+extern const struct work net_works[];
+extern const size_t net_work_count;
 extern const struct work wl_works[];
 extern const size_t wl_work_count;
 
 /* Find the partner on the host: false when there is none. */
 bool bench_wl_open(void);
+
+/* Raise the network and see that the partner is there. */
+void bench_net_open(void);
 
 /* Leave a line in the share: "NAME-WHAT OPERATIONS VALUE". It is mounted while a work runs. */
 void bench_result(const char *name, const char *what, unsigned operations, int64_t value);
