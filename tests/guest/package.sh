@@ -19,7 +19,7 @@ result "lintian has neither errors nor warnings"
 dpkg-deb -f "$work/ph.deb" Depends >"$work/out"
 [[ $(cat "$work/out") =~ ^libc6\ \(\>=\ [0-9.]+\)$ ]]
 result "it depends on the C library alone"
-make -s BUILD="$BUILD" DESTDIR="$work/installed" PREFIX=/usr install >"$work/out" 2>"$work/err"
+make -s -o all BUILD="$BUILD" DESTDIR="$work/installed" PREFIX=/usr install >"$work/out" 2>"$work/err"
 diff <(cd "$work/installed" && find . -type f | sed 's/$//' | sort) \
 	<(dpkg-deb -c "$work/ph.deb" | awk '/^-/ { print $6 }' | sed -E '/\/(copyright|changelog\.gz)$/d; /\/man\//s/\.gz$//' | sort) >"$work/out"
 [ ! -s "$work/out" ]
