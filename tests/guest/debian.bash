@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # For scripts that need a Debian 12 without anything: debootstrap's smallest, in $debian, where newcomer may use sudo.
+# PH_DEBIAN names one that was made already.
 
 # The archive that this machine's packages are from
 mirror() {
@@ -8,7 +9,12 @@ mirror() {
 
 make_debian() {
 	debian=$(mktemp -d "${TMPDIR:-/var/tmp}/ph-debian.XXXXXX")
-	debootstrap --variant=minbase bookworm "$debian" "$(mirror)" >"$work/out" 2>&1 || return
+	chmod 755 "$debian"
+	if [ -n "${PH_DEBIAN-}" ]; then
+		cp -a "$PH_DEBIAN/." "$debian" || return
+	else
+		debootstrap --variant=minbase bookworm "$debian" "$(mirror)" >"$work/out" 2>&1 || return
+	fi
 	local list
 	for list in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
 		[ ! -f "$list" ] || install -D -m 644 "$list" "$debian$list"
