@@ -33,6 +33,9 @@
 #define FRAME 100
 #define TAP "tap0"
 
+/* Not every machine lets tests have networks. */
+static bool able;
+
 struct fixture {
 	struct driver driver;
 	struct virtio_device *device;
@@ -64,13 +67,14 @@ static int open_wire(void) {
 /* A network of one's own is for root, and for everybody where there are user namespaces. */
 static int set_up_network(void **state) {
 	(void)state;
-	return unshare(CLONE_NEWNET) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 ? 0 : -1;
+	able = unshare(CLONE_NEWNET) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0;
+	return 0;
 }
 
 static struct fixture *set_up(uint64_t features) {
 	struct net_options options = {.tap = true, .pair_count = PAIRS, .supply_fd = -1, .mtu = 1500};
 	for (unsigned i = 0; i < PAIRS; i++) {
-		options.fds[i] = open_queue();
+		options.fds[i] = able ? open_queue() : -1;
 		if (options.fds[i] < 0) {
 			skip();
 		}

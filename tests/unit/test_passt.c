@@ -1,0 +1,212 @@
+/*
+ * The process that tends passt, with the real passt, in namespaces of the test's own: passt is started, and
+ * what becomes of the guest's resolv.conf when the host's is written, replaced, or names a server that passt
+ * does not know.
+ */
+#include "ph/passt.h"
+
+#include "ph/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PASST "/usr/bin/passt"
+#define WAIT_MS 20000
+#define QUIET_MS 300
+
+static const char *const arguments[] = {"passt", "--foreground", "--quiet", "--mtu", "65520", "--mac-addr",
+	"02:70:68:00:00:01", "--address", "10.213.112.2", "--netmask", "24", "--gateway", "10.213.112.1",
+	"--dns-forward", "10.213.112.3", "--no-map-gw", "--no-dhcp", "--no-dhcpv6", "--no-ra", "--interface",
+	"lo", NULL};
+
+/* Not every machine lets tests have namespaces. */
+static bool able;
+
+struct fixture {
+	struct passt passt;
+	int link, supply;
+};
+
+/* What stands in for the translation of plan/resolv.c: the host's loopback is the forwarded address. */
+static char *make_resolv(void) {
+	char *text = calloc(1, 4096);
+	FILE *file = fopen("/etc/resolv.conf", "r");
+	if (file != NULL && text != NULL && fread(text, 1, 4000, file) > 0 &&
+		strstr(text, "127.0.0.1") != NULL) {
+		strcpy(text, "nameserver 10.213.112.3\n");
+	}
+	if (file != NULL) {
+		fclose(file);
+	}
+	return text;
+}
+
+static void write_file(const char *path, const char *text) {
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static bool put(const char *path, const char *format, unsigned id) {
+	char text[64];
+	int fd = open(path, O_WRONLY);
+	snprintf(text, sizeof(text), format, id, id);
+	bool done = fd >= 0 && write(fd, text, strlen(text)) > 0;
+	close(fd);
+	return done;
+}
+
+/* An /etc of the test's own, and a loopback. */
+static int enter_namespaces(void **state) {
+	(void)state;
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	unsigned uid = getuid(), gid = getgid();
+	if (access(PASST, X_OK) == 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) == 0 &&
+		put("/proc/self/setgroups", "deny", 0) && put("/proc/self/uid_map", "%u %u 1", uid) &&
+		put("/proc/self/gid_map", "%u %u 1", gid) && mount("etc", "/etc", "tmpfs", 0, NULL) == 0) {
+		int fd = socket(AF_INET, SOCK_DGRAM, 0);
+		able = ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+		close(fd);
+	}
+	return 0;
+}
+
+static int start(void **state) {
+	*state = NULL;
+	if (!able) {
+		return 0;
+	}
+	struct fixture *f = calloc(1, sizeof(*f));
+	write_file("/etc/resolv.conf", "nameserver 192.0.2.1\n");
+	char *resolv = make_resolv();
+	const struct passt_options options = {.program = PASST,
+		.arguments = (char *const *)(uintptr_t)arguments,
+		.resolv = resolv,
+		.make_resolv = make_resolv};
+	assert_int_equal(passt_start(&f->passt, &options, &f->link, &f->supply), 0);
+	free(resolv);
+	/* It is up when it takes frames; and its tender watches since before. An ARP request for the gateway.
+	 */
+	static const uint8_t question[4 + 42] = {0, 0, 0, 42, 255, 255, 255, 255, 255, 255, 2, 0x70, 0x68, 0,
+		0, 2, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0x70, 0x68, 0, 0, 2, 10, 213, 112, 2, 0, 0, 0, 0, 0, 0,
+		10, 213, 112, 1};
+	struct pollfd answer = {.fd = f->link, .events = POLLIN};
+	assert_int_equal(write(f->link, question, sizeof(question)), sizeof(question));
+	assert_int_equal(poll(&answer, 1, WAIT_MS), 1);
+	assert_true((answer.revents & POLLIN) != 0);
+	*state = f;
+	return 0;
+}
+
+static int stop(void **state) {
+	struct fixture *f = *state;
+	if (f == NULL) {
+		return 0;
+	}
+	passt_stop(&f->passt);
+	close(f->link);
+	close(f->supply);
+	free(f);
+	return unlink("/etc/resolv.conf");
+}
+
+static struct fixture *fixture_or_skip(void **state) {
+	if (*state == NULL) {
+		skip();
+	}
+	return *state;
+}
+
+static void expect_names(struct fixture *f, const char *text) {
+	char got[4096] = "";
+	struct pollfd ready = {.fd = f->passt.names, .events = POLLIN};
+	assert_int_equal(poll(&ready, 1, WAIT_MS), 1);
+	assert_true(read(f->passt.names, got, sizeof(got) - 1) > 0);
+	assert_string_equal(got, text);
+}
+
+static void expect_silence(int fd) {
+	struct pollfd ready = {.fd = fd, .events = POLLIN};
+	assert_int_equal(poll(&ready, 1, QUIET_MS), 0);
+}
+
+static void test_written(void **state) {
+	struct fixture *f = fixture_or_skip(state);
+	write_file("/etc/resolv.conf", "nameserver 192.0.2.2\n");
+	expect_names(f, "nameserver 192.0.2.2\n");
+	write_file("/etc/resolv.conf", "nameserver 192.0.2.2\n"); /* as before */
+	write_file("/etc/resolv.conf", "");                       /* between two networks */
+	expect_silence(f->passt.names);
+	expect_silence(f->supply);
+}
+
+static void test_replaced(void **state) {
+	struct fixture *f = fixture_or_skip(state);
+	write_file("/etc/resolv.conf.new", "nameserver 192.0.2.3\n");
+	assert_int_equal(rename("/etc/resolv.conf.new", "/etc/resolv.conf"), 0);
+	expect_names(f, "nameserver 192.0.2.3\n");
+	/* The new file is watched as the old one was. */
+	write_file("/etc/resolv.conf", "nameserver 192.0.2.4\n");
+	expect_names(f, "nameserver 192.0.2.4\n");
+}
+
+/* A link is made, into a folder of a service's, and then the service writes there. */
+static void test_linked(void **state) {
+	struct fixture *f = fixture_or_skip(state);
+	assert_int_equal(mkdir("/etc/service", 0755), 0);
+	write_file("/etc/service/stub.conf", "nameserver 192.0.2.5\n");
+	assert_int_equal(symlink("service/stub.conf", "/etc/resolv.conf.new"), 0);
+	assert_int_equal(rename("/etc/resolv.conf.new", "/etc/resolv.conf"), 0);
+	expect_names(f, "nameserver 192.0.2.5\n");
+	write_file("/etc/service/new", "nameserver 192.0.2.6\n");
+	assert_int_equal(rename("/etc/service/new", "/etc/service/stub.conf"), 0);
+	expect_names(f, "nameserver 192.0.2.6\n");
+}
+
+/* passt learned at its start where questions go; a server at the loopback needs a new one, which a link leads
+ * to. */
+static void test_loopback(void **state) {
+	struct fixture *f = fixture_or_skip(state);
+	bool ended;
+	write_file("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+	expect_names(f, "nameserver 10.213.112.3\n");
+	struct pollfd ready = {.fd = f->supply, .events = POLLIN};
+	assert_int_equal(poll(&ready, 1, WAIT_MS), 1);
+	close(f->link);
+	f->link = fd_receive(f->supply, &ended);
+	assert_true(f->link >= 0);
+	/* And that one knows it. */
+	write_file("/etc/resolv.conf", "nameserver 192.0.2.7\n");
+	expect_names(f, "nameserver 192.0.2.7\n");
+	write_file("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+	expect_names(f, "nameserver 10.213.112.3\n");
+	expect_silence(f->supply);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_written, start, stop),
+		cmocka_unit_test_setup_teardown(test_replaced, start, stop),
+		cmocka_unit_test_setup_teardown(test_linked, start, stop),
+		cmocka_unit_test_setup_teardown(test_loopback, start, stop),
+	};
+	return cmocka_run_group_tests_name("passt", tests, enter_namespaces, NULL);
+}
