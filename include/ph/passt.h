@@ -20,7 +20,11 @@ struct passt {
 
 struct passt_options {
 	const char *program;    /* a path */
-	char *const *arguments; /* but for --fd */
+	char *const *arguments; /* but for --fd and --dns-forward */
+	/* Where the guest asks this host's own name server: passt forwards it to the first of the host's, but
+	 * only where resolv says so, for it takes the answers of that server for forwarded ones, whoever was
+	 * asked. */
+	const char *resolver;
 	/* The guest's resolv.conf, and what makes it anew of this host's when that changes; NULL: nothing
 	 * does */
 	const char *resolv;

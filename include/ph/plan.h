@@ -84,6 +84,7 @@ struct plan_net {
 	enum plan_net_kind kind;
 	char *passt;                /* its path */
 	char **arguments;           /* its command line */
+	const char *resolver;       /* the address by which the guest reaches this host's own name server */
 	char *tap;                  /* name of the interface */
 	int tap_fds[NET_PAIRS_MAX]; /* its queues: open, non-blocking, with a virtio header */
 	unsigned tap_queues;

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +25,9 @@
 /* passt's complaint that there is no system log, which no one needs to hear. */
 #define NO_SYSLOG "Failed to send "
 
-static void become_passt(const struct passt_options *options, int socket, int log) {
+static void become_passt(const struct passt_options *options, bool forwards, int socket, int log) {
 	static const int plain[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE};
-	char number[16], *argv[ARGUMENTS_MAX + 3], fd_option[] = "--fd";
+	char number[16], *argv[ARGUMENTS_MAX + 5], fd_option[] = "--fd", forward_option[] = "--dns-forward";
 	sigset_t none;
 	size_t count = 0;
 	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
@@ -36,6 +37,10 @@ static void become_passt(const struct passt_options *options, int socket, int lo
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	for (; count < ARGUMENTS_MAX && options->arguments[count] != NULL; count++) {
 		argv[count] = options->arguments[count];
+	}
+	if (forwards) {
+		argv[count++] = forward_option;
+		argv[count++] = (char *)(uintptr_t)options->resolver;
 	}
 	snprintf(number, sizeof(number), "%d", socket);
 	argv[count++] = fd_option;
@@ -48,7 +53,8 @@ static void become_passt(const struct passt_options *options, int socket, int lo
 	_exit(EXEC_FAILED);
 }
 
-int passt_child_start(struct passt_child *child, const struct passt_options *options, int socket) {
+int passt_child_start(
+	struct passt_child *child, const struct passt_options *options, bool forwards, int socket) {
 	int log[2];
 	if (pipe2(log, O_CLOEXEC | O_NONBLOCK) < 0) {
 		return -errno;
@@ -56,7 +62,7 @@ int passt_child_start(struct passt_child *child, const struct passt_options *opt
 	*child = (struct passt_child){.log_fd = log[0], .pid_fd = -1};
 	child->pid = fork();
 	if (child->pid == 0) {
-		become_passt(options, socket, log[1]);
+		become_passt(options, forwards, socket, log[1]);
 	}
 	int ret = child->pid < 0 ? -errno : 0;
 	close(log[1]);

@@ -14,7 +14,8 @@ struct passt_child {
 };
 
 /* Execute passt with socket as its one connection. 0 or -errno. */
-int passt_child_start(struct passt_child *child, const struct passt_options *options, int socket);
+int passt_child_start(
+	struct passt_child *child, const struct passt_options *options, bool forwards, int socket);
 /* Take what it says: false at the end of file. */
 bool passt_child_listen(struct passt_child *child);
 /* It has ended: how, as the end of a sentence. */

@@ -36,9 +36,8 @@ static void watch(struct passt_names *names) {
 }
 
 void passt_names_init(struct passt_names *names, const struct passt_options *options) {
-	*names = (struct passt_names){.fd = -1};
+	*names = (struct passt_names){.fd = -1, .text = strdup(options->resolv)};
 	if (options->make_resolv != NULL) {
-		names->text = strdup(options->resolv);
 		watch(names);
 	}
 }
@@ -58,19 +57,12 @@ bool passt_names_update(struct passt_names *names, const struct passt_options *o
 	return true;
 }
 
-bool passt_names_forwarded(const struct passt_options *options, const char *text) {
-	const char *address = NULL;
-	for (size_t i = 0; options->arguments[i] != NULL && address == NULL; i++) {
-		if (strcmp(options->arguments[i], "--dns-forward") == 0) {
-			address = options->arguments[i + 1];
-		}
-	}
-	if (address == NULL || text == NULL) {
-		return false;
-	}
-	size_t length = strlen(address);
-	for (const char *found = strstr(text, address); found != NULL; found = strstr(found + 1, address)) {
-		if (found[length] == '\n') {
+bool passt_names_forwarded(const struct passt_names *names, const struct passt_options *options) {
+	size_t length = strlen(options->resolver);
+	const char *found = names->text;
+	while (found != NULL && (found = strstr(found, options->resolver)) != NULL) {
+		found += length;
+		if (*found == '\n') {
 			return true;
 		}
 	}

@@ -12,7 +12,7 @@ struct passt_names {
 void passt_names_init(struct passt_names *names, const struct passt_options *options);
 /* fd is readable. Whether text is another one now. */
 bool passt_names_update(struct passt_names *names, const struct passt_options *options);
-/* Whether a resolv.conf leads to this host's own server, by the address that passt forwards. */
-bool passt_names_forwarded(const struct passt_options *options, const char *text);
+/* Whether text leads to this host's own server, by the address that passt forwards. */
+bool passt_names_forwarded(const struct passt_names *names, const struct passt_options *options);
 
 #endif

@@ -32,7 +32,7 @@ struct tender {
 	int supply;   /* to the device */
 	int names_fd; /* to the monitor */
 	struct passt_names names;
-	bool forwards; /* the names that this passt began with have this host's own server in them */
+	bool forwards; /* passt does, to this host's own name server */
 	struct passt_child child;
 };
 
@@ -43,9 +43,9 @@ static int start_again(struct tender *tender) {
 	}
 	/* The device may not change that. */
 	int ret = fcntl(ends[0], F_SETFL, O_RDWR | O_NONBLOCK) < 0 ? -errno : 0;
-	tender->forwards = passt_names_forwarded(tender->options, tender->names.text);
+	tender->forwards = passt_names_forwarded(&tender->names, tender->options);
 	if (ret == 0) {
-		ret = passt_child_start(&tender->child, tender->options, ends[1]);
+		ret = passt_child_start(&tender->child, tender->options, tender->forwards, ends[1]);
 	}
 	if (ret == 0) {
 		/* Over the new link the device reaches the new passt. */
@@ -69,7 +69,7 @@ static bool follow_names(struct tender *tender) {
 		return true;
 	}
 	send(tender->names_fd, tender->names.text, strlen(tender->names.text), MSG_NOSIGNAL | MSG_DONTWAIT);
-	return tender->forwards || !passt_names_forwarded(tender->options, tender->names.text);
+	return tender->forwards || !passt_names_forwarded(&tender->names, tender->options);
 }
 
 enum event { PASST_ENDED, VM_ENDED, PASST_OUTDATED };
@@ -159,8 +159,8 @@ static void run(struct tender *tender, int socket, pid_t parent) {
 	int ret = leave_monitor(tender, &socket, parent);
 	if (ret == 0) {
 		passt_names_init(&tender->names, tender->options);
-		tender->forwards = passt_names_forwarded(tender->options, tender->names.text);
-		ret = passt_child_start(&tender->child, tender->options, socket);
+		tender->forwards = passt_names_forwarded(&tender->names, tender->options);
+		ret = passt_child_start(&tender->child, tender->options, tender->forwards, socket);
 		close(socket);
 	}
 	if (ret < 0) {

@@ -81,9 +81,8 @@ static void add_words(struct strings *list, const char *const *words) {
 
 static void add_options(struct strings *list, const struct plan_request *request) {
 	static const char *const always[] = {"passt", "--foreground", "--mtu", "65520", "--mac-addr",
-		PASST_MAC, "--address", ADDRESS4, "--netmask", PREFIX4, "--gateway", GATEWAY4,
-		"--dns-forward", RESOLVER4, "--address", ADDRESS6, "--gateway", GATEWAY6, "--no-dhcp",
-		"--no-dhcpv6", "--no-ra", NULL};
+		PASST_MAC, "--address", ADDRESS4, "--netmask", PREFIX4, "--gateway", GATEWAY4, "--address",
+		ADDRESS6, "--gateway", GATEWAY6, "--no-dhcp", "--no-dhcpv6", "--no-ra", NULL};
 	add_words(list, always);
 	if (!request->verbose) {
 		add_words(list, (const char *const[]){"--quiet", NULL});
@@ -100,6 +99,7 @@ static int resolve_passt(struct plan *plan, const struct plan_request *request, 
 	net->kind = PLAN_NET_PASST;
 	net->passt = find_passt();
 	net->mtu = NET_MTU_MAX;
+	net->resolver = RESOLVER4;
 	sscanf(GUEST_MAC, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &net->mac[0], &net->mac[1], &net->mac[2],
 		&net->mac[3], &net->mac[4], &net->mac[5]);
 	if (net->passt == NULL) {

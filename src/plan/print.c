@@ -82,8 +82,12 @@ static void print_net(const struct plan_net *net) {
 	if (net->kind == PLAN_NET_NONE) {
 		return;
 	}
-	printf("%-12s%s%s, MTU %u\n", "network", net->kind == PLAN_NET_TAP ? "tap " : net->passt,
+	printf("%-12s%s%s, MTU %u", "network", net->kind == PLAN_NET_TAP ? "tap " : net->passt,
 		net->kind == PLAN_NET_TAP ? net->tap : "", net->mtu);
+	if (net->tap_queues > 1) {
+		printf(", %u queues", net->tap_queues);
+	}
+	putchar('\n');
 	if (net->arguments != NULL) {
 		print_words("  as", net->arguments);
 	}

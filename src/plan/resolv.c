@@ -29,8 +29,16 @@ static enum reach address_reach(const char *text) {
 	return NOT_AN_ADDRESS;
 }
 
-static void add_server(struct strings *lines, const char *address, const char *local4) {
+/* passt forwards to the first of the host's IPv4 servers. Where that is not this host's own, those of this
+ * host's that come later are out of reach. */
+static void add_server(struct strings *lines, const char *address, const char *local4, enum reach *first4) {
 	enum reach reach = address_reach(address);
+	if (*first4 == NOT_AN_ADDRESS && strchr(address, ':') == NULL) {
+		*first4 = reach;
+	}
+	if (reach == LOCAL && *first4 == ANYWHERE) {
+		return;
+	}
 	const char *server = reach == LOCAL ? local4 : address;
 	for (size_t i = 0; i < lines->count; i++) {
 		if (strcmp(lines->items[i] + sizeof("nameserver"), server) == 0) {
@@ -43,7 +51,7 @@ static void add_server(struct strings *lines, const char *address, const char *l
 }
 
 /* Lines that say something about names, not about this host. */
-static void add_line(struct strings *lines, char *line, const char *local4) {
+static void add_line(struct strings *lines, char *line, const char *local4, enum reach *first4) {
 	static const char blank[] = " \t";
 	static const char *const kept[] = {"search", "domain", "options"};
 	line[strcspn(line, "#;")] = '\0';
@@ -54,7 +62,7 @@ static void add_line(struct strings *lines, char *line, const char *local4) {
 	if (strcmp(key, "nameserver") == 0) {
 		char *address = strtok_r(NULL, blank, &rest);
 		if (address != NULL) {
-			add_server(lines, address, local4);
+			add_server(lines, address, local4, first4);
 		}
 		return;
 	}
@@ -68,11 +76,12 @@ static void add_line(struct strings *lines, char *line, const char *local4) {
 static void add_host(struct strings *lines, const char *local4) {
 	static char text[RESOLV_MAX];
 	char *rest = text, *line;
+	enum reach first4 = NOT_AN_ADDRESS;
 	if (fd_read_file(HOST_RESOLV, text, sizeof(text)) < 0) {
 		return;
 	}
 	while ((line = strsep(&rest, "\n")) != NULL) {
-		add_line(lines, line, local4);
+		add_line(lines, line, local4, &first4);
 	}
 }
 

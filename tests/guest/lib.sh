@@ -78,7 +78,7 @@ refused() {
 # Nothing of ph is left: no process, no file. The test host shows its machine's /tmp, where others work.
 snapshot() {
 	find /dev/shm "${XDG_RUNTIME_DIR:-/nonexistent}" -mindepth 1 -maxdepth 1 ! \( -name ph -empty \) 2>/dev/null | sort
-	find /tmp -mindepth 1 -maxdepth 1 -name '*ph*' ! -name 'ph-*' 2>/dev/null | sort
+	find /tmp -mindepth 1 -maxdepth 1 -name '*ph*' ! -name 'ph-*' ! -name 'cc*' 2>/dev/null | sort
 }
 nothing_left() {
 	sleep 0.5

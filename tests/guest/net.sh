@@ -157,6 +157,9 @@ vm "${several[@]}" --cpus 2 -- "ls /sys/class/net/eth0/queues | paste -sd ' '
 	/mnt/net_peer up 172.18.0.1 7000 2000000 && /mnt/net_peer down 172.18.0.1 7000 2000000"
 [ $status_of_ph -eq 0 ] && [ "$(head -n 1 "$work/out")" = "rx-0 rx-1 tx-0 tx-1" ]
 result "a tap of several queues gives each CPU one"
+run "${several[@]}" --cpus 8 --dry-run
+grep -q 'tap tap9, MTU 1500, 4 queues' "$work/out"
+result "up to four"
 vm "${several[@]}" --cpus 1 -- "ls /sys/class/net/eth0/queues | paste -sd ' '; /mnt/net_peer up 172.18.0.1 7000 100000"
 [ $status_of_ph -eq 0 ] && [ "$(head -n 1 "$work/out")" = "rx-0 tx-0" ]
 result "a VM of one CPU takes one of them"

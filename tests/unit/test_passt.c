@@ -33,8 +33,7 @@
 
 static const char *const arguments[] = {"passt", "--foreground", "--quiet", "--mtu", "65520", "--mac-addr",
 	"02:70:68:00:00:01", "--address", "10.213.112.2", "--netmask", "24", "--gateway", "10.213.112.1",
-	"--dns-forward", "10.213.112.3", "--no-map-gw", "--no-dhcp", "--no-dhcpv6", "--no-ra", "--interface",
-	"lo", NULL};
+	"--no-map-gw", "--no-dhcp", "--no-dhcpv6", "--no-ra", "--interface", "lo", NULL};
 
 /* Not every machine lets tests have namespaces. */
 static bool able;
@@ -99,6 +98,7 @@ static int start(void **state) {
 	char *resolv = make_resolv();
 	const struct passt_options options = {.program = PASST,
 		.arguments = (char *const *)(uintptr_t)arguments,
+		.resolver = "10.213.112.3",
 		.resolv = resolv,
 		.make_resolv = make_resolv};
 	assert_int_equal(passt_start(&f->passt, &options, &f->link, &f->supply), 0);
