@@ -100,7 +100,7 @@ enum guest_frame_type {
 				     command meets SIGPIPE. Never sent for a tty session (HANGUP is) */
 	GUEST_FRAME_TIME = 9,     /* u64: nanoseconds since 1970, of the host's clock; session 0 */
 	GUEST_FRAME_URL_ANSWER = 10, /* u32, enum guest_url: to the URL of that number */
-	GUEST_FRAME_NAMES = 11,   /* text: what resolv.conf says from now on; session 0 */
+	GUEST_FRAME_NAMES = 11,      /* text: what resolv.conf says from now on; session 0 */
 	/* from the guest */
 	GUEST_FRAME_READY = 16,  /* init is up; sessions may come */
 	GUEST_FRAME_STDOUT = 17, /* bytes, within the window; length 0: end of file (optional). A tty session
