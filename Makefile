@@ -247,7 +247,7 @@ $(PROXY_TESTS): $(BUILD)/unit/test_proxy%: $(BUILD)/san/tests/unit/test_proxy%.o
 	$(CC) $(SANITIZE) -pthread -o $@ $^ $(SAN_LDLIBS) -lwayland-client -lwayland-server -lcmocka
 
 # Processes in a jail cannot make the system calls of sanitizers. The abuse of virtio needs a machine, which is its tests'.
-JAIL_HELPERS = $(filter-out %/abuse.c,$(UNIT_HELPERS))
+JAIL_HELPERS = $(filter-out %/abuse.c %/abuse_acts.c,$(UNIT_HELPERS))
 $(JAIL_TESTS): $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(JAIL_HELPERS:%.c=$(BUILD)/%.o) $(HOST_SOURCES:%.c=$(BUILD)/%.o) \
 		$(WAYLAND_TABLES:%.c=$(BUILD)/%.o)
 	$(call say,LINK)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# A guest that is nothing but a driver which breaks the rules, against each device of a VM in turn (tests/unit/abuse.c
+# A guest that is nothing but a driver which breaks the rules, against each device of a VM in turn (tests/unit/abuse_acts.c
 # has the list). It stays in ring 3, so any KVM runs it, also one that emulates ring 0 and cannot run a kernel.
 # native
 if [ ! -w /dev/kvm ]; then
@@ -8,7 +8,7 @@ fi
 . tests/guest/lib.sh
 gcc -O1 -Wall -Wextra -Werror -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-stack-protector \
 	-fcf-protection=none -fno-pic -no-pie -static -nostdlib -Wl,-Ttext=0x1000000,-z,noexecstack -o "$work/abuse" \
-	tests/hostile/abuse_micro.S tests/hostile/abuse_micro.c tests/unit/abuse.c || exit 1
+	tests/hostile/abuse_micro.S tests/hostile/abuse_micro.c tests/unit/abuse.c tests/unit/abuse_acts.c || exit 1
 truncate -s 1M "$work/disk"
 perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0) && bind(S, sockaddr_un($ARGV[0])) || die' "$work/socket"
 
@@ -49,12 +49,22 @@ slots=$(grep -c '^slot ' "$work/said")
 abuses=$(sed -n 's/^abuses //p' "$work/said")
 [ "$(sed -n 's/^slot [0-9]* //p' "$work/said" | sort | tr '\n' ' ')" = '9p balloon block console net rng wl ' ]
 result "the guest sees a device of each kind"
-micro memory
-grep -qx kept "$work/said" && [ "$status_of_ph" -eq 125 ] &&
-	grep -qx "ph: the guest's kernel failed to start (--verbose shows its messages)" "$work/err"
-result "huge pages asked for anywhere change nothing"
 mapfile -t devices < <(sed -n 's/^slot //p' "$work/said")
+micro memory
+if grep -qF "$cut_short" "$work/err"; then
+	skip "huge pages asked for anywhere change nothing" "this machine is too slow for that just now"
+else
+	grep -qx kept "$work/said" && [ "$status_of_ph" -eq 125 ] &&
+		grep -qx "ph: the guest's kernel failed to start (--verbose shows its messages)" "$work/err"
+	result "huge pages asked for anywhere change nothing"
+fi
 for device in "${devices[@]}"; do
 	abuse "${device% *}" "${device#* }"
 done
-nothing_left
+# Of this script's: others may run ph on the same machine.
+for _ in $(seq 100); do
+	pgrep -f "^.*ph .*$work/abuse" >"$work/left" || break
+	sleep 0.1
+done
+[ ! -s "$work/left" ] && [ "$number" -gt $((${#devices[@]} * abuses)) ]
+result "all of them ran, and no process is left behind"
