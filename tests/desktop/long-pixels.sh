@@ -27,7 +27,7 @@ ph=$work/ph/ph
 pkill -x sway
 wait_for 20 sh -c '! pgrep -x sway'
 printf '%s\n' 'output HEADLESS-1 resolution 1280x720 position 0 0 bg #204060 solid_color' 'default_border none' >"$work/ph/sway"
-"${as_user[@]}" env -u WAYLAND_DISPLAY WLR_BACKENDS=headless WLR_RENDERER=pixman WLR_LIBINPUT_NO_DEVICES=1 \
+"${as_user[@]}" env -u WAYLAND_DISPLAY -u SWAYSOCK WLR_BACKENDS=headless WLR_RENDERER=pixman WLR_LIBINPUT_NO_DEVICES=1 \
 	sway -c "$work/ph/sway" >/dev/null 2>&1 &
 sway=$!
 SWAYSOCK=$XDG_RUNTIME_DIR/sway-ipc.1000.$sway.sock

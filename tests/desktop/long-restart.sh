@@ -24,13 +24,14 @@ vm=$started
 wait_for 60 window_count_is sleeper 1
 result "a window is there"
 kill "$(pgrep -x sway)"
+wait_for 60 sh -c '! pgrep -x sway'
 await ended && kill -0 $vm
 result "without a compositor its program ends, and the VM lives"
-unset WAYLAND_DISPLAY
+unset WAYLAND_DISPLAY SWAYSOCK # or the new one takes them over
 WLR_BACKENDS=headless WLR_RENDERER=pixman WLR_LIBINPUT_NO_DEVICES=1 sway >/dev/null 2>&1 &
 sway=$!
 await_sway() {
-	SWAYSOCK=$XDG_RUNTIME_DIR/sway-ipc.$(id -u).$sway.sock
+	export SWAYSOCK=$XDG_RUNTIME_DIR/sway-ipc.$(id -u).$sway.sock
 	[ -S "$XDG_RUNTIME_DIR/wayland-1" ] && swaymsg -t get_version
 }
 wait_for 60 await_sway
