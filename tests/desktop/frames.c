@@ -3,7 +3,9 @@
  * what it was told meanwhile: when frames were shown, by its own clock, and whether the keymap is a file like
  * any other.
  */
-#define _GNU_SOURCE
+#include "presentation-time-client.h"
+#include "xdg-shell-client.h"
+
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 #include <wayland-client.h>
-
-#include "presentation-time.h"
-#include "xdg-shell.h"
 
 #define PAGE 4096
 #define SLACK_NS 500000000ll /* clocks of two machines are never quite the same */

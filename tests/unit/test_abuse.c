@@ -139,7 +139,7 @@ static struct virtio_device *create_net(void) {
 	int frames[2];
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, frames), 0);
 	const struct net_options options = {
-		.fd = frames[0], .supply_fd = -1, .mac = {2, 0, 0, 0, 0, 9}, .mtu = 1500};
+		.fds = {frames[0]}, .pair_count = 1, .supply_fd = -1, .mac = {2, 0, 0, 0, 0, 9}, .mtu = 1500};
 	assert_int_equal(net_create(&device, &options), 0);
 	m.net_peer = frames[1];
 	return device;

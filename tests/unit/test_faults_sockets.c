@@ -197,8 +197,11 @@ static int drive_net(struct error *error) {
 	struct net_ends net;
 	unsigned left = spare();
 	net_open(&net);
-	const struct net_options options = {
-		.fd = net.frames[0], .supply_fd = net.links[0], .mac = {2, 0, 0, 0, 0, 9}, .mtu = 1500};
+	const struct net_options options = {.fds = {net.frames[0]},
+		.pair_count = 1,
+		.supply_fd = net.links[0],
+		.mac = {2, 0, 0, 0, 0, 9},
+		.mtu = 1500};
 	go_on(left);
 	int ret = net_create(&net.device, &options);
 	left = spare();
