@@ -29,7 +29,8 @@ static int receive_answer(int door, struct connector_answer *answer, int *fd) {
 
 int connector_connect(int door, unsigned index) {
 	static uint32_t number;
-	const struct connector_request request = {.number = ++number, .index = index};
+	number++;
+	const struct connector_request request = {.number = number, .index = index};
 	ssize_t n;
 	do {
 		n = send(door, &request, sizeof(request), MSG_NOSIGNAL);

@@ -59,8 +59,10 @@ bool passt_names_update(struct passt_names *names, const struct passt_options *o
 
 bool passt_names_forwarded(const struct passt_names *names, const struct passt_options *options) {
 	size_t length = strlen(options->resolver);
-	const char *found = names->text;
-	while (found != NULL && (found = strstr(found, options->resolver)) != NULL) {
+	if (names->text == NULL) {
+		return false;
+	}
+	for (const char *found = names->text; (found = strstr(found, options->resolver)) != NULL;) {
 		found += length;
 		if (*found == '\n') {
 			return true;
