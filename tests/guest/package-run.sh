@@ -7,6 +7,7 @@
 make_root && root_dpkg -i "$BUILD"/ph_*_amd64.deb >"$work/out" 2>"$work/err"
 result "the package is installed"
 mount --bind /dev "$root/dev" && mount -t proc proc "$root/proc" || exit 1
+mkdir -p "$root/root"
 chmod 1777 "$root/tmp" && chown 1000:1000 "$root/home/user"
 stop() {
 	umount "$root/dev" "$root/proc"

@@ -12,7 +12,7 @@ root=$PWD
 
 # fenced SECTION: the commands in it, one a line, without what is said about them
 fenced() {
-	sed -n "/^## $1/,/^## /p" "$root/README.md" | sed -n '/^```/,/^```/p' | sed '/^```/d; s/ *#.*//' | tr ';' '\n' | sed 's/^ *//'
+	sed -n "/^## $1/,/^## /p" "$root/README.md" | sed -n '/^```/,/^```/p' | sed '/^```/d; s/ *#.*//' | tr ';' '\n' | sed 's/^ *//; /^$/d'
 }
 
 # As far as it goes without a VM: what this machine lacks is said, and nothing else is wrong.
