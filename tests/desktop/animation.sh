@@ -23,8 +23,8 @@ END_OF_STEPS
 # The probe has new buffers for each picture; the flower, for long runs, uses the same ones again.
 cat >.test/guest.sh <<END_OF_GUEST
 . .test/steps
-animate() { "$build/desktop/probe" probe 400x300 \$1; }
-"$build/desktop/probe" still &
+animate() { "$tools/probe" probe 400x300 \$1; }
+"$tools/probe" still &
 [ $seconds -eq 0 ] || weston-flower &
 animate 10
 proxy=\$(pgrep -x ph-wayland)

@@ -7,21 +7,21 @@ export WAYLAND_DISPLAY=dmabuf-test
 
 # serve NAME: a compositor that writes what it is shown first to $work/NAME.ppm
 serve() {
-	"$build/desktop/dmabuf_server" "$WAYLAND_DISPLAY" "$work/$1.ppm" >"$work/$1.titles" 2>"$work/err" &
+	"$tools/dmabuf_server" "$WAYLAND_DISPLAY" "$work/$1.ppm" >"$work/$1.titles" 2>"$work/err" &
 	server=$!
 	wait_for 20 test -S "$XDG_RUNTIME_DIR/$WAYLAND_DISPLAY"
 }
 
 serve native
-timeout 60 "$build/desktop/dmabuf" native >"$work/out" 2>/dev/null
+timeout 60 "$tools/dmabuf" native >"$work/out" 2>/dev/null
 wait $server && grep -qx shown "$work/out"
 result "a dma-buf of the card, without a VM"
 serve vm
-run --mem 512M -- "$build/desktop/dmabuf"
+run --mem 512M -- "$tools/dmabuf"
 printed "no dma-bufs"
 result "none is offered in a VM without a GPU"
 # shellcheck disable=SC2016 # the VM's shell
-run --mem 512M --root --name box -- sh -c 'mkdir -p /dev/dri && mknod /dev/dri/renderD128 c 1 3 && exec "$1" vm' sh "$build/desktop/dmabuf"
+run --mem 512M --root --name box -- sh -c 'mkdir -p /dev/dri && mknod /dev/dri/renderD128 c 1 3 && exec "$1" vm' sh "$tools/dmabuf"
 grep -qx shown "$work/out"
 result "one of the card in a VM with a node"
 wait_for 20 sh -c "! kill -0 $server"

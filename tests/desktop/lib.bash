@@ -11,6 +11,9 @@ case $WAYLAND_DISPLAY in
 esac
 pictures=${PH_OUTPUT:-$work}
 build=$(realpath "${BUILD:-build}")
+# The tests' own programs, in a folder that VMs see: the checkout may be in /tmp, which they do not.
+tools=$(mktemp -d "$HOME/.tools.XXXXXX")
+find "$build/desktop" -maxdepth 1 -type f -perm -u+x -exec cp {} "$tools" \;
 source=$PWD
 
 # wait_for SECONDS COMMAND...: until it succeeds
@@ -106,7 +109,7 @@ screen=(--clipboard on)
 
 # A mouse that the compositor takes for a device: hand LINE, once take_hand WIDTH HEIGHT was called (tests/desktop/hand.c).
 take_hand() {
-	coproc hand_of_test { WAYLAND_DISPLAY=$outer exec "$build/desktop/hand" "$1" "$2"; }
+	coproc hand_of_test { WAYLAND_DISPLAY=$outer exec "$tools/hand" "$1" "$2"; }
 	hand_process=$!
 }
 

@@ -7,7 +7,7 @@
 export HOME=$work/home XDG_RUNTIME_DIR=/run/user/1000
 mkdir -p "$HOME/.test" "$work/ph"
 cd "$HOME" || exit 1
-cp "$build/desktop/frames" .test/
+cp "$tools/frames" .test/
 chown -R 1000:1000 "$HOME"
 as_user=(setpriv --reuid 1000 --regid 1000 --init-groups)
 cat >"$work/ph/ph" <<END2

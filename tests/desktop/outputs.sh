@@ -49,13 +49,13 @@ play() {
 	settled_screenshot "$log-other" 10
 }
 
-"$build/desktop/probe" first 400x300 >"$work/native.log" 2>&1 &
+"$tools/probe" first 400x300 >"$work/native.log" 2>&1 &
 native=$!
 play native
 stop $native
 wait_for 10 window_count_is first 0
 # shellcheck disable=SC2016 # the VM's shell
-start vm -- sh -c 'wayland-info >"$HOME/.info"; exec "$@"' sh "$build/desktop/probe" first 400x300
+start vm -- sh -c 'wayland-info >"$HOME/.info"; exec "$@"' sh "$tools/probe" first 400x300
 vm=$started
 play vm
 for picture in 2 1.5 1 other; do
@@ -67,7 +67,7 @@ result "which are others at other scales"
 [ "$(globals .info | grep -c '^wl_output ')" -eq 2 ]
 result "the VM knows of two outputs"
 
-start two --tag other -- "$build/desktop/probe" first 400x300
+start two --tag other -- "$tools/probe" first 400x300
 wait_for 60 window_count_is first 2
 list_windows >"$work/out"
 grep -qxF "'[vm] first' of ph.vm.first'" "$work/out" && grep -qxF "'[other] first' of ph.other.first'" "$work/out"

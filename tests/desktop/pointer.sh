@@ -91,12 +91,12 @@ play() {
 }
 
 take_hand 1280 720
-"$build/desktop/probe" first 400x300 >"$work/native.log" 2>&1 &
+"$tools/probe" first 400x300 >"$work/native.log" 2>&1 &
 native=$!
 play native
 stop $native
 wait_for 10 window_count_is first 0
-start vm -- "$build/desktop/probe" first 400x300
+start vm -- "$tools/probe" first 400x300
 vm=$started
 play vm
 same_picture native-cursor vm-cursor
@@ -104,7 +104,7 @@ result "the pointer looks the same, pixel by pixel"
 same_picture native-menu vm-menu
 result "the menu, too"
 
-"$build/desktop/probe" second 400x300 >"$work/second.log" 2>&1 &
+"$tools/probe" second 400x300 >"$work/second.log" 2>&1 &
 native=$!
 put second 700 300
 hand move 750 450
