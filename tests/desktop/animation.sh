@@ -4,21 +4,7 @@
 # host: --root --desktop sway
 . tests/desktop/lib.bash
 seconds=${ANIMATION_SECONDS:-0}
-cd "$HOME" || exit 1
-mkdir .test
-cat >.test/steps <<'END_OF_STEPS'
-reach() { touch ".test/$1"; }
-await() { until [ -e ".test/$1" ]; do sleep 0.2; done; }
-# holdings PROCESS...: descriptors and mappings; anonymous memory in KiB
-holdings() {
-	local pid
-	for pid; do
-		echo "$(cat "/proc/$pid/comm"): $(find "/proc/$pid/fd" -mindepth 1 | wc -l) descriptors," \
-			"$(wc -l <"/proc/$pid/maps") mappings, $(awk '$1 == "RssAnon:" { print $2 }' "/proc/$pid/status") KiB"
-	done
-}
-END_OF_STEPS
-. .test/steps
+begin_steps
 
 # The probe has new buffers for each picture; the flower, for long runs, uses the same ones again.
 cat >.test/guest.sh <<END_OF_GUEST

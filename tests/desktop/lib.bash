@@ -28,6 +28,28 @@ wait_for() {
 	return 1
 }
 
+# begin_steps: into the home, with a folder .test in it, from which the VM reads .test/steps, too: each side waits for what
+# the other has reached.
+begin_steps() {
+	cd "$HOME" || exit 1
+	rm -rf .test
+	mkdir .test
+	cat >.test/steps <<-'STEPS'
+		reach() { touch ".test/$1"; }
+		await() { for _ in $(seq 600); do [ -e ".test/$1" ] && return 0; sleep 0.2; done; return 1; }
+		# holdings PROCESS...: descriptors and mappings; anonymous memory in KiB
+		holdings() {
+			local pid
+			for pid; do
+				echo "$(cat "/proc/$pid/comm"): $(find "/proc/$pid/fd" -mindepth 1 | wc -l) descriptors," \
+					"$(wc -l <"/proc/$pid/maps") mappings, $(awk '$1 == "RssAnon:" { print $2 }' "/proc/$pid/status") KiB"
+			done
+		}
+	STEPS
+	# shellcheck source=/dev/null
+	. .test/steps
+}
+
 # Tell sway something. Just after its start it may not answer yet.
 tell_sway() {
 	wait_for 30 swaymsg -q "$@"

@@ -3,14 +3,7 @@
 # are told, the VM lives, and new programs are on the new compositor.
 # host: --desktop sway
 . tests/desktop/lib.bash
-cd "$HOME" || exit 1
-rm -rf .test
-mkdir .test
-cat >.test/steps <<'END2'
-reach() { touch ".test/$1"; }
-await() { for _ in $(seq 300); do [ -e ".test/$1" ] && return 0; sleep 0.2; done; return 1; }
-END2
-. .test/steps
+begin_steps
 cat >.test/guest.sh <<END2
 . .test/steps
 for compositor in first second; do

@@ -1,0 +1,78 @@
+#!/bin/bash
+# 200 programs of the VM with a window each, ten at a time: when all have ended, nothing of them is held any more, in the VM
+# and on the host, nor any place in the window that the memory of both is seen through.
+# host: --root --desktop sway
+. tests/desktop/lib.bash
+begin_steps
+
+cat >.test/guest.sh <<END2
+. .test/steps
+show() { "$tools/probe" "\$1" 200x150 \$2 >/dev/null 2>>.test/complaints; }
+show first 3
+proxy=\$(pidof ph-wayland)
+sleep 1
+holdings \$proxy >.test/proxy-before
+reach before
+await counted
+for round in \$(seq 20); do
+	for _ in \$(seq 10); do show client\$round 1 & done
+	wait
+done
+# Their ends may not have been told yet.
+for _ in \$(seq 50); do
+	holdings \$proxy >.test/proxy-after
+	[ "\$(cut -d, -f 1 .test/proxy-before)" = "\$(cut -d, -f 1 .test/proxy-after)" ] && break
+	sleep 0.2
+done
+[ "\$(pidof ph-wayland)" = "\$proxy" ] && reach same-proxy
+show last 1 && reach last
+reach after
+await counted-again
+END2
+
+# window_bytes MONITOR: how much memory of the display's is in the window
+window_bytes() {
+	local sum=0 range
+	while read -r range; do
+		sum=$((sum + 16#${range#*-} - 16#${range%-*}))
+	done < <(awk '/memfd:virtwl_alloc/ { print $1 }' "/proc/$1/maps")
+	echo "window: $sum bytes"
+}
+
+# Of the host's processes
+count() {
+	local process
+	mapfile -t processes < <(pgrep -x 'ph|ph-display' | sort -n)
+	holdings "${processes[@]}"
+	for process in "${processes[@]}"; do
+		window_bytes "$process"
+	done
+}
+
+# without_memory FILE: how much memory is free again is up to the allocator
+without_memory() {
+	sed 's/, [0-9]* KiB//' "$1"
+}
+
+as_before() {
+	count >.test/host-after
+	diff <(without_memory .test/host-before) <(without_memory .test/host-after) >"$work/out"
+}
+
+start clients -- bash .test/guest.sh
+await before
+count >.test/host-before
+reach counted
+wait_for 300 test -e .test/after
+[ -e .test/same-proxy ] && [ ! -s .test/complaints ]
+result "200 clients came and went"
+[ -e .test/last ]
+result "and another one after them"
+wait_for 20 as_before
+result "the host's processes hold what they held before, and so does the window"
+diff <(without_memory .test/proxy-before) <(without_memory .test/proxy-after) >"$work/out"
+result "so does the proxy"
+sed 's/^/# /' .test/host-before .test/host-after .test/proxy-before .test/proxy-after
+reach counted-again
+wait "$started"
+rm -rf .test
