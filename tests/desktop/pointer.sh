@@ -1,14 +1,29 @@
 #!/bin/bash
 # The mouse at a window of a VM: the picture that the program gives it, menus, moving and resizing the window, drag
 # and drop. First with the same program on the host; the pictures are the same, pixel by pixel.
+# POINTER_ON=weston does it on that (long-pointer.sh).
 # host: --desktop sway
 . tests/desktop/lib.bash
 cd "$HOME" || exit 1
 tell_sway default_border none
-tell_sway 'for_window [app_id=".*"] floating enable'
+
+# Where weston's screen is in its window
+weston_x=40
+weston_y=50
+if [ "${POINTER_ON-}" = weston ]; then
+	nest_weston
+else
+	tell_sway 'for_window [app_id=".*"] floating enable'
+fi
 
 # place NAME: x y width height of its window
 place() {
+	if [ "${POINTER_ON-}" = weston ]; then
+		timeout 2 weston-debug scene-graph | awk -v name="$1" -v x=$weston_x -v y=$weston_y '
+			ours { gsub(/[^0-9-]+/, " "); print $1 + x, $2 + y, $4 - $1, $5 - $2 }
+			{ ours = $0 ~ "window .* of ([^ ,]*[.])?" name "," }'
+		return
+	fi
 	swaymsg -t get_tree -r | awk -v name="$1" '
 		/"rect": {/ { count = 0; inside = 1; next }
 		inside { gsub(/[^0-9-]/, "", $2); place[count++] = $2; inside = count < 4 }
@@ -24,9 +39,26 @@ said() {
 	grep -qx -- "$2" "$work/$1.log"
 }
 
+# pull NAME X Y: there, at its head
+pull() {
+	local x y ended
+	read -r x y _ <<<"$(place "$1")"
+	hand move $((x + 200)) $((y + 10))
+	hand press left
+	wiggle $(($2 + 205)) $(($3 + 15)) $(($2 + 200)) $(($3 + 10)) placed "$1" "$2 $3 400 300"
+	ended=$?
+	hand release left
+	return $ended
+}
+
 # put NAME X Y: its window goes there once it has come
 put() {
-	wait_for 60 window_count_is "$1" 1 && tell_sway "[app_id=\"(.*[.])?$1\"] move absolute position $2 $3" &&
+	wait_for 60 window_count_is "$1" 1 || return
+	if [ "${POINTER_ON-}" = weston ]; then
+		pull "$1" "$2" "$3"
+		return
+	fi
+	tell_sway "[app_id=\"(.*[.])?$1\"] move absolute position $2 $3" &&
 		wait_for 10 placed "$1" "$2 $3 400 300"
 }
 
@@ -52,7 +84,7 @@ play() {
 	hand move 350 250
 	wait_for 10 said "$log" "pointer on window"
 	sleep 0.5
-	grim -c -t ppm "$pictures/$log-cursor.ppm"
+	WAYLAND_DISPLAY=$outer grim -c -t ppm "$pictures/$log-cursor.ppm"
 	press right 350 250
 	wait_for 10 said "$log" "menu 200x150 scale 1"
 	result "$log: a menu"

@@ -6,7 +6,7 @@ prepare_wayland() {
 	local file
 	install_file "$bench/screen" /bench/screen
 	install_file "$bench/relay" /bench/relay
-	install_programs weston waypipe sh sleep rm
+	install_programs weston waypipe env sh sleep rm
 	for file in /usr/lib/*/libweston-10/headless-backend.so /usr/lib/*/weston/kiosk-shell.so; do
 		install_file "$file" "$file"
 		for library in $(ldd "$file" "$bench/screen" | grep -o '/[^ ):]*'); do
@@ -23,7 +23,7 @@ said() {
 	while read -r name ns; do
 		[[ $ns =~ ^[0-9]+$ ]] && echo "wayland-$name $1 $ns"
 	done <"$work/said"
-	[ -s "$work/said" ] || echo "# wayland $1: $(tail -n 1 "$work/log")"
+	[ -s "$work/said" ] || tail -n 5 "$work/log" | sed "s/^/# wayland $1: /"
 }
 
 measure_wayland() {

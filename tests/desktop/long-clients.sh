@@ -1,6 +1,6 @@
 #!/bin/bash
-# 200 programs of the VM with a window each, ten at a time: when all have ended, nothing of them is held any more, in the VM
-# and on the host, nor any place in the window that the memory of both is seen through.
+# 200 programs of the VM with a window each, ten at a time: when all have ended, nothing is held for them any more, in the VM
+# and on the host, nor any place in the window through which guests see the host's memory.
 # host: --root --desktop sway
 . tests/desktop/lib.bash
 begin_steps
@@ -8,6 +8,7 @@ begin_steps
 cat >.test/guest.sh <<END2
 . .test/steps
 show() { "$tools/probe" "\$1" 200x150 \$2 >/dev/null 2>>.test/complaints; }
+"$tools/probe" still &
 show first 3
 proxy=\$(pidof ph-wayland)
 sleep 1
@@ -70,6 +71,8 @@ result "200 clients came and went"
 result "and another one after them"
 wait_for 20 as_before
 result "the host's processes hold what they held before, and so does the window"
+grep -q '^window: [1-9]' .test/host-after
+result "which is a place for the one that stayed"
 diff <(without_memory .test/proxy-before) <(without_memory .test/proxy-after) >"$work/out"
 result "so does the proxy"
 sed 's/^/# /' .test/host-before .test/host-after .test/proxy-before .test/proxy-after
