@@ -177,7 +177,7 @@ struct plan_request {
 	const char *uid_map[FILES_IDS_MAX]; /* GUEST:HOST[:COUNT] */
 	size_t uid_map_count;
 	bool no_wayland; /* although there is a compositor */
-	const char *tag; /* NULL: the name */
+	const char *tag; /* NULL: the name, and of a VM without one what others join it by */
 	enum display_clipboard clipboard;
 	const char *wl_sockets[DISPLAY_SOCKETS_MAX - 2]; /* NAME=PATH */
 	size_t wl_socket_count;

@@ -78,6 +78,16 @@ static int open_to_others(struct instance *instance, const struct plan *plan,
 	return ret;
 }
 
+/* What --list calls a VM is what its windows say, too, or nobody could tell two of them apart. */
+static void mark_windows(
+	struct plan *plan, const struct plan_request *request, const struct instance *instance) {
+	char *tag = request->tag == NULL && request->realm == NULL ? strdup(instance->name) : NULL;
+	if (tag != NULL) {
+		free(plan->tag);
+		plan->tag = tag;
+	}
+}
+
 /* It can be joined under a name that is made up, where there is a place for such names. */
 static int run_alone(const struct cli_options *options, struct error *error) {
 	struct plan plan = {0};
@@ -91,6 +101,7 @@ static int run_alone(const struct cli_options *options, struct error *error) {
 	if (ret == 0 && getenv("XDG_RUNTIME_DIR") != NULL) {
 		struct error cause = {0};
 		if (instance_take_any(&instance, &cause) == 0) {
+			mark_windows(&plan, &options->request, &instance);
 			seat.listen_fd = open_to_others(&instance, &plan, options, &cause);
 		}
 		if (seat.listen_fd < 0) {

@@ -77,6 +77,13 @@ stop "$started"
 stop "$vm"
 wait_for 20 window_count_is first 0
 result "and without them, no window"
+"$ph" --mem 512M -- "$tools/probe" first 400x300 >"$work/unnamed.log" 2>&1 </dev/null &
+unnamed=$!
+wait_for 60 window_count_is first 1
+list_windows >"$work/out"
+grep -qxF "'[ph-1] first' of ph.ph-1.first'" "$work/out" && "$ph" --list | grep -q '^ph-1 '
+result "a VM without a name is called the same by its windows and by --list"
+stop $unnamed
 finish_outputs() {
 	kill "$hand_process"
 	rm -f "$HOME/.info"
