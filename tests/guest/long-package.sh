@@ -32,7 +32,8 @@ tests/host/run --root --timeout 300 -- sh -c "
 	chroot $debian su newcomer -c 'cd; ph --mem 256M -- sh -c \"id -un; cat /etc/debian_version; ls /\"'" >"$work/out" 2>"$work/err"
 [ $? -eq 0 ] && [ "$(head -n 1 "$work/out")" = newcomer ] && grep -q '^12\.' "$work/out"
 result "and VMs run that show that system"
-in_debian apt-get purge -qq -y ph >"$work/out" 2>&1 && in_debian apt-get autoremove -qq -y >>"$work/out" 2>&1
-find "$debian/usr" "$debian/etc" -name '*ph.*' -o -name ph -o -name '_ph' | grep -w ph >"$work/out"
-[ ! -s "$work/out" ]
+in_debian dpkg -L ph | while read -r file; do [ -d "$debian$file" ] || echo "$file"; done >"$work/files"
+in_debian apt-get purge -qq -y ph >"$work/out" 2>&1 && in_debian apt-get autoremove -qq -y >>"$work/out" 2>&1 &&
+	[ "$(wc -l <"$work/files")" -ge 10 ] && ! in_debian xargs ls -d <"$work/files" >"$work/out" 2>/dev/null && [ ! -s "$work/out" ] &&
+	[ ! -e "$debian/usr/share/doc/ph" ]
 result "removing it leaves nothing"
