@@ -125,19 +125,34 @@ static uint16_t fold(uint64_t sum) {
 	return (uint16_t)sum;
 }
 
-/* The ones' complement sum of 16-bit words as they lie in memory. */
+struct sum {
+	uint64_t words, carries;
+};
+
+static inline void add_word(struct sum *sum, const uint8_t *data) {
+	uint64_t word;
+	memcpy(&word, data, sizeof(word));
+	sum->words += word;
+	sum->carries += sum->words < word;
+}
+
+/* The ones' complement sum of 16-bit words as they lie in memory. Every byte that a guest sends to passt goes
+ * through here. */
 static uint16_t sum_bytes(const uint8_t *data, size_t len) {
-	uint64_t sum = 0;
-	for (; len >= 4; data += 4, len -= 4) {
-		uint32_t word;
-		memcpy(&word, data, 4);
-		sum += word;
+	struct sum sum = {0};
+	for (; len >= 32; data += 32, len -= 32) {
+		add_word(&sum, data);
+		add_word(&sum, data + 8);
+		add_word(&sum, data + 16);
+		add_word(&sum, data + 24);
 	}
-	uint8_t last[4] = {0};
+	for (; len >= 8; data += 8, len -= 8) {
+		add_word(&sum, data);
+	}
+	uint8_t last[8] = {0};
 	memcpy(last, data, len);
-	uint32_t word;
-	memcpy(&word, last, 4);
-	return fold(sum + word);
+	add_word(&sum, last);
+	return fold((sum.words & 0xffffffff) + (sum.words >> 32) + sum.carries);
 }
 
 /* A sum that starts in the middle of a word has its bytes on the wrong sides. */

@@ -118,11 +118,11 @@ static void run_wl(void) {
 	run_works(NULL, wl_works, wl_work_count);
 }
 
-static void run_net(void) {
+static void run_net(const char *name) {
 	mount_share();
 	bench_net_open();
 	umount("/share");
-	run_works(NULL, net_works, net_work_count);
+	run_works(name, net_works, net_work_count);
 }
 
 /*
@@ -153,8 +153,8 @@ int main(void) {
 		run_true();
 	} else if (bench != NULL && strcmp(bench, "wl") == 0) {
 		run_wl();
-	} else if (bench != NULL && strcmp(bench, "net") == 0) {
-		run_net();
+	} else if (bench != NULL && strncmp(bench, "net-", 4) == 0) {
+		run_net(bench);
 	} else if (bench != NULL && strcmp(bench, "wait") == 0) {
 		pause();
 	} else if (bench != NULL) {

@@ -248,15 +248,15 @@ make_files() {
 }
 
 # run_work WHO WORK: the guest leaves "NAME OPERATIONS NANOSECONDS" in the share. It gets some seconds of this host's
-# clock: one that spins would take many minutes of real time for more. It is killed outright, since QEMU would wait for
-# requests that never end, and tried once more: QEMU loses one now and then.
+# clock ($limit): one that spins would take many minutes of real time for more. It is killed outright, since QEMU would
+# wait for requests that never end, and tried once more: QEMU loses one now and then.
 run_work() {
 	local try
 	for try in 1 2; do
 		rm -rf $share/result $share/unpacked $share/written
 		mkdir $share/unpacked
 		vm "$1" "$2"
-		"${enter[@]}" timeout -s KILL 30 "${command[@]}" >$work/log 2>&1 </dev/null
+		"${enter[@]}" timeout -s KILL "${limit:-30}" "${command[@]}" >$work/log 2>&1 </dev/null
 		[ ! -e $share/result ] || return 0
 		echo "# $1 $2: try $try gave nothing"
 		sed 's/^/# /' $work/log

@@ -10,33 +10,32 @@ prepare_net() {
 	chmod 1777 "$bench/root/tmp"
 }
 
-# passt for QEMU, until that hangs up
-passt_options=(--foreground --quiet --one-off --mtu 65520 --mac-addr 02:70:68:00:00:01 --address 10.213.112.2
-	--netmask 24 --gateway 10.213.112.1 --interface lo --no-dhcp --no-dhcpv6 --no-ra --no-ndp --ipv4-only)
+# passt for QEMU
+passt_options=(--foreground --quiet --mtu 65520 --mac-addr 02:70:68:00:00:01 --address 10.213.112.2 --netmask 24
+	--gateway 10.213.112.1 --interface lo --no-dhcp --no-dhcpv6 --no-ra --no-ndp --ipv4-only)
 
 measure_net() {
-	local server who socket=/tmp/passt
+	local server passt socket=/tmp/passt limit=10
 	local -a ph_bench=("${ph_bench[@]}" --net --net-host-loopback)
 	local -a qemu_bench=("${qemu_bench[@]}" -netdev "stream,id=net,server=off,addr.type=unix,addr.path=$socket"
 		-device virtio-net-device,netdev=net,mac=02:70:68:00:00:02,host_mtu=65520)
 	ip link set lo up
 	"${enter[@]}" /bench/net_peer 7000 &
 	server=$!
-	for who in peer ph; do
-		if [ $who = peer ]; then
-			rm -f "$root$socket"
-			"${enter[@]}" passt "${passt_options[@]}" --socket $socket >$work/passt.log 2>&1 </dev/null &
-			sleep 2
-		fi
-		run_work $who net
-		awk -v who=$who '$1 == "failed" { print "#", who, $0; next } { printf "%s %s %.0f\n", $1, who, $3 / $2 }' $share/result
-		sed 's/^/# /' $work/passt.log
-	done
-	kill $server
+	"${enter[@]}" passt "${passt_options[@]}" --socket $socket >$work/passt.log 2>&1 </dev/null &
+	passt=$!
+	sleep 2
+	measure_works net-to net-from net-round-trip
+	count_work_exits net-to net-from net-round-trip
+	sed 's/^/# /' $work/passt.log
+	kill $passt $server
 }
 
 report_net() {
 	both net-to speed 1.0 "K instructions/MiB" 1e3 1
 	both net-from speed 1.0 "K instructions/MiB" 1e3 1
 	both net-round-trip speed 1.0 "K instructions/trip" 1e3 1
+	both net-to-exits none '' exits/MiB 1 2
+	both net-from-exits none '' exits/MiB 1 2
+	both net-round-trip-exits none '' exits/trip 1 2
 }
