@@ -27,6 +27,16 @@ run --name box --mem 512M --verbose=no --dry-run
 result "a profile holds options, the command line wins, and --dry-run tells which is which"
 echo 'memory = 1G' >>"$XDG_CONFIG_HOME/ph/box.conf"
 refused 'box.conf:6: unknown option memory' --name box --dry-run
+# What all users of a host have in /etc/ph, each may have otherwise.
+mkdir -p "$work/etc/ph"
+cp /etc/passwd /etc/group "$work/etc/"
+printf '%s\n' 'cpus = 3' 'mem = 384M' >"$work/etc/ph/box.conf"
+echo 'mem = 256M' >"$XDG_CONFIG_HOME/ph/box.conf"
+# shellcheck disable=SC2016 # the inner shell's
+unshare --user --map-current-user --keep-caps --mount sh -c 'mount --bind "$1" /etc && shift && exec "$@"' sh \
+	"$work/etc" "$ph" --name box --dry-run >"$work/out" 2>"$work/err"
+[ $? -eq 0 ] && grep -q '3 CPUs, 256 MiB' "$work/out" && grep -qF 'cpus = 3 (/etc/ph/box.conf:1)' "$work/out"
+result "so does one in /etc/ph, before it"
 for shell in bash zsh fish; do "$ph" --completion $shell >"$work/$shell"; done
 bash -c '. "$1"; COMP_WORDS=(ph --priv) COMP_CWORD=1; _ph; echo "${COMPREPLY[@]}"
 	COMP_WORDS=(ph --sandbox s) COMP_CWORD=2; _ph; echo "${COMPREPLY[@]}"' bash "$work/bash" >"$work/out" 2>"$work/err"

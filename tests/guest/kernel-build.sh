@@ -46,6 +46,11 @@ result "nor does one that is interrupted"
 compile 'cp /bin/true vmlinux'
 build && [ -x "$work/vmlinux" ] && [ -z "$(cat "$work/out" "$work/err")" ]
 result "one that succeeds says nothing in a pipe"
+rm -r "$work"/cache/ph/kernel-*
+compile 'echo "  CC      a.o" && cp /bin/true vmlinux'
+script -qec "kernel-config/build '$work/vmlinux'" /dev/null </dev/null >"$work/out"
+grep -q 'kernel: unpack' "$work/out" && grep -q 'kernel: compile   CC      a\.o' "$work/out"
+result "and shows on a terminal how far it is"
 compile 'echo no && false'
 rm "$work/vmlinux"
 build && [ -x "$work/vmlinux" ]

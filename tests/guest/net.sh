@@ -26,6 +26,9 @@ result "the search list arrives"
 vm --net --sandbox=off -- "/mnt/net_peer up $address4 7000 1000000"
 [ $status_of_ph -eq 0 ]
 result "without a worker"
+vm -- "ls /sys/class/net; ip route; cat /etc/resolv.conf"
+[ "$(head -n 1 "$work/out")" = lo ] && ! grep -qE 'eth0|default|nameserver' "$work/out"
+result "no network unless it is asked for"
 
 # ---- not to the host's loopback ----
 
@@ -52,6 +55,13 @@ timeout 100 "$ph" --mem 512M --private-home --net --publish 8100:7100 --publish 
 	>"$work/out" 2>"$work/err" &
 vm=$!
 wait_for ready "$work/out"
+passt=$(child passt)
+for kind in user mnt ipc uts; do
+	inner=$(readlink "/proc/$passt/ns/$kind") && [ "$inner" != "$(readlink /proc/self/ns/$kind)" ] || echo "$kind"
+done >"$work/shared"
+[ "$(awk '$1 == "Uid:" { print $2, $3 }' "/proc/$passt/status")" = "$(id -u) $(id -u)" ] && [ ! -s "$work/shared" ] &&
+	grep -qE '^CapEff:\s0+$' "/proc/$passt/status" && [ -z "$(ls "/proc/$passt/root/")" ]
+result "passt is an ordinary process without privileges, in namespaces of its own without a file"
 "$work/share/net_peer" down 127.0.0.1 8100 100000
 result "a published port"
 "$work/share/net_peer" down ::1 8102 100000

@@ -26,6 +26,13 @@ fenced() {
 [ "$(fenced "Daily use" | grep -c '^ph')" -ge 20 ] && [ ! -s "$work/out" ] && [ ! -s "$work/err" ]
 result "ph takes each command of README's daily use"
 
+# Between empty lines: what begins with a name, a network, or sound.
+sed -n '/^## Daily use/,/^## /p' README.md | awk -v RS= -F'\n' '
+	/^ph --name/ { join = NF } /^ph --net/ { net = NF } /^ph --sound/ { sound = $NF ~ /^```/ ? NF - 1 : NF }
+	END { print join, net, sound }' >"$work/out"
+[ "$(cat "$work/out")" = "3 3 3" ]
+result "which shows joining, the network and sound in three lines each"
+
 "$ph" --help-all >"$work/help"
 for file in README.md docs/*.md docs/*.scd; do
 	grep -oE -- '(^|[ `*])--[a-z][a-z-]+' "$file" | grep -oE -- '--[a-z-]+' | sort -u | while read -r option; do
