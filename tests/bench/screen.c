@@ -3,7 +3,7 @@
  * in. Prints "NAME NANOSECONDS" lines, each for one; drawing is not counted. A frame is over when the
  * compositor has answered a request behind it.
  *
- * usage: screen [first]: or only until the first frame was answered
+ * usage: screen [FRAMES]: or only so many frames, of which the first changed everywhere
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -185,8 +185,14 @@ static void measure_frames(void) {
 	report("frame-small", small, 40);
 }
 
+static void show_frames(unsigned count) {
+	show(0, WIDTH, HEIGHT);
+	for (unsigned frame = 1; frame < count; frame++) {
+		show(frame, SMALL, SMALL);
+	}
+}
+
 int main(int argc, char **argv) {
-	(void)argv;
 	display = wl_display_connect(NULL);
 	if (display == NULL) {
 		return 1;
@@ -204,7 +210,7 @@ int main(int argc, char **argv) {
 		return 1;
 	}
 	if (argc > 1) {
-		show(0, WIDTH, HEIGHT);
+		show_frames((unsigned)atoi(argv[1]));
 	} else {
 		measure_frames();
 	}

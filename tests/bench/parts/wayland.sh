@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# A client's round trips and frames at a real compositor (weston without an output): on the host itself, in a VM through
+# A client's round trips and frames at a real compositor (weston, whose output is memory): on the host itself, in a VM through
 # ph's proxy and filter, and in the same VM through waypipe, whose stream is then one of virtio-wl's.
 
 prepare_wayland() {
@@ -26,12 +26,30 @@ said() {
 	[ -s "$work/said" ] || tail -n 5 "$work/log" | sed "s/^/# wayland $1: /"
 }
 
+# The exits and halts of many commits of small changes, less those of few
+count_commits() {
+	local commits
+	for commits in 50 250; do
+		hist kvm_exit exit_reason.hex
+		inside "${at[@]}" "${ph[@]}" -- /bench/screen $commits >/dev/null 2>"$work/log" </dev/null
+		hist_counts kvm_exit | awk -v commits=$commits '
+			{ sum += $2; if ($1 == "78") halts += $2 }
+			END { print commits, sum + 0, halts + 0 }'
+		hist ! kvm_exit exit_reason.hex
+	done | awk '
+		NR == 2 {
+			printf "wayland-commit-exits ph %.2f\n", ($2 - exits) / ($1 - commits)
+			printf "wayland-commit-halts ph %.2f\n", ($3 - halts) / ($1 - commits)
+		}
+		{ commits = $1; exits = $2; halts = $3 }'
+}
+
 measure_wayland() {
 	local weston client
 	local at=(env XDG_RUNTIME_DIR=/run WAYLAND_DISPLAY=/run/wayland-9)
 	local ph=("${ph_small[@]}" --name bench)
 	echo 16384 >/sys/module/udmabuf/parameters/list_limit
-	"${enter[@]}" env XDG_RUNTIME_DIR=/run weston --no-config --backend=headless-backend.so \
+	"${enter[@]}" env XDG_RUNTIME_DIR=/run weston --no-config --backend=headless-backend.so --use-pixman \
 		--shell=kiosk-shell.so --width=1920 --height=1080 --socket=wayland-9 --idle-time=0 >"$work/weston" 2>&1 &
 	weston=$!
 	for _ in $(seq 200); do
@@ -49,8 +67,9 @@ measure_wayland() {
 		'/bench/relay /tmp/relay waypipe & sleep 0.2; exec waypipe --compress none -s /tmp/relay server -- /bench/screen' \
 		>"$work/said" 2>"$work/log" </dev/null
 	said peer
-	timed 3 wayland-start native "${at[@]}" /bench/screen first
-	timed 3 wayland-start ph "${at[@]}" "${ph[@]}" -- /bench/screen first
+	timed 3 wayland-start native "${at[@]}" /bench/screen 1
+	timed 3 wayland-start ph "${at[@]}" "${ph[@]}" -- /bench/screen 1
+	count_commits
 	kill $client $weston
 }
 
@@ -61,5 +80,7 @@ report_wayland() {
 		line "wayland-${name%:*}-native" "$(value "wayland-${name%:*}" ph 1e3 1)" \
 			"$(value "wayland-${name%:*}" native 1e3 1)" none '' "$unit"
 	done
+	both wayland-commit-exits none '' 'exits/commit' 1 2
+	both wayland-commit-halts none '' 'halts/commit' 1 2
 	line wayland-start "$(value wayland-start ph 1e6 1)" "$(value wayland-start native 1e6 1)" none '' 'M instructions'
 }
