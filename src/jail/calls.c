@@ -93,7 +93,7 @@ const struct jail_call jail_calls[] = {
 	{FCNTL(F_OFD_GETLK), .kinds = FILES},
 	{FCNTL(F_OFD_SETLK), .kinds = FILES},
 	{CALL(fallocate), .kinds = MONITOR | DISK},
-	{CALL(fsync), .kinds = MONITOR | DISK | FILES},
+	{CALL(fsync), .kinds = FILES},
 	{CALL(fdatasync), .kinds = MONITOR | DISK | FILES},
 	{CALL(ftruncate), .kinds = FILES | DISPLAY},
 	/* Messages on what is connected, to nowhere else. */
