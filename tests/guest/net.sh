@@ -26,8 +26,8 @@ result "the search list arrives"
 vm --net --sandbox=off -- "/mnt/net_peer up $address4 7000 1000000"
 [ $status_of_ph -eq 0 ]
 result "without a worker"
-vm -- "ls /sys/class/net; ip route; cat /etc/resolv.conf"
-[ "$(head -n 1 "$work/out")" = lo ] && ! grep -qE 'eth0|default|nameserver' "$work/out"
+vm -- "ls /sys/class/net; ip route"
+[ "$(head -n 1 "$work/out")" = lo ] && ! grep -qE "eth0|default" "$work/out"
 result "no network unless it is asked for"
 
 # ---- not to the host's loopback ----
