@@ -99,5 +99,5 @@ kill $player
 refused "--microphone goes with --sound" --microphone
 XDG_RUNTIME_DIR=/nowhere refused "there is no PulseAudio server" --sound
 sleep 0.5
-! pgrep -l '^ph(-sound|-display)?$'
+! pgrep -l '^ph($|-[sd])'
 result "no process is left behind"
