@@ -126,6 +126,14 @@ status_of_ph=$?
 	'ph: the display server was killed by signal 9; programs have lost their windows' ]
 result "when the display server is killed, ph says so, and the VM goes on"
 
+start as_user
+kill -STOP "$display"
+touch "$work/sign/end"
+wait $job
+status_of_ph=$?
+[ $status_of_ph -eq 3 ] && ! kill -0 "$display" 2>/dev/null
+result "a worker that does not end by itself is killed"
+
 # Root by sudo is the user who ran that.
 SUDO_UID=1000 SUDO_GID=1000 run --private-home -- id -u
 printed 1000
