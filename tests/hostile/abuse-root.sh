@@ -29,7 +29,7 @@ END
 # inside SCRIPT: in a VM with a device of each kind, bash as root, with $slots and $console. What noise tells the balloon
 # to take is memory that the kernel leaves alone.
 inside() {
-	limit=120 run --root --mem 256M --append 'memmap=15M$1M' --private-home --net --disk "$work/disk" --wl-socket "x=$work/socket" \
+	limit=400 run --root --mem 256M --append 'memmap=15M$1M' --private-home --net --disk "$work/disk" --wl-socket "x=$work/socket" \
 		--share "$work/tool:/mnt/tool:ro" --share "$work/prey:/mnt/prey" --share "$work/results:/mnt/results" -- \
 		bash -c ". /mnt/tool/slots; $1" </dev/null
 }
