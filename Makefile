@@ -342,7 +342,7 @@ bench: deps
 	BUILD=$(BUILD) KERNEL=$(KERNEL) tests/bench/run
 
 .PHONY: bench-tools
-bench-tools: $(addprefix $(BUILD)/bench/,ph measure wl_peer net_peer core relay screen)
+bench-tools: $(addprefix $(BUILD)/bench/,ph measure within wl_peer net_peer core relay screen)
 
 $(BUILD)/bench/ph: $(filter-out %/embed.o,$(OBJECTS)) $(BUILD)/bench/embed.o
 	$(call say,LINK)
@@ -358,7 +358,7 @@ $(BUILD)/bench/core: $(filter-out %/main.o %/embed.o,$(OBJECTS)) $(BUILD)/tests/
 	$(call say,LINK)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(BUILD)/bench/measure $(BUILD)/bench/wl_peer $(BUILD)/bench/relay $(BUILD)/bench/net_peer: $(BUILD)/bench/%: tests/bench/%.c
+$(BUILD)/bench/measure $(BUILD)/bench/within $(BUILD)/bench/wl_peer $(BUILD)/bench/relay $(BUILD)/bench/net_peer: $(BUILD)/bench/%: tests/bench/%.c
 	$(call say,CC)
 	mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE -Iinclude -O2 $(WARNINGS) -static -o $@ $<

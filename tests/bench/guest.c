@@ -4,10 +4,12 @@
  * ends the machine by a reset. PID 1 of a guest that runs nothing else; static, so that the guest's pages are
  * few.
  *
- * Around each work it writes its number to a port that nobody owns, which a trace of KVM's exits shows.
+ * Before each work it writes its number to a port that nobody owns, and behind it asks for a leaf of CPUID
+ * that nobody knows: both exit, and KVM's trace events for them are two, as its triggers want it.
  */
 #include "work.h"
 
+#include <cpuid.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@
 #include <unistd.h>
 
 #define MARK_PORT 0x99
+#define MARK_LEAF 0x4000ffffU
 #define ROOT_OPTIONS "trans=virtio,version=9p2000.L,msize=512000,cache=loose,access=any"
 #define SHARE_OPTIONS "trans=virtio,version=9p2000.L,msize=512000,cache=mmap,access=any"
 
@@ -82,7 +85,8 @@ static void measure(const struct work *work) {
 	uint64_t start = now();
 	unsigned operations = work->run();
 	uint64_t end = now();
-	outb(0, MARK_PORT);
+	unsigned eax, ebx, ecx, edx;
+	__cpuid(MARK_LEAF, eax, ebx, ecx, edx);
 	FILE *result = fopen("/share/result", "a");
 	if (result != NULL) {
 		fprintf(result, "%s %u %llu\n", work->name, operations, (unsigned long long)(end - start));

@@ -113,6 +113,7 @@ measure_boot() {
 measure_true() {
 	timed 3 true ph "${ph_small[@]}" -- true
 	timed 3 true peer "${qemu[@]}" -append "$words bench=true"
+	timed 1 stock-true peer "${qemu_stock[@]}" -append "$stock_words bench=true"
 	timed 3 default ph /bench/ph-itself --private-home -- true
 }
 
@@ -218,14 +219,14 @@ measure_memory() {
 	# shellcheck disable=SC2046 # a word for each process
 	echo "memory ph $(private $pid $(children $pid) $(pidof ph-janitor))"
 	kill -9 $pid
-	wait $pid
+	wait $pid 2>/dev/null
 	vm peer wait
 	"${enter[@]}" "${command[@]}" -object memory-backend-memfd,id=ram,size=256M,share=on -machine memory-backend=ram >/dev/null 2>&1 </dev/null &
 	pid=$!
 	sleep 5
 	echo "memory peer $(private $pid)"
 	kill -9 $pid
-	wait $pid
+	wait $pid 2>/dev/null
 }
 
 make_files() {
@@ -275,20 +276,20 @@ measure_works() {
 	done
 }
 
-# While the guest does the work, which it tells by writing to a port.
+# While the guest does the work: it writes to a port before it, and asks for a leaf of CPUID behind it.
 count_work_exits() {
 	local who name count
 	for name in "$@"; do
 		for who in peer ph; do
 			echo 'hist:keys=exit_reason.hex:pause' >$tracing/events/kvm/kvm_exit/trigger
-			echo 'enable_hist:kvm:kvm_exit if port == 0x99 && val != 0' >$tracing/events/kvm/kvm_pio/trigger
-			echo 'disable_hist:kvm:kvm_exit if port == 0x99 && val == 0' >>$tracing/events/kvm/kvm_pio/trigger
+			echo 'enable_hist:kvm:kvm_exit if port == 0x99' >$tracing/events/kvm/kvm_pio/trigger
+			echo 'disable_hist:kvm:kvm_exit if function == 0x4000ffff' >$tracing/events/kvm/kvm_cpuid/trigger
 			run_work $who "$name"
 			count=$(hist_counts kvm_exit | awk '{ sum += $2 } END { print sum + 0 }')
 			hist_counts kvm_exit | sed "s/^/# $name $who exit /"
 			awk -v who=$who -v count="$count" '$1 != "failed" { printf "%s-exits %s %.2f\n", $1, who, count / $2 }' $share/result
-			echo '!disable_hist:kvm:kvm_exit' >>$tracing/events/kvm/kvm_pio/trigger
-			echo '!enable_hist:kvm:kvm_exit' >>$tracing/events/kvm/kvm_pio/trigger
+			echo '!enable_hist:kvm:kvm_exit' >$tracing/events/kvm/kvm_pio/trigger
+			echo '!disable_hist:kvm:kvm_exit' >$tracing/events/kvm/kvm_cpuid/trigger
 			hist ! kvm_exit exit_reason.hex
 		done
 	done
