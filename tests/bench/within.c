@@ -1,6 +1,6 @@
 /*
- * within SECONDS COMMAND...: run COMMAND and give its status, but kill it and its children, and fail with 124,
- * once SECONDS of the real clock are over. A tool of the bench, run as root on a host that counts
+ * within SECONDS COMMAND...: run COMMAND and give its status, but kill it and its children, and fail with
+ * 124, once SECONDS of the real clock are over. A tool of the bench, run as root on a host that counts
  * instructions: that host's own clock hardly moves while a guest spins, for each of the pauses between takes
  * the emulator as long as thousands of instructions. Its RTC is the machine's outside.
  */

@@ -15,7 +15,7 @@ passt_options=(--foreground --quiet --mtu 65520 --mac-addr 02:70:68:00:00:01 --a
 	--gateway 10.213.112.1 --interface lo --no-dhcp --no-dhcpv6 --no-ra --no-ndp --ipv4-only)
 
 measure_net() {
-	local server passt socket=/tmp/passt limit=10
+	local server passt socket=/tmp/passt
 	local -a ph_bench=("${ph_bench[@]}" --net --net-host-loopback)
 	local -a qemu_bench=("${qemu_bench[@]}" -netdev "stream,id=net,server=off,addr.type=unix,addr.path=$socket"
 		-device virtio-net-device,netdev=net,mac=02:70:68:00:00:02,host_mtu=65520)
