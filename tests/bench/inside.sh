@@ -69,9 +69,9 @@ inside() {
 	"${enter[@]}" "$@"
 }
 
-# Five minutes of the real clock are enough for anything. What takes longer is a guest that spins: the emulated
-# processor gives one an interrupt too many now and then. So it is tried again.
-within=("${enter[@]}" /bench/within 300)
+# Ten minutes of the real clock are enough for anything, on a machine that has nothing else to do. What takes longer is a
+# guest that spins: the emulated processor gives one an interrupt too many now and then. So it is tried again.
+within=("${enter[@]}" /bench/within 600)
 
 # vm WHO WORK: the command that runs the bench's guest on that work, in command.
 vm() {
