@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RAM_SIZE (2u << 20)
@@ -46,6 +47,14 @@ static int listener;
 static int servers[SERVERS];
 static unsigned server_count;
 static uint16_t offered[2], seen[2], length[QUEUE_SIZE];
+
+/* Instead of the C library's: the pace of the window's changes would be nine tenths of the time, and finds
+ * nothing. */
+int nanosleep(const struct timespec *time, struct timespec *left) {
+	(void)time;
+	(void)left;
+	return 0;
+}
 
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 
