@@ -8,7 +8,7 @@ fi
 . tests/guest/lib.sh
 gcc -O1 -Wall -Wextra -Werror -ffreestanding -mgeneral-regs-only -mno-red-zone -fno-stack-protector \
 	-fcf-protection=none -fno-pic -no-pie -static -nostdlib -Wl,-Ttext=0x1000000,-z,noexecstack -o "$work/abuse" \
-	tests/hostile/abuse_micro.S tests/hostile/abuse_micro.c tests/unit/abuse.c tests/unit/abuse_acts.c || exit 1
+	tests/hostile/abuse_micro.S tests/hostile/abuse_micro.c tests/hostile/abuse_bars.c tests/unit/abuse.c tests/unit/abuse_acts.c || exit 1
 truncate -s 1M "$work/disk"
 perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0) && bind(S, sockaddr_un($ARGV[0])) || die' "$work/socket"
 

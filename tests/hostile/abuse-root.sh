@@ -5,7 +5,8 @@
 # shellcheck disable=SC2016 # the guest expands what it is told
 . tests/guest/lib.sh
 mkdir "$work/tool" "$work/prey" "$work/results"
-gcc -O1 -Wall -Wextra -Werror -static -o "$work/tool/abuse_root" tests/hostile/abuse_root.c tests/unit/abuse.c tests/unit/abuse_acts.c || exit 1
+gcc -O1 -Wall -Wextra -Werror -static -o "$work/tool/abuse_root" tests/hostile/abuse_root.c tests/hostile/abuse_bars.c \
+	tests/unit/abuse.c tests/unit/abuse_acts.c || exit 1
 truncate -s 1M "$work/disk"
 perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0) && bind(S, sockaddr_un($ARGV[0])) || die' "$work/socket"
 

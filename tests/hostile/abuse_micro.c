@@ -5,11 +5,11 @@
  * abuse_commit(), after which every device has to serve. Results go to the serial port.
  */
 #include "../unit/abuse.h"
+#include "abuse_bars.h"
 
 #include <stddef.h>
 
 #define PAGE 4096
-#define SLOTS 32
 #define COMMAND_LINE 0x228 /* in struct boot_params */
 #define SERIAL 0x3f8
 #define PCI_ADDRESS 0xcf8
@@ -21,7 +21,6 @@
 void abuse_micro(const uint8_t *boot_params);
 
 static uint8_t pages[ABUSE_PAGES][PAGE] __attribute__((aligned(PAGE)));
-static uint8_t *bars[SLOTS];
 
 /* What the compiler may call. */
 void *memset(void *at, int value, size_t len);
@@ -81,37 +80,6 @@ void machine_config_write(unsigned slot, unsigned offset, unsigned len, uint32_t
 	out(config_port(slot, offset), len, value);
 }
 
-uint64_t machine_bar_read(unsigned slot, unsigned offset, unsigned len) {
-	volatile uint8_t *at = bars[slot] + offset;
-	switch (len) {
-	case 1:
-		return *at;
-	case 2:
-		return *(volatile uint16_t *)at;
-	case 4:
-		return *(volatile uint32_t *)at;
-	default:
-		return *(volatile uint64_t *)at;
-	}
-}
-
-void machine_bar_write(unsigned slot, unsigned offset, unsigned len, uint64_t value) {
-	volatile uint8_t *at = bars[slot] + offset;
-	switch (len) {
-	case 1:
-		*at = (uint8_t)value;
-		break;
-	case 2:
-		*(volatile uint16_t *)at = (uint16_t)value;
-		break;
-	case 4:
-		*(volatile uint32_t *)at = (uint32_t)value;
-		break;
-	default:
-		*(volatile uint64_t *)at = value;
-	}
-}
-
 uint8_t *machine_page(unsigned index) {
 	return pages[index];
 }
@@ -156,16 +124,16 @@ void machine_result(bool passed, const char *device, const char *abuse) {
 /* ---- what to do ---- */
 
 static void find_bars(void) {
-	for (unsigned slot = 0; slot < SLOTS; slot++) {
+	for (unsigned slot = 0; slot < ABUSE_SLOTS; slot++) {
 		if (abuse_device_name(slot) != NULL) {
-			bars[slot] = (uint8_t *)(uintptr_t)(machine_config_read(slot, 0x10, 4) & ~15u);
+			abuse_bars[slot] = (uint8_t *)(uintptr_t)(machine_config_read(slot, 0x10, 4) & ~15u);
 			machine_config_write(slot, 4, 2, 6);
 		}
 	}
 }
 
 static void list(void) {
-	for (unsigned slot = 0; slot < SLOTS; slot++) {
+	for (unsigned slot = 0; slot < ABUSE_SLOTS; slot++) {
 		if (abuse_device_name(slot) != NULL) {
 			say("slot ");
 			say_number(slot);
@@ -226,7 +194,7 @@ static unsigned number_at(const char **text) {
 static void commit(const char *text) {
 	unsigned slot = number_at(&text), other = number_at(&text), first = number_at(&text);
 	abuse_commit(slot, other, first, number_at(&text));
-	for (unsigned i = 0; i < SLOTS; i++) {
+	for (unsigned i = 0; i < ABUSE_SLOTS; i++) {
 		if (abuse_device_name(i) != NULL && !abuse_lives(i)) {
 			machine_result(false, abuse_device_name(i), "serves afterwards");
 		}

@@ -5,6 +5,7 @@
  * where they are, and lose their devices under their hands.
  */
 #include "../unit/abuse.h"
+#include "abuse_bars.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -18,11 +19,10 @@
 
 #define PAGE 4096
 #define BAR_SIZE (4 * PAGE)
-#define SLOTS 32
 #define PCI_ADDRESS 0xcf8
 #define PCI_DATA 0xcfc
 
-static uint8_t *pages, *bars[SLOTS];
+static uint8_t *pages;
 static uint64_t physical[ABUSE_PAGES];
 static unsigned results;
 
@@ -55,37 +55,6 @@ void machine_config_write(unsigned slot, unsigned offset, unsigned len, uint32_t
 		break;
 	default:
 		outl(value, port);
-	}
-}
-
-uint64_t machine_bar_read(unsigned slot, unsigned offset, unsigned len) {
-	volatile uint8_t *at = bars[slot] + offset;
-	switch (len) {
-	case 1:
-		return *at;
-	case 2:
-		return *(volatile uint16_t *)at;
-	case 4:
-		return *(volatile uint32_t *)at;
-	default:
-		return *(volatile uint64_t *)at;
-	}
-}
-
-void machine_bar_write(unsigned slot, unsigned offset, unsigned len, uint64_t value) {
-	volatile uint8_t *at = bars[slot] + offset;
-	switch (len) {
-	case 1:
-		*at = (uint8_t)value;
-		break;
-	case 2:
-		*(volatile uint16_t *)at = (uint16_t)value;
-		break;
-	case 4:
-		*(volatile uint32_t *)at = (uint32_t)value;
-		break;
-	default:
-		*(volatile uint64_t *)at = value;
 	}
 }
 
@@ -151,8 +120,8 @@ static void take(unsigned slot, bool bound) {
 	}
 	snprintf(path, sizeof(path), "%s/resource0", folder);
 	int fd = open(path, O_RDWR | O_CLOEXEC);
-	bars[slot] = mmap(NULL, BAR_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (fd < 0 || bars[slot] == MAP_FAILED) {
+	abuse_bars[slot] = mmap(NULL, BAR_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (fd < 0 || abuse_bars[slot] == MAP_FAILED) {
 		fail(path);
 	}
 	close(fd);
@@ -161,12 +130,12 @@ static void take(unsigned slot, bool bound) {
 
 int main(int argc, char **argv) {
 	bool bound = argc > 1 && strcmp(argv[1], "--bound") == 0;
-	unsigned count = 0, slots[SLOTS];
+	unsigned count = 0, slots[ABUSE_SLOTS];
 	if (argc < 2 + bound || iopl(3) < 0) {
 		fail("ports");
 	}
-	for (int i = 1 + bound; i < argc && count < SLOTS; i++) {
-		slots[count] = (unsigned)atoi(argv[i]) % SLOTS;
+	for (int i = 1 + bound; i < argc && count < ABUSE_SLOTS; i++) {
+		slots[count] = (unsigned)atoi(argv[i]) % ABUSE_SLOTS;
 		take(slots[count++], bound);
 	}
 	get_pages();

@@ -3,6 +3,7 @@
  * (abuse.c), under the sanitizers. The same abuses come from guests in tests/hostile/abuse-*.sh.
  */
 #include "abuse.h"
+#include "abused_devices.h"
 #include "driver.h"
 #include "monitor/window.h"
 
@@ -16,12 +17,10 @@
 #include "ph/rng.h"
 #include "ph/virtio_pci.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -93,47 +92,6 @@ void machine_result(bool passed, const char *device, const char *abuse) {
 
 /* ---- the devices ---- */
 
-static struct virtio_device *create_block(void) {
-	struct virtio_device *device = NULL;
-	char path[] = "/tmp/ph-abuse-XXXXXX";
-	const struct block_options options = {.fd = mkostemp(path, O_CLOEXEC),
-		.path = "abuse",
-		.size = 1 << 20,
-		.mode = BLOCK_READ_WRITE,
-		.queues = 2};
-	assert_true(options.fd >= 0);
-	unlink(path);
-	assert_int_equal(ftruncate(options.fd, 1 << 20), 0);
-	assert_int_equal(block_create(&device, &options), 0);
-	return device;
-}
-
-static size_t receive_all(void *owner, const void *data, size_t len) {
-	(void)owner;
-	(void)data;
-	return len;
-}
-
-static struct virtio_device *create_console(void) {
-	static const struct console_port_ops ops = {.receive = receive_all};
-	struct virtio_device *device = NULL;
-	struct console_port *port;
-	assert_int_equal(console_create(&device), 0);
-	assert_int_equal(console_add_port(device, NULL, &ops, NULL, &port), 0);
-	assert_int_equal(console_add_port(device, "name", &ops, NULL, &port), 0);
-	return device;
-}
-
-static struct virtio_device *create_files(void) {
-	struct virtio_device *device = NULL;
-	const struct files_share share = {
-		.tag = "abuse", .root_fd = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC), .read_only = true};
-	assert_true(share.root_fd >= 0);
-	assert_int_equal(files_create(&device, &share), 0);
-	close(share.root_fd);
-	return device;
-}
-
 static struct virtio_device *create_net(void) {
 	struct virtio_device *device = NULL;
 	int frames[2];
@@ -165,9 +123,9 @@ static struct virtio_device *create_wl(void) {
 static void create_devices(struct virtio_device *devices[]) {
 	assert_int_equal(rng_create(&devices[RNG]), 0);
 	assert_int_equal(balloon_create(&devices[BALLOON]), 0);
-	devices[BLOCK] = create_block();
-	devices[CONSOLE] = create_console();
-	devices[FILES] = create_files();
+	devices[BLOCK] = abused_block_create();
+	devices[CONSOLE] = abused_console_create();
+	devices[FILES] = abused_files_create();
 	devices[NET] = create_net();
 	devices[WL] = create_wl();
 }

@@ -3,6 +3,7 @@
  * nothing until then, and starts again after it. And against drivers that reset it at any moment: after the
  * reset it touches guest memory no more.
  */
+#include "abused_devices.h"
 #include "driver.h"
 
 #include "ph/balloon.h"
@@ -11,7 +12,6 @@
 #include "ph/files.h"
 #include "ph/rng.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -42,45 +42,6 @@ static struct virtio_device *create_balloon(void) {
 	return device;
 }
 
-static struct virtio_device *create_block(void) {
-	struct virtio_device *device = NULL;
-	char path[] = "/tmp/ph-abuse-XXXXXX";
-	int fd = mkostemp(path, O_CLOEXEC);
-	assert_true(fd >= 0);
-	unlink(path);
-	assert_int_equal(ftruncate(fd, 1 << 20), 0);
-	const struct block_options options = {
-		.fd = fd, .path = "abuse", .size = 1 << 20, .mode = BLOCK_READ_WRITE, .queues = 2};
-	assert_int_equal(block_create(&device, &options), 0);
-	return device;
-}
-
-static size_t receive_all(void *owner, const void *data, size_t len) {
-	(void)owner;
-	(void)data;
-	return len;
-}
-
-static struct virtio_device *create_console(void) {
-	static const struct console_port_ops ops = {.receive = receive_all};
-	struct virtio_device *device = NULL;
-	struct console_port *port;
-	assert_int_equal(console_create(&device), 0);
-	assert_int_equal(console_add_port(device, NULL, &ops, NULL, &port), 0);
-	assert_int_equal(console_add_port(device, "name", &ops, NULL, &port), 0);
-	return device;
-}
-
-static struct virtio_device *create_files(void) {
-	struct virtio_device *device = NULL;
-	const struct files_share share = {
-		.tag = "abuse", .root_fd = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC), .read_only = true};
-	assert_true(share.root_fd >= 0);
-	assert_int_equal(files_create(&device, &share), 0);
-	close(share.root_fd);
-	return device;
-}
-
 /* looks_at: the queues that the device takes chains from as soon as they come, as bits. It takes those of the
  * others when it has something to put into them. */
 static const struct kind {
@@ -90,9 +51,9 @@ static const struct kind {
 } kinds[] = {
 	{create_rng, rng_destroy, 1},
 	{create_balloon, balloon_destroy, 0x17},
-	{create_block, block_destroy, 3},
-	{create_console, console_destroy, 0x2a},
-	{create_files, files_destroy, 1},
+	{abused_block_create, block_destroy, 3},
+	{abused_console_create, console_destroy, 0x2a},
+	{abused_files_create, files_destroy, 1},
 };
 
 /* ---- a device, and its host on a thread ---- */
