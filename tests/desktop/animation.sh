@@ -5,6 +5,7 @@
 . tests/desktop/lib.bash
 seconds=${ANIMATION_SECONDS:-0}
 begin_steps
+on_weston && nest_weston
 
 # The probe has new buffers for each picture; the flower, for long runs, uses the same ones again.
 cat >.test/guest.sh <<END_OF_GUEST
@@ -59,4 +60,5 @@ window_count_is still 1
 result "the window that was there before is still there"
 reach counted-again
 wait "$started"
+end_weston
 rm -rf .test

@@ -55,18 +55,37 @@ tell_sway() {
 	wait_for 30 swaymsg -q "$@"
 }
 
-# From here on the desktop is a weston: in a window of sway, whose hands and eyes it has. Nothing moves there by itself, and
-# tests may see the list of windows.
+# Scripts that ask this do on weston what they do on sway otherwise, with TEST_ON=weston (long-weston-*.sh).
 outer=$WAYLAND_DISPLAY
+on_weston() {
+	[ "${TEST_ON-}" = weston ]
+}
+
+# nest_weston [SIZE SCALE]...: from here on the desktop is a weston, in windows of sway, whose hands and eyes it has: one for
+# each output, of that many of its own pixels. Nothing moves there by itself, and tests may see the list of windows.
 nest_weston() {
+	local count=0
+	[ $# -gt 0 ] || set -- 1200x640 1
 	mkdir -p "$HOME/.config"
-	printf '%s\n' '[shell]' panel-position=none background-color=0xff204060 locking=false animation=none \
-		close-animation=none startup-animation=none >"$HOME/.config/weston.ini"
-	weston --backend=wayland-backend.so --use-pixman --debug --width=1200 --height=640 --socket=nested --idle-time=0 \
-		>"$work/weston.log" 2>&1 &
-	weston=$!
+	{
+		printf '%s\n' '[shell]' panel-position=none background-color=0xff204060 locking=false animation=none \
+			close-animation=none startup-animation=none
+		while [ $# -gt 1 ]; do
+			count=$((count + 1))
+			printf '%s\n' '[output]' "name=WL$count" "mode=$1" "scale=$2"
+			shift 2
+		done
+	} >"$HOME/.config/weston.ini"
 	export WAYLAND_DISPLAY=$XDG_RUNTIME_DIR/nested
-	wait_for 30 test -S "$WAYLAND_DISPLAY"
+	WAYLAND_DISPLAY=$outer weston --backend=wayland-backend.so --use-pixman --debug --output-count=$count --socket=nested \
+		--idle-time=0 >"$work/weston.log" 2>&1 &
+	weston=$!
+	# A killed one leaves its socket behind.
+	wait_for 30 wayland-info
+}
+
+end_weston() {
+	[ -z "${weston-}" ] || kill "$weston"
 }
 
 # A line a window, as in: 'title' of app.id'
@@ -155,6 +174,50 @@ wiggle() {
 	return 1
 }
 
+# Where weston's screen is in its window
+weston_x=40
+weston_y=50
+# place NAME: x y width height of its window
+place() {
+	if on_weston; then
+		timeout 2 weston-debug scene-graph | awk -v name="$1" -v x=$weston_x -v y=$weston_y '
+			ours { gsub(/[^0-9-]+/, " "); print $1 + x, $2 + y, $4 - $1, $5 - $2 }
+			{ ours = $0 ~ "window .* of ([^ ,]*[.])?" name "," }'
+		return
+	fi
+	swaymsg -t get_tree -r | awk -v name="$1" '
+		/"rect": {/ { count = 0; inside = 1; next }
+		inside { gsub(/[^0-9-]/, "", $2); place[count++] = $2; inside = count < 4 }
+		$0 ~ "\"app_id\": \"([^\"]*[.])?" name "\"" { print place[0], place[1], place[2], place[3] }'
+}
+
+placed() {
+	[ "$(place "$1")" = "$2" ]
+}
+
+# pull NAME X Y: there, at its head
+pull() {
+	local x y ended
+	read -r x y _ <<<"$(place "$1")"
+	hand move $((x + 200)) $((y + 10))
+	hand press left
+	wiggle $(($2 + 205)) $(($3 + 15)) $(($2 + 200)) $(($3 + 10)) placed "$1" "$2 $3 400 300"
+	ended=$?
+	hand release left
+	return $ended
+}
+
+# put NAME X Y: its window goes there once it has come
+put() {
+	wait_for 60 window_count_is "$1" 1 || return
+	if on_weston; then
+		pull "$1" "$2" "$3"
+		return
+	fi
+	tell_sway "[app_id=\"(.*[.])?$1\"] move absolute position $2 $3" &&
+		wait_for 10 placed "$1" "$2 $3 400 300"
+}
+
 # A terminal whose shell says a few words in colours: "${terminal[@]}", once set_terminal was called.
 set_terminal() {
 	cat >"$HOME/.foot.ini" <<-'CONFIG'
@@ -171,7 +234,7 @@ set_terminal() {
 
 # A keyboard that is there all the time: what is typed before a program has asked for one is lost to it.
 take_keyboard() {
-	WAYLAND_DISPLAY=$outer wtype -s 600000 &
+	WAYLAND_DISPLAY=$outer wtype -s 900000 &
 	keyboard=$!
 }
 

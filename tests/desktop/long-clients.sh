@@ -1,9 +1,10 @@
 #!/bin/bash
 # 200 programs of the VM with a window each, ten at a time: when all have ended, nothing is held for them any more, in the VM
 # and on the host, nor any place in the window through which guests see the host's memory.
-# host: --root --desktop sway
+# host: --root --desktop sway --timeout 1500
 . tests/desktop/lib.bash
 begin_steps
+on_weston && nest_weston
 
 cat >.test/guest.sh <<END2
 . .test/steps
@@ -16,8 +17,12 @@ holdings \$proxy >.test/proxy-before
 reach before
 await counted
 for round in \$(seq 20); do
-	for _ in \$(seq 10); do show client\$round 1 & done
-	wait
+	clients=()
+	for _ in \$(seq 10); do
+		show client\$round 1 &
+		clients+=(\$!)
+	done
+	wait "\${clients[@]}"
 done
 # Their ends may not have been told yet.
 for _ in \$(seq 50); do
@@ -64,7 +69,7 @@ start clients -- bash .test/guest.sh
 await before
 count >.test/host-before
 reach counted
-wait_for 300 test -e .test/after
+wait_for 1200 test -e .test/after
 [ -e .test/same-proxy ] && [ ! -s .test/complaints ]
 result "200 clients came and went"
 [ -e .test/last ]
@@ -78,4 +83,5 @@ result "so does the proxy"
 sed 's/^/# /' .test/host-before .test/host-after .test/proxy-before .test/proxy-after
 reach counted-again
 wait "$started"
+end_weston
 rm -rf .test

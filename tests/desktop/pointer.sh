@@ -1,65 +1,20 @@
 #!/bin/bash
 # The mouse at a window of a VM: the picture that the program gives it, menus, moving and resizing the window, drag
 # and drop. First with the same program on the host; the pictures are the same, pixel by pixel.
-# POINTER_ON=weston does it on that (long-pointer.sh).
 # host: --desktop sway
 . tests/desktop/lib.bash
 cd "$HOME" || exit 1
 tell_sway default_border none
 
-# Where weston's screen is in its window
-weston_x=40
-weston_y=50
-if [ "${POINTER_ON-}" = weston ]; then
+if on_weston; then
 	nest_weston
 else
 	tell_sway 'for_window [app_id=".*"] floating enable'
 fi
 
-# place NAME: x y width height of its window
-place() {
-	if [ "${POINTER_ON-}" = weston ]; then
-		timeout 2 weston-debug scene-graph | awk -v name="$1" -v x=$weston_x -v y=$weston_y '
-			ours { gsub(/[^0-9-]+/, " "); print $1 + x, $2 + y, $4 - $1, $5 - $2 }
-			{ ours = $0 ~ "window .* of ([^ ,]*[.])?" name "," }'
-		return
-	fi
-	swaymsg -t get_tree -r | awk -v name="$1" '
-		/"rect": {/ { count = 0; inside = 1; next }
-		inside { gsub(/[^0-9-]/, "", $2); place[count++] = $2; inside = count < 4 }
-		$0 ~ "\"app_id\": \"([^\"]*[.])?" name "\"" { print place[0], place[1], place[2], place[3] }'
-}
-
-placed() {
-	[ "$(place "$1")" = "$2" ]
-}
-
 # said LOG WORDS: the program whose output that is has said so
 said() {
 	grep -qx -- "$2" "$work/$1.log"
-}
-
-# pull NAME X Y: there, at its head
-pull() {
-	local x y ended
-	read -r x y _ <<<"$(place "$1")"
-	hand move $((x + 200)) $((y + 10))
-	hand press left
-	wiggle $(($2 + 205)) $(($3 + 15)) $(($2 + 200)) $(($3 + 10)) placed "$1" "$2 $3 400 300"
-	ended=$?
-	hand release left
-	return $ended
-}
-
-# put NAME X Y: its window goes there once it has come
-put() {
-	wait_for 60 window_count_is "$1" 1 || return
-	if [ "${POINTER_ON-}" = weston ]; then
-		pull "$1" "$2" "$3"
-		return
-	fi
-	tell_sway "[app_id=\"(.*[.])?$1\"] move absolute position $2 $3" &&
-		wait_for 10 placed "$1" "$2 $3 400 300"
 }
 
 # press BUTTON X Y: there
@@ -157,6 +112,7 @@ wait_for 20 window_count_is first 0
 result "the window goes with the VM"
 finish_pointer() {
 	kill "$hand_process"
+	end_weston
 	finish
 }
 trap finish_pointer EXIT

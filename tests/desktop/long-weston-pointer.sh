@@ -1,0 +1,3 @@
+#!/bin/bash
+# host: --desktop sway
+TEST_ON=weston exec bash tests/desktop/pointer.sh
