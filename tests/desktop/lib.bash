@@ -62,7 +62,7 @@ on_weston() {
 }
 
 # nest_weston [SIZE SCALE]...: from here on the desktop is a weston, in windows of sway, whose hands and eyes it has: one for
-# each output, of that many of its own pixels. Nothing moves there by itself, and tests may see the list of windows.
+# each output, of that many of its own pixels. Nothing moves there by itself, and tests may see the list of windows. $weston_shell names its shell.
 nest_weston() {
 	local count=0
 	[ $# -gt 0 ] || set -- 1200x640 1
@@ -78,7 +78,7 @@ nest_weston() {
 	} >"$HOME/.config/weston.ini"
 	export WAYLAND_DISPLAY=$XDG_RUNTIME_DIR/nested
 	WAYLAND_DISPLAY=$outer weston --backend=wayland-backend.so --use-pixman --debug --output-count=$count --socket=nested \
-		--idle-time=0 >"$work/weston.log" 2>&1 &
+		--shell="${weston_shell:-desktop-shell.so}" --idle-time=0 >"$work/weston.log" 2>&1 &
 	weston=$!
 	# A killed one leaves its socket behind.
 	wait_for 30 wayland-info
