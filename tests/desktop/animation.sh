@@ -32,16 +32,6 @@ count() {
 	holdings "${processes[@]}"
 }
 
-# grown BEFORE AFTER: whether there is more of anything than a buffer or two which programs make when the compositor is
-# slow, or a MiB more of memory
-grown() {
-	[ -s "$1" ] || return 0
-	paste -d' ' "$1" "$2" | awk '
-		{ half = NF / 2 }
-		$1 != $(half + 1) || $(half + 2) > $2 + 10 || $(half + 4) > $4 + 10 || $(half + 6) > $6 + 1024 { grown = 1 }
-		END { exit !grown }'
-}
-
 start animation -- bash .test/guest.sh
 wait_for 120 test -e .test/before
 result "windows that move"

@@ -37,17 +37,29 @@ begin_steps() {
 	cat >.test/steps <<-'STEPS'
 		reach() { touch ".test/$1"; }
 		await() { for _ in $(seq 600); do [ -e ".test/$1" ] && return 0; sleep 0.2; done; return 1; }
-		# holdings PROCESS...: descriptors and mappings; anonymous memory in KiB
+		# holdings PROCESS...: descriptors and mappings of what they name; anonymous mappings and memory in KiB
 		holdings() {
 			local pid
 			for pid; do
 				echo "$(cat "/proc/$pid/comm"): $(find "/proc/$pid/fd" -mindepth 1 | wc -l) descriptors," \
-					"$(wc -l <"/proc/$pid/maps") mappings, $(awk '$1 == "RssAnon:" { print $2 }' "/proc/$pid/status") KiB"
+					"$(awk '$6 ~ "[/:]"' "/proc/$pid/maps" | wc -l) mappings, $(awk '$6 !~ "[/:]"' "/proc/$pid/maps" | wc -l)" \
+					"anonymous, $(awk '$1 == "RssAnon:" { print $2 }' "/proc/$pid/status") KiB"
 			done
 		}
 	STEPS
 	# shellcheck source=/dev/null
 	. .test/steps
+}
+
+# grown BEFORE AFTER: whether there is more of anything held than a buffer or two which programs make when the compositor is
+# slow, and than what allocators keep, or a MiB more of memory
+grown() {
+	[ -s "$1" ] || return 0
+	paste -d' ' "$1" "$2" | awk '
+		{ half = NF / 2 }
+		$1 != $(half + 1) || $(half + 2) > $2 + 10 || $(half + 4) > $4 + 10 || $(half + 6) > $6 + 10 ||
+			$(half + 8) > $8 + 1024 { grown = 1 }
+		END { exit !grown }'
 }
 
 # Tell sway something. Just after its start it may not answer yet.
