@@ -57,7 +57,7 @@ kill_one() {
 	# Workers ignore what is for the monitor, and the command may ignore what it is sent.
 	sleep 0.2
 	for victim in "${victims[@]}"; do
-		[ "$(cat "/proc/$victim/comm" 2>/dev/null)" != ph ] || kill -TERM "$victim"
+		[ "$(cat "/proc/$victim/comm" 2>/dev/null)" != ph ] || kill -TERM "$victim" 2>/dev/null
 	done
 	if ! await_end; then
 		echo "still there: $(processes -l | tr '\n' ' ')"
