@@ -11,7 +11,7 @@ cat >.test/guest.sh <<END2
 show() { "$tools/probe" "\$1" 200x150 \$2 >/dev/null 2>>.test/complaints; }
 "$tools/probe" still &
 show first 3
-proxy=\$(pidof ph-wayland)
+proxy=\$(pgrep -x ph-wayland)
 sleep 1
 holdings \$proxy >.test/proxy-before
 reach before
@@ -30,7 +30,7 @@ for _ in \$(seq 50); do
 	[ "\$(cut -d, -f 1 .test/proxy-before)" = "\$(cut -d, -f 1 .test/proxy-after)" ] && break
 	sleep 0.2
 done
-[ "\$(pidof ph-wayland)" = "\$proxy" ] && reach same-proxy
+[ "\$(pgrep -x ph-wayland)" = "\$proxy" ] && reach same-proxy
 show last 1 && reach last
 reach after
 await counted-again
