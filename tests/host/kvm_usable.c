@@ -123,30 +123,7 @@ static int64_t probe_best(struct probe *probe, uint32_t loops) {
 	return best;
 }
 
-/*
- * Keep a VM with and one without an interrupt controller, never run. KVM rewrites its own code when the first
- * such VM comes and when the last one goes, and QEMU's emulation of several CPUs now and then loses that
- * race; in the test host it is rewritten once, before anything else runs.
- */
-static int hold(void) {
-	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	for (int irqchip = 0; irqchip < 2; irqchip++) {
-		int vm = ioctl(kvm, KVM_CREATE_VM, 0);
-		if (vm < 0 || (irqchip && ioctl(vm, KVM_CREATE_IRQCHIP, 0) < 0) ||
-			ioctl(vm, KVM_CREATE_VCPU, 0) < 0) {
-			perror("kvm_usable: cannot hold a VM");
-			return 1;
-		}
-	}
-	close(STDOUT_FILENO); /* tells who waits for it */
-	pause();
-	return 0;
-}
-
 int main(int argc, char **argv) {
-	if (argc > 1 && strcmp(argv[1], "--hold") == 0) {
-		return hold();
-	}
 	int verbose = argc > 1 && strcmp(argv[1], "-v") == 0;
 	struct probe probe = {.kvm = -1, .vm = -1, .vcpu = -1};
 	/* A KVM that never comes back is not usable either: SIGALRM ends us with a status other than 0. */
