@@ -107,7 +107,7 @@ list_windows() {
 			:keep h; b
 			:tell H; x; s/(.*)\n(.*)/'\1' of \2'/p"
 	else
-		timeout 2 weston-debug scene-graph | sed -nE "s/.*window ('.*' of [^,]*),.*/\1'/p"
+		timeout 20 weston-debug scene-graph | sed -nE "s/.*window ('.*' of [^,]*),.*/\1'/p"
 	fi
 }
 
@@ -192,7 +192,7 @@ weston_y=50
 # place NAME: x y width height of its window
 place() {
 	if on_weston; then
-		timeout 2 weston-debug scene-graph | awk -v name="$1" -v x=$weston_x -v y=$weston_y '
+		timeout 20 weston-debug scene-graph | awk -v name="$1" -v x=$weston_x -v y=$weston_y '
 			ours { gsub(/[^0-9-]+/, " "); print $1 + x, $2 + y, $4 - $1, $5 - $2 }
 			{ ours = $0 ~ "window .* of ([^ ,]*[.])?" name "," }'
 		return
