@@ -103,9 +103,10 @@ static int drop_streams(void) {
 	return 0;
 }
 
-/* Signals to the terminal's process group are for the monitor, which ends the workers in order. */
+/* Signals to the terminal's process group are for the monitor, which ends the workers in order. A write
+ * beyond the caller's RLIMIT_FSIZE is an error of that write. */
 static void ignore_signals(void) {
-	static const int signals[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE};
+	static const int signals[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ};
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		signal(signals[i], SIG_IGN);
 	}

@@ -127,12 +127,13 @@ static void test_gives_up_privileges(void **state) {
 	assert_true(status_has(f->worker.pid, "Name:\tph-test"));
 }
 
-static void test_survives_the_terminals_signals(void **state) {
+static void test_survives_signals(void **state) {
 	struct fixture *f = *state;
 	assert_int_equal(virtio_host_reset(&f->worker.client, 0), 0);
 	kill(f->worker.pid, SIGINT);
 	kill(f->worker.pid, SIGTERM);
 	kill(f->worker.pid, SIGHUP);
+	kill(f->worker.pid, SIGXFSZ); /* what a caller's ulimit -f sends */
 	assert_int_equal(virtio_host_reset(&f->worker.client, 0), 0);
 }
 
@@ -184,7 +185,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_serves_in_shared_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keeps_only_what_it_needs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gives_up_privileges, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_survives_the_terminals_signals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_survives_signals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_its_death_is_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ends_when_hung_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dies_with_its_parent, setup, teardown),
