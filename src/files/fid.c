@@ -167,7 +167,10 @@ void p9_fid_put(struct p9_server *server, struct p9_fid *fid) {
 	}
 	int fd = atomic_load(&fid->fd);
 	if (fd >= 0) {
-		p9_locks_drop(&server->locks, fid);
+		/* Others do not wait for a host that is slow to answer a lock. */
+		if (atomic_load(&fid->locked)) {
+			p9_locks_drop(&server->locks, fid);
+		}
 		close(fd);
 		p9_host_count(-1);
 	}

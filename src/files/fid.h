@@ -31,6 +31,7 @@ struct p9_fid {
 	uint32_t uid;            /* the guest's, of the attach it comes from */
 	atomic_int fd;           /* -1: not opened */
 	int flags;               /* access mode it was opened with */
+	atomic_bool locked;      /* a lock was asked for through it, and may be held */
 	pthread_mutex_t reading; /* the position of an opened directory */
 	struct p9_xattr *xattr;  /* set before the fid is in the table */
 };

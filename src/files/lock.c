@@ -1,7 +1,8 @@
 /*
  * Tlock and Tgetlock (see lock.h). Runs on the share's threads, under one lock that is never held while
- * waiting. The guest chooses ranges, owners and how many there are: their number is bounded, and a
- * request that waits gives up when it is flushed.
+ * waiting for a lock; a host that does not answer holds it up, and so all locks of the share. The guest
+ * chooses ranges, owners and how many there are: their number is bounded, and a request that waits gives up
+ * when it is flushed.
  *
  * A request that may block tries again and again: a wait inside the kernel could not be flushed without
  * a race. What the guest itself releases wakes it at once, what the host releases within RETRY_MS.
@@ -349,6 +350,9 @@ int p9_op_lock(struct p9_request *request) {
 		return ret;
 	}
 	wanted.fid = fid;
+	if (wanted.type != TYPE_UNLOCK) {
+		atomic_store(&fid->locked, true);
+	}
 	ret = atomic_load(&fid->fd) < 0 ? -EBADF
 					: lock_or_wait(request, fid, &wanted, (flags & FLAG_BLOCK) != 0);
 	p9_fid_put(request->server, fid);

@@ -188,6 +188,21 @@ static void test_clunk(void **state) {
 	assert_int_equal(host_try(c, F_WRLCK, 20, 10), SUCCESS);
 }
 
+/* A host that does not answer a lock, which is then held: files without locks are closed all the same. */
+static void test_stalled(void **state) {
+	struct p9_client *c = *state;
+	uint8_t type;
+	int error;
+	assert_int_equal(lock(c, 1, UNLOCK, 0, 0, 1), SUCCESS);
+	pthread_mutex_lock(&c->server.locks.lock);
+	uint16_t closing = p9_send(c, P9_TCLUNK, "w", 1);
+	bool closed = p9_ready(c, 10000);
+	pthread_mutex_unlock(&c->server.locks.lock);
+	assert_true(closed);
+	assert_int_equal(p9_receive(c, &type, &error), closing);
+	assert_int_equal(error, 0);
+}
+
 /* Waiting for another owner in the guest. */
 static void test_wait(void **state) {
 	struct p9_client *c = *state;
@@ -210,6 +225,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_getlock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_host_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clunk, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stalled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wait, setup, teardown),
 	};
 	p9_drop_root();
