@@ -156,17 +156,23 @@ static void handle_message(struct attendance *attendance, const struct instance_
 	}
 }
 
-/* The process that ran the VM is gone. */
+/* The process that ran the VM is gone. What the command wrote before still goes to whoever reads it slowly.
+ */
 static void connection_ended(struct attendance *attendance) {
+	loop_remove(&attendance->loop, &attendance->connection);
 	terminal_restore();
-	if (attendance->exited) {
-		loop_stop(&attendance->loop, final_status(attendance));
-	} else if (attendance->signal != 0) {
-		loop_stop(&attendance->loop, 128 + attendance->signal);
-	} else {
-		error_set(attendance->error, -EIO, "the VM ended before the command did");
-		loop_stop(&attendance->loop, -EIO);
+	if (!attendance->exited) {
+		attendance->exited = true;
+		attendance->status = attendance->signal != 0 ? 128 + attendance->signal
+							     : error_set(attendance->error, -EIO,
+								       "the VM ended before the command did");
+		relay_stop(&attendance->relays[0]);
 	}
+	attendance->last = false;
+	for (unsigned i = 1; i < attendance->relay_count; i++) {
+		relay_drain(&attendance->relays[i]);
+	}
+	settle(attendance);
 }
 
 static void connection_ready(struct loop_source *source, uint32_t events) {

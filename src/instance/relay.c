@@ -47,7 +47,9 @@ static bool write_pending(struct relay *relay) {
 void relay_pump(struct relay *relay) {
 	while (!relay->over && write_pending(relay)) {
 		ssize_t n = stream_read(&relay->from, relay->data, PIECE);
-		if (n == -EAGAIN && relay->from.kind != STREAM_FILE) {
+		if (n == -EAGAIN && relay->draining) {
+			n = 0;
+		} else if (n == -EAGAIN && relay->from.kind != STREAM_FILE) {
 			stream_wait(&relay->from, true);
 			return;
 		}
@@ -80,6 +82,11 @@ int relay_init(struct relay *relay, struct loop *loop, int from, int to,
 		relay_finish(relay);
 	}
 	return ret;
+}
+
+void relay_drain(struct relay *relay) {
+	relay->draining = true;
+	relay_pump(relay);
 }
 
 void relay_stop(struct relay *relay) {

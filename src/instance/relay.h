@@ -8,7 +8,7 @@ struct relay {
 	struct stream from, to;
 	uint8_t *data;
 	size_t start, end;
-	bool over;
+	bool draining, over;
 	/* At the end of from (0), or when one of both failed. */
 	void (*ended)(struct relay *relay, int error);
 };
@@ -19,6 +19,9 @@ int relay_init(struct relay *relay, struct loop *loop, int from, int to,
 void relay_finish(struct relay *relay);
 /* Move what can be moved. */
 void relay_pump(struct relay *relay);
+/* Nobody writes into from any more: when what is there has been moved, it is over, whoever still has copies.
+ */
+void relay_drain(struct relay *relay);
 /* Nobody wants the rest. */
 void relay_stop(struct relay *relay);
 

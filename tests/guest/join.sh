@@ -106,6 +106,12 @@ result "a VM that was killed is told"
 run --name box -- echo again
 printed again
 result "its name can be used again"
+await '[ ! -e "$XDG_RUNTIME_DIR/ph/box" ]'
+"$ph" --name box -- head -c 160000 /dev/zero | {
+	await '[ -e "$XDG_RUNTIME_DIR/ph/box" ]' && await '[ ! -e "$XDG_RUNTIME_DIR/ph/box" ]' && wc -c
+} >"$work/out"
+[ "${PIPESTATUS[0]}" -eq 0 ] && printed 160000
+result "who reads slowly has all that the last command wrote, though the VM is gone"
 "$ph" --name box --verbose -- sh -c 'echo first; sleep 1000' >"$work/first" 2>&1 &
 first=$!
 await 'grep -q first "$work/first"'

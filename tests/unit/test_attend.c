@@ -1,0 +1,104 @@
+/* A ph that takes part in a VM passes on all that the command wrote, however slowly it is read. */
+#include "ph/fd.h"
+#include "ph/instance.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* More than a pipe and a relay hold, and less than fits into the socket, too. */
+#define SIZE 180000
+#define STATUS_ENDED 99 /* instance_attend() returned an error */
+
+struct attending {
+	pid_t pid;
+	int connection, output;
+	struct instance_streams streams;
+};
+
+static int attend(struct attending *attending, int connection, int output) {
+	struct error error = {0};
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	dup2(null, STDIN_FILENO);
+	dup2(output, STDOUT_FILENO);
+	close(output);
+	close(attending->output);
+	close(attending->connection);
+	instance_close_streams(attending->streams.theirs);
+	int ret = instance_attend(connection, &attending->streams, &error);
+	return ret < 0 ? STATUS_ENDED : ret;
+}
+
+/* In a process of its own, which writes to a pipe that nobody reads yet; the command has written all. */
+static void start(struct attending *attending) {
+	int ends[2], output[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(pipe2(output, O_CLOEXEC), 0);
+	assert_int_equal(instance_make_streams(&attending->streams, false), 0);
+	attending->connection = ends[0];
+	attending->output = output[0];
+	attending->pid = fork();
+	if (attending->pid == 0) {
+		_exit(attend(attending, ends[1], output[1]));
+	}
+	close(ends[1]);
+	close(output[1]);
+	instance_close_streams(attending->streams.ours);
+	char *bytes = calloc(1, SIZE);
+	assert_int_equal(fd_write_all(attending->streams.theirs[1], bytes, SIZE), 0);
+	free(bytes);
+}
+
+/* Read all: the exit status. */
+static int finish(struct attending *attending) {
+	char buffer[4096];
+	size_t total = 0;
+	ssize_t n;
+	int status;
+	usleep(100000); /* it has noticed by now, or there is nothing to go wrong */
+	while ((n = read(attending->output, buffer, sizeof(buffer))) > 0) {
+		total += (size_t)n;
+	}
+	close(attending->output);
+	assert_int_equal(waitpid(attending->pid, &status, 0), attending->pid);
+	assert_int_equal(total, SIZE);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_last_command(void **state) {
+	(void)state;
+	struct attending attending;
+	start(&attending);
+	instance_close_streams(attending.streams.theirs);
+	assert_int_equal(instance_send(attending.connection, INSTANCE_EXITED, INSTANCE_EXITED_LAST | 7, NULL,
+				 0, NULL, 0),
+		0);
+	close(attending.connection);
+	assert_int_equal(finish(&attending), 7);
+}
+
+/* Another process of the VM's may outlive it by a moment, with copies of the streams. */
+static void test_vm_is_gone(void **state) {
+	(void)state;
+	struct attending attending;
+	start(&attending);
+	close(attending.connection);
+	assert_int_equal(finish(&attending), STATUS_ENDED);
+	instance_close_streams(attending.streams.theirs);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_last_command),
+		cmocka_unit_test(test_vm_is_gone),
+	};
+	return cmocka_run_group_tests_name("attend", tests, NULL, NULL);
+}
