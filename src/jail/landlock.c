@@ -93,14 +93,11 @@ static bool is_hidden(const struct jail_tree *tree, const char *name) {
 	return false;
 }
 
+/* Rules only add rights: what cannot be looked at, as another user's FUSE mount, goes without one. */
 static int allow_entry(int ruleset, const struct jail_tree *tree, const char *name, uint64_t rights) {
-	int fd = openat(tree->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0) {
-		return errno == ENOENT || errno == EACCES ? 0 : -errno;
-	}
 	struct stat stat;
-	int ret = fstat(fd, &stat) < 0 ? -errno : 0;
-	if (ret == 0 && (S_ISDIR(stat.st_mode) || S_ISREG(stat.st_mode))) {
+	int ret = 0, fd = openat(tree->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0 && fstat(fd, &stat) == 0 && (S_ISDIR(stat.st_mode) || S_ISREG(stat.st_mode))) {
 		ret = allow(ruleset, fd, S_ISDIR(stat.st_mode) ? rights : rights & OF_FILES);
 	}
 	fd_close(&fd);

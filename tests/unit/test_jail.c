@@ -454,6 +454,29 @@ static void test_files_stays_in_its_trees(void **state) {
 	assert_int_equal(try(JAIL_FILES, act_read_hidden), -EACCES);
 }
 
+/* The folder of somebody else's FUSE can be opened, but not looked at: the rest is confined all the same. */
+static void test_files_beside_a_foreign_mount(void **state) {
+	(void)state;
+	char options[80], path[64];
+	struct stat stat;
+	int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	close(make_directory("ro/foreign"));
+	snprintf(path, sizeof(path), "%s/ro/foreign", top);
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=12345,group_id=12345", fuse);
+	if (jail_landlock_version() < 2 || fuse < 0 ||
+		mount("test", path, "fuse", MS_NOSUID | MS_NODEV, options) < 0) {
+		skip();
+	}
+	int fd = openat(read_only_fd, "foreign", O_PATH | O_CLOEXEC), looked = fstat(fd, &stat);
+	int outside = try(JAIL_FILES, act_open_outside), served = try(JAIL_FILES, act_serve);
+	close(fd);
+	assert_int_equal(umount2(path, MNT_DETACH), 0);
+	close(fuse);
+	assert_true(fd >= 0 && looked < 0);
+	assert_int_equal(outside, -EACCES);
+	assert_int_equal(served, 0);
+}
+
 /* ---- the connector ---- */
 
 static long connect_to(const struct sockaddr_un *address) {
@@ -691,6 +714,7 @@ int main(void) {
 		cmocka_unit_test(test_user_namespaces_hide_owners),
 		cmocka_unit_test(test_files_makes_nothing_special),
 		cmocka_unit_test(test_files_stays_in_its_trees),
+		cmocka_unit_test(test_files_beside_a_foreign_mount),
 		cmocka_unit_test(test_connecting_is_the_connectors),
 		cmocka_unit_test(test_connector_sees_its_folders),
 		cmocka_unit_test(test_ordinary_life_goes_on),
