@@ -79,6 +79,9 @@ enum plan_net_kind {
 	PLAN_NET_TAP,
 };
 
+/* Of an address's text, with its prefix. */
+#define PLAN_ADDRESS_SIZE 52
+
 /* The network and what the guest is told of it: texts, empty where there is none. */
 struct plan_net {
 	enum plan_net_kind kind;
@@ -90,8 +93,9 @@ struct plan_net {
 	unsigned tap_queues;
 	uint8_t mac[NET_MAC_SIZE];
 	uint16_t mtu;
-	char address4[24], gateway4[20]; /* ADDRESS/PREFIX, ADDRESS */
-	char address6[52], gateway6[48];
+	/* ADDRESS/PREFIX, ADDRESS */
+	char address4[PLAN_ADDRESS_SIZE], gateway4[PLAN_ADDRESS_SIZE];
+	char address6[PLAN_ADDRESS_SIZE], gateway6[PLAN_ADDRESS_SIZE];
 	char *resolv; /* the guest's resolv.conf, or NULL */
 	/* What it would be if the plan were made now, malloc'ed, or NULL without memory; for a process that
 	 * may open files. NULL: it stays as it is. */

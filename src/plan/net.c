@@ -187,7 +187,7 @@ static int open_tap(struct plan_net *net, unsigned cpus, struct error *error) {
 	return 0;
 }
 
-/* Into the text for its version of IP. */
+/* Into the text, of PLAN_ADDRESS_SIZE, for its version of IP. */
 static int take_address(char *text4, char *text6, const char *option, const char *value, bool has_prefix,
 	struct error *error) {
 	char address[64];
@@ -209,7 +209,11 @@ static int take_address(char *text4, char *text6, const char *option, const char
 	if (text[0] != '\0') {
 		return error_set(error, -EINVAL, "--%s %s: there is one of that kind already", option, value);
 	}
-	strcpy(text, value);
+	/* Not as it came: any number of zeros may be before a prefix. */
+	int used = snprintf(text, PLAN_ADDRESS_SIZE, "%s", address);
+	if (has_prefix) {
+		snprintf(text + used, PLAN_ADDRESS_SIZE - (size_t)used, "/%ld", prefix);
+	}
 	return 0;
 }
 
@@ -256,7 +260,7 @@ static int resolve_tap(struct plan *plan, const struct plan_request *request, st
 static int check_servers(const struct plan_request *request, struct error *error) {
 	int ret = 0;
 	for (size_t i = 0; i < request->net_dns_count && ret == 0; i++) {
-		char text4[64] = "", text6[64] = "";
+		char text4[PLAN_ADDRESS_SIZE] = "", text6[PLAN_ADDRESS_SIZE] = "";
 		ret = take_address(text4, text6, "net-dns", request->net_dns[i], false, error);
 	}
 	return ret;

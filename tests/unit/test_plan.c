@@ -406,6 +406,19 @@ static void commands(void **state) {
 	assert_refused(&(struct plan_request){.command = words + 1}, "is empty");
 }
 
+/* A prefix may have any number of zeros before it, and says no more for that. */
+static void long_addresses(void **state) {
+	(void)state;
+	static char address[8192];
+	const size_t start = (size_t)sprintf(address, "10.0.0.1/");
+	memset(address + start, '0', sizeof(address) - start - 3);
+	strcpy(address + sizeof(address) - 3, "24");
+	assert_refused(
+		&(struct plan_request){
+			.net = "tap:ph-nowhere", .net_address = {address}, .net_address_count = 1},
+		"there is no such interface");
+}
+
 static void root_in_the_vm(void **state) {
 	(void)state;
 	struct plan plan;
@@ -434,6 +447,7 @@ int main(void) {
 		cmocka_unit_test(a_writer_is_alone),
 		cmocka_unit_test(the_machine),
 		cmocka_unit_test(commands),
+		cmocka_unit_test(long_addresses),
 		cmocka_unit_test(root_in_the_vm),
 	};
 	return cmocka_run_group_tests(tests, make_tree, remove_tree);
