@@ -42,6 +42,13 @@ struct files_device {
 	bool stopping;
 };
 
+/* What a thread serves. */
+struct job {
+	struct virtqueue_chain chain;
+	struct p9_exchange exchange;
+	struct p9_request request;
+};
+
 static struct files_device *from_base(struct virtio_device *base) {
 	return (struct files_device *)((char *)base - offsetof(struct files_device, base));
 }
@@ -61,20 +68,47 @@ static int add_thread(struct files_device *device) {
 	return -ret;
 }
 
+static bool begin(struct files_device *device, struct job *job) {
+	const struct virtqueue_chain *chain = &job->chain;
+	job->exchange = (struct p9_exchange){
+		.in = chain->iov,
+		.in_count = chain->readable_count,
+		.in_size = chain->readable_size,
+		.out = chain->iov + chain->readable_count,
+		.out_count = chain->writable_count,
+		.out_size = chain->writable_size,
+		.cookie = chain->head,
+	};
+	return p9_server_begin(&device->server, &job->request, &job->exchange);
+}
+
+/* Under the lock, so that requests are in flight in their order in the queue: -EPROTO when the driver broke a
+ * rule. */
+static int pop(struct files_device *device, struct job *job) {
+	struct virtqueue *queue = &device->base.queues[0];
+	int ret = virtqueue_pop(queue, &job->chain);
+	const char *rule = ret < 0 ? queue->rule : NULL;
+	if (ret == 1 && !begin(device, job)) {
+		rule = "a request is shorter than its header or has no room for a reply";
+		ret = -EPROTO;
+	}
+	if (rule != NULL) {
+		virtio_device_break(&device->base, rule);
+	}
+	return ret;
+}
+
 /*
- * The next chain, and somebody to take the one after it. False: none, and the thread counts as idle until it
- * asks again, having waited for the queue.
+ * The next request, and somebody to take the one after it. False: none, and the thread counts as idle until
+ * it asks again, having waited for the queue.
  */
-static bool take(struct files_device *device, struct virtqueue_chain *chain, bool was_idle) {
+static bool take(struct files_device *device, struct job *job, bool was_idle) {
 	struct virtqueue *queue = &device->base.queues[0];
 	bool taken = false;
 	pthread_mutex_lock(&device->lock);
 	device->idle -= was_idle;
 	while (!device->stopping && !taken) {
-		int ret = virtqueue_pop(queue, chain);
-		if (ret < 0 && queue->rule != NULL) {
-			virtio_device_break(&device->base, queue->rule);
-		}
+		int ret = pop(device, job);
 		if (ret < 0) {
 			break;
 		}
@@ -112,27 +146,13 @@ static void completed(void *owner, uint64_t cookie, uint32_t written) {
 	}
 }
 
-static void serve_chain(
-	struct files_device *device, struct p9_scratch *scratch, const struct virtqueue_chain *chain) {
-	struct p9_exchange exchange = {
-		.in = chain->iov,
-		.in_count = chain->readable_count,
-		.in_size = chain->readable_size,
-		.out = chain->iov + chain->readable_count,
-		.out_count = chain->writable_count,
-		.out_size = chain->writable_size,
-		.cookie = chain->head,
-	};
-	if (chain->writable_size >= LARGE) {
-		huge_pages_back(
-			&device->huge_pages, device->base.queues[0].memory, exchange.out, exchange.out_count);
+static void serve(struct files_device *device, struct p9_scratch *scratch, struct job *job) {
+	const struct p9_exchange *exchange = &job->exchange;
+	if (exchange->out_size >= LARGE) {
+		huge_pages_back(&device->huge_pages, device->base.queues[0].memory, exchange->out,
+			exchange->out_count);
 	}
-	if (!p9_server_serve(&device->server, scratch, &exchange)) {
-		pthread_mutex_lock(&device->lock);
-		virtio_device_break(
-			&device->base, "a request is shorter than its header or has no room for a reply");
-		pthread_mutex_unlock(&device->lock);
-	}
+	p9_server_serve(&job->request, scratch);
 }
 
 /* False when the device stops. */
@@ -147,15 +167,15 @@ static bool wait_for_kick(struct files_device *device) {
 
 static void *serve_queue(void *data) {
 	struct files_device *device = data;
-	struct virtqueue_chain chain;
+	struct job job;
 	struct p9_scratch *scratch = malloc(sizeof(*scratch));
 	if (scratch == NULL) {
 		return NULL;
 	}
 	for (bool was_idle = false; !was_idle || wait_for_kick(device);) {
-		was_idle = !take(device, &chain, was_idle);
+		was_idle = !take(device, &job, was_idle);
 		if (!was_idle) {
-			serve_chain(device, scratch, &chain);
+			serve(device, scratch, &job);
 		}
 	}
 	free(scratch);

@@ -118,6 +118,8 @@ struct p9_waiter {
 	uint64_t cookie;
 };
 
+/* The newest comes first: its tag is the guest's, however long an older one with it, answered already, takes
+ * to leave. */
 static void flight_begin(struct p9_request *request) {
 	struct p9_server *server = request->server;
 	pthread_mutex_lock(&server->flight_lock);
@@ -158,16 +160,16 @@ int p9_op_flush(struct p9_request *request) {
 	if (waiter == NULL) {
 		return -ENOMEM;
 	}
+	/* In place now, seen by the guest when the flushed request has ended. */
 	uint8_t reply[P9_HEADER_SIZE];
 	put_header(reply, sizeof(reply), P9_TFLUSH + 1, request->tag);
+	p9_exchange_write(request->exchange, 0, reply, sizeof(reply));
 	pthread_mutex_lock(&server->flight_lock);
 	struct p9_request *flushed = server->in_flight;
 	while (flushed != NULL && (flushed->tag != tag || flushed == request)) {
 		flushed = flushed->next;
 	}
 	if (flushed != NULL) {
-		/* In place now, seen by the guest when the flushed request has ended. */
-		p9_exchange_write(request->exchange, 0, reply, sizeof(reply));
 		request->deferred = true;
 		struct p9_waiter **last = &flushed->waiters; /* flushes are answered in their order */
 		while (*last != NULL) {
@@ -208,10 +210,11 @@ static uint32_t reply(struct p9_request *request) {
 
 static void complete(struct p9_request *request, uint32_t written) {
 	struct p9_server *server = request->server;
-	struct p9_waiter *waiter = flight_end(request);
 	if (!request->deferred) {
 		server->config.complete(server->config.owner, request->exchange->cookie, written);
 	}
+	/* Only now: a flush that finds nothing to wait for gives the reply's room back to the guest. */
+	struct p9_waiter *waiter = flight_end(request);
 	while (waiter != NULL) {
 		struct p9_waiter *next = waiter->next;
 		server->config.complete(server->config.owner, waiter->cookie, P9_HEADER_SIZE);
@@ -251,34 +254,39 @@ static uint32_t min_u64(uint64_t a, uint64_t b) {
 	return (uint32_t)(a < b ? a : b);
 }
 
-bool p9_server_serve(
-	struct p9_server *server, struct p9_scratch *scratch, const struct p9_exchange *exchange) {
+bool p9_server_begin(
+	struct p9_server *server, struct p9_request *request, const struct p9_exchange *exchange) {
 	uint8_t header[P9_HEADER_SIZE];
 	if (p9_exchange_read(exchange, 0, header, sizeof(header)) != sizeof(header) ||
 		exchange->out_size < P9_ERROR_SIZE) {
 		return false;
 	}
 	struct p9_reader reader = {.at = header, .end = header + sizeof(header)};
-	struct p9_request request = {.server = server, .scratch = scratch, .exchange = exchange};
-	request.size = p9_get_u32(&reader);
-	request.type = p9_get_u8(&reader);
-	request.tag = p9_get_u16(&reader);
-	uint32_t msize = atomic_load(&server->msize);
-	request.msize = min_u64(msize, exchange->out_size);
-	request.out = (struct p9_writer){
+	*request = (struct p9_request){.server = server, .exchange = exchange};
+	request->size = p9_get_u32(&reader);
+	request->type = p9_get_u8(&reader);
+	request->tag = p9_get_u16(&reader);
+	flight_begin(request);
+	return true;
+}
+
+void p9_server_serve(struct p9_request *request, struct p9_scratch *scratch) {
+	uint32_t msize = atomic_load(&request->server->msize);
+	request->msize = min_u64(msize, request->exchange->out_size);
+	request->scratch = scratch;
+	request->out = (struct p9_writer){
 		.data = scratch->reply, .size = sizeof(scratch->reply), .len = P9_HEADER_SIZE};
-	flight_begin(&request);
 	int ret = -EINVAL;
-	if (request.size >= P9_HEADER_SIZE && request.size <= exchange->in_size && request.size <= msize) {
-		ret = run(&request);
+	if (request->size >= P9_HEADER_SIZE && request->size <= request->exchange->in_size &&
+		request->size <= msize) {
+		ret = run(request);
 	}
 	assert(ret <= 0);
 	uint32_t written = 0;
-	if (!request.deferred) {
-		written = ret < 0 ? reply_error(&request, ret) : reply(&request);
+	if (!request->deferred) {
+		written = ret < 0 ? reply_error(request, ret) : reply(request);
 	}
-	complete(&request, written);
-	return true;
+	complete(request, written);
 }
 
 struct p9_fid *p9_request_fid(struct p9_request *request, uint32_t number, int *error) {

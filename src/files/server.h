@@ -1,6 +1,6 @@
 /*
- * A 9P2000.L server for one share, whatever carries its messages. The transport calls it on as many
- * threads as it likes, each request running to its end on the thread that brought it.
+ * A 9P2000.L server for one share, whatever carries its messages. The transport begins requests one after
+ * another and serves them on as many threads as it likes, each to its end on one of them.
  */
 #ifndef FILES_SERVER_H
 #define FILES_SERVER_H
@@ -86,11 +86,14 @@ void p9_server_finish(struct p9_server *server);
 int p9_server_enter(struct p9_server *server);
 
 /*
- * Serve one request and complete it, and others that waited for it. False when the message is
- * none or has no room for an answer: then nothing is completed, and the transport is to be given up.
+ * Make an exchange, which stays where it is, a request in flight; it does not wait for anything. Called in
+ * the order in which requests came, so that a Tflush finds what it flushes. False when the message is none or
+ * has no room for an answer: then the transport is to be given up.
  */
-bool p9_server_serve(
-	struct p9_server *server, struct p9_scratch *scratch, const struct p9_exchange *exchange);
+bool p9_server_begin(
+	struct p9_server *server, struct p9_request *request, const struct p9_exchange *exchange);
+/* Serve a request that was begun and complete it, and others that waited for it. */
+void p9_server_serve(struct p9_request *request, struct p9_scratch *scratch);
 /* Make requests that wait end soon, and those to come not wait; until p9_server_reset(). */
 void p9_server_cancel(struct p9_server *server);
 /* Forget the session. Nothing is being served. */

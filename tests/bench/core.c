@@ -84,8 +84,12 @@ static void call(uint32_t data) {
 		.out_count = 1,
 		.in_size = size,
 		.out_size = sizeof(reply)};
+	struct p9_request begun;
 	reply_size = 0;
-	if (!p9_server_serve(&server, &scratch, &exchange) || reply_size < 7 || reply[4] == RLERROR) {
+	if (p9_server_begin(&server, &begun, &exchange)) {
+		p9_server_serve(&begun, &scratch);
+	}
+	if (reply_size < 7 || reply[4] == RLERROR) {
 		fprintf(stderr, "core: request %u failed\n", request[4]);
 		exit(1);
 	}

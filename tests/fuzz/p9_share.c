@@ -128,7 +128,11 @@ void p9_share_send(const uint8_t *message, size_t size) {
 		.out_size = ROOM,
 		.cookie = 42};
 	completions = 0;
-	bool served = p9_server_serve(&server, &scratch, &exchange);
+	struct p9_request request;
+	bool served = p9_server_begin(&server, &request, &exchange);
+	if (served) {
+		p9_server_serve(&request, &scratch);
+	}
 	require(served == (size >= P9_HEADER_SIZE));
 	require(completions == served);
 	if (served) {

@@ -134,12 +134,20 @@ static void *serve(void *data) {
 	for (;;) {
 		pthread_mutex_lock(&client->receiving);
 		struct frame *frame = frame_receive(client);
+		struct p9_exchange exchange = {0};
+		struct p9_request request;
+		bool begun = false;
+		if (frame != NULL) {
+			exchange = frame->exchange;
+			begun = p9_server_begin(&client->server, &request, &exchange);
+		}
 		pthread_mutex_unlock(&client->receiving);
 		if (frame == NULL) {
 			break;
 		}
-		struct p9_exchange exchange = frame->exchange;
-		if (!p9_server_serve(&client->server, scratch, &exchange)) {
+		if (begun) {
+			p9_server_serve(&request, scratch);
+		} else {
 			frame_free(frame);
 			shutdown(client->server_fd, SHUT_RDWR);
 		}

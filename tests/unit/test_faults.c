@@ -237,7 +237,9 @@ static int ask(
 		.out_count = 1,
 		.out_size = sizeof(reply)};
 	replied = 0;
-	assert_true(p9_server_serve(server, scratch, &exchange));
+	struct p9_request request;
+	assert_true(p9_server_begin(server, &request, &exchange));
+	p9_server_serve(&request, scratch);
 	assert_true(replied >= P9_HEADER_SIZE);
 	return reply[4] == P9_RLERROR ? -(reply[7] | reply[8] << 8) : 0;
 }
