@@ -268,6 +268,11 @@ int p9_op_read(struct p9_request *request) {
 	return ret;
 }
 
+/*
+ * All of it or an error. Linux's client takes a short count for what the disk had time for and starts the
+ * request over at its first byte with the rest of the data: on a disk that is full from then on, this goes
+ * where blocks are already, and succeeds.
+ */
 static int write_file(struct p9_request *request, struct p9_fid *fid, uint64_t offset, uint32_t count) {
 	const struct p9_exchange *exchange = request->exchange;
 	int fd = atomic_load(&fid->fd);
@@ -277,13 +282,21 @@ static int write_file(struct p9_request *request, struct p9_fid *fid, uint64_t o
 	if (offset > INT64_MAX) {
 		return -EINVAL;
 	}
-	struct iovec slice[P9_SEGMENTS_MAX];
-	unsigned slices = p9_segments_slice(exchange->in, exchange->in_count, P9_WRITE_DATA, count, slice);
-	ssize_t n = pwritev(fd, slice, (int)slices, (off_t)offset);
-	if (n < 0) {
-		return -errno;
-	}
-	p9_put_u32(&request->out, (uint32_t)n);
+	uint32_t done = 0;
+	do {
+		struct iovec slice[P9_SEGMENTS_MAX];
+		unsigned slices = p9_segments_slice(
+			exchange->in, exchange->in_count, P9_WRITE_DATA + done, count - done, slice);
+		ssize_t n = pwritev(fd, slice, (int)slices, (off_t)(offset + done));
+		if (n < 0) {
+			return -errno;
+		}
+		if (n == 0 && count > 0) {
+			return -EIO;
+		}
+		done += (uint32_t)n;
+	} while (done < count);
+	p9_put_u32(&request->out, count);
 	return 0;
 }
 

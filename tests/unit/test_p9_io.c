@@ -11,9 +11,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -165,6 +167,25 @@ static void test_large(void **state) {
 	assert_int_equal(p9_write(c, 1, INT64_MAX, "x", 1), -EINVAL);
 	free(data);
 	free(back);
+}
+
+/* A disk that has room for a part of the data only, here by a limit. */
+static void test_write_whole(void **state) {
+	struct p9_client *c = *state;
+	static char data[16384];
+	struct rlimit before, small;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = (struct rlimit){.rlim_cur = 10000, .rlim_max = before.rlim_max};
+	p9_host_make(c, "file", "");
+	assert_int_equal(p9_walk_open(c, 1, "file", RDWR), 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(p9_write(c, 1, 0, data, 10000), 10000);
+	assert_int_equal(p9_write(c, 1, 0, data, sizeof(data)), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(p9_write(c, 1, 0, data, sizeof(data)), sizeof(data));
+	assert_int_equal(p9_write(c, 1, 0, data, 0), 0);
+	assert_int_equal(host_stat(c, "file").st_size, sizeof(data));
 }
 
 static void test_getattr(void **state) {
@@ -452,6 +473,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_append_flag, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_create, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_large, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_getattr, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_setattr, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_owner, setup, teardown),

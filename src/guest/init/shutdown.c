@@ -7,6 +7,7 @@
 #include "guest/init/report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@
 
 /* Mounts that hold nothing beyond the VM's life. For 9p, sync() has done everything: unmounting would only
  * return thousands of cached files to the server one by one. */
-static bool needs_unmount(const char *type) {
+static bool needs_unmount(const char *type, const char *options) {
+	(void)options;
 	static const char *const types[] = {
 		"9p", "overlay", "tmpfs", "proc", "sysfs", "devtmpfs", "devpts", "mqueue", "cgroup2"};
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
@@ -44,8 +46,13 @@ static void decode_octal(char *text) {
 	*to = '\0';
 }
 
-/* The mount points to take down, in the order they were mounted. */
-static size_t read_mounts(char *points[MOUNTS_MAX]) {
+/* Whether a share can be written to from here. */
+static bool is_written_share(const char *type, const char *options) {
+	return strcmp(type, "9p") == 0 && strncmp(options, "rw", 2) == 0;
+}
+
+/* The points of those mounts that are wanted, in the order they were mounted. */
+static size_t read_mounts(bool (*wanted)(const char *type, const char *options), char *points[MOUNTS_MAX]) {
 	char *line = NULL, *rest;
 	size_t size = 0, count = 0;
 	FILE *file = fopen("/proc/self/mounts", "re");
@@ -53,7 +60,7 @@ static size_t read_mounts(char *points[MOUNTS_MAX]) {
 		rest = line;
 		strtok_r(rest, " ", &rest);
 		char *point = strtok_r(rest, " ", &rest), *type = strtok_r(rest, " ", &rest);
-		if (point != NULL && type != NULL && needs_unmount(type)) {
+		if (point != NULL && type != NULL && wanted(type, rest)) {
 			decode_octal(point);
 			points[count] = strdup(point);
 			count += points[count] != NULL;
@@ -66,10 +73,31 @@ static size_t read_mounts(char *points[MOUNTS_MAX]) {
 	return count;
 }
 
+/*
+ * sync() tells nobody what it could not write, nor does a program hear of it that does not look at what
+ * close() returns.
+ */
+static void report_lost_writes(void) {
+	char *points[MOUNTS_MAX];
+	size_t count = read_mounts(is_written_share, points);
+	for (size_t i = 0; i < count; i++) {
+		int fd = open(points[i], O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		if (fd >= 0 && syncfs(fd) < 0) {
+			report_error("not all that was written to %s could be stored: %s", points[i],
+				strerror(errno));
+		}
+		if (fd >= 0) {
+			close(fd);
+		}
+		free(points[i]);
+	}
+}
+
 void shutdown_filesystems(void) {
 	char *points[MOUNTS_MAX];
 	sync();
-	size_t count = read_mounts(points);
+	report_lost_writes();
+	size_t count = read_mounts(needs_unmount, points);
 	while (count > 0) {
 		const char *point = points[--count];
 		if (umount2(point, UMOUNT_NOFOLLOW) < 0 &&
