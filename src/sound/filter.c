@@ -196,13 +196,17 @@ static enum sound_verdict judge(
 	}
 }
 
+/* libpulse counts its tags upwards, so each is asked to: with a tag that was there before, the answer to
+ * another command would pass for that about a new stream. */
 enum sound_verdict sound_filter_request(
 	struct sound_filter *filter, uint8_t *command, size_t size, uint32_t *tag) {
 	struct tags tags = {.next = command, .left = size};
 	uint32_t number;
-	if (!tags_number(&tags, &number) || !tags_number(&tags, tag) || *tag >= SOUND_OWN_TAG) {
+	if (!tags_number(&tags, &number) || !tags_number(&tags, tag) || *tag >= SOUND_OWN_TAG ||
+		*tag < filter->next_tag) {
 		return SOUND_HANG_UP;
 	}
+	filter->next_tag = *tag + 1;
 	if (number == PULSE_AUTH) {
 		return authenticate(filter, tags, *tag);
 	}

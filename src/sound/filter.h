@@ -34,6 +34,7 @@ struct sound_filter {
 	bool microphone;
 	bool authenticated; /* AUTH was sent */
 	uint32_t auth_tag;
+	uint32_t next_tag; /* the least that the guest's next command may have */
 	struct sound_stream streams[SOUND_STREAMS_MAX];
 	unsigned stream_count;
 	struct {

@@ -2,8 +2,9 @@
  * Fuzz the sound filter: the input is what the guest and the server write, in pieces. Beside memory errors it
  * looks for anything at the server's end that a program of the VM may not ask, and for frames that are cut.
  *
- * Input: a byte (bit 0: a microphone), then pieces: a byte (bit 7: the server's; the rest: what, see step()),
- * data.
+ * Input: a byte (bit 0: a microphone, bit 1: it begins with an AUTH), then pieces: a byte (bit 7: the
+ * server's; bit 6: all is passed on first; bit 5: the tag is the input's, otherwise the guest's are counted
+ * and the server's are the last of those; the rest: what, see write_piece()), data.
  */
 #include "input.h"
 
@@ -22,6 +23,7 @@ static struct sound_connection *list;
 static unsigned count;
 static int guest, server;
 static bool microphone;
+static uint32_t guest_tag, seen_tags;
 static uint8_t seen[PULSE_DESCRIPTOR_SIZE + SOUND_COMMAND_MAX];
 static size_t seen_size, skipping;
 
@@ -35,14 +37,18 @@ static void create(void) {
 	server = ends[0];
 	require(sound_connection_create(&list, &count, &loop, inner, ends[1], microphone) == 0);
 	seen_size = skipping = 0;
+	guest_tag = seen_tags = 0;
 }
 
 static void check_command(const uint8_t *command, size_t size) {
-	uint32_t number = tags_get(command + 1);
+	uint32_t number = tags_get(command + 1), tag = tags_get(command + 6);
 	bool recording = number == PULSE_CREATE_RECORD_STREAM || number == PULSE_LOOKUP_SOURCE ||
 			 number == PULSE_GET_SOURCE_INFO || number == PULSE_GET_SOURCE_INFO_LIST;
 	require(size >= 10 && command[0] == 'L' && command[5] == 'L');
 	require(!recording || microphone);
+	/* No tag twice, but the filter's own. */
+	require(tag == SOUND_OWN_TAG || tag >= seen_tags);
+	seen_tags = tag == SOUND_OWN_TAG ? seen_tags : tag + 1;
 	require(number > 2 && number != 7 && !(number >= 15 && number <= 19) &&
 		!(number >= 25 && number <= 28));
 	require(!(number >= 30 && number <= 34) && number != 36 && !(number >= 38 && number <= 40));
@@ -103,7 +109,8 @@ static void write_end(int fd, const void *data, size_t size) {
 }
 
 /* A descriptor that fits, and then the bytes of the input, or those alone. */
-static void write_piece(struct input *input, int fd, unsigned kind) {
+static void write_piece(struct input *input, int fd, unsigned what) {
+	unsigned kind = what % 3;
 	uint8_t head[PULSE_DESCRIPTOR_SIZE] = {0}, body[512] = {0};
 	size_t size = take(input, 1) + (kind >= 2 ? 0 : 1);
 	tags_put(head, (uint32_t)size);
@@ -113,6 +120,10 @@ static void write_piece(struct input *input, int fd, unsigned kind) {
 	}
 	for (size_t i = 0; i < size; i++) {
 		body[i] = (uint8_t)take(input, 1);
+	}
+	if (kind == 0 && (what & 32) == 0) {
+		guest_tag += fd == guest;
+		tags_put(body + 6, guest_tag);
 	}
 	write_end(fd, body, size);
 }
@@ -138,7 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	}
 	while (input.left > 0) {
 		unsigned what = take(&input, 1);
-		write_piece(&input, (what & 128) != 0 ? server : guest, what % 3);
+		write_piece(&input, (what & 128) != 0 ? server : guest, what);
 		if ((what & 64) != 0) {
 			run_loop();
 			drain();

@@ -222,8 +222,8 @@ static void test_refused(void **state) {
 		send_command(f->guest, c);
 		expect_refused(f, 100 + (uint32_t)i);
 	}
-	expect_passed(f, command(PULSE_GET_SERVER_INFO, 1));
-	expect_passed(f, command(PULSE_GET_SINK_INFO_LIST, 2));
+	expect_passed(f, command(PULSE_GET_SERVER_INFO, 1001));
+	expect_passed(f, command(PULSE_GET_SINK_INFO_LIST, 1002));
 	tear_down(f);
 }
 
@@ -246,32 +246,55 @@ static void test_own_streams(void **state) {
 	static const uint32_t commands[] = {PULSE_SET_SINK_INPUT_VOLUME, PULSE_SET_SINK_INPUT_MUTE,
 		PULSE_GET_SINK_INPUT_INFO, PULSE_KILL_SINK_INPUT};
 	struct fixture *f = set_up(false);
+	uint32_t tag = 0;
 	authenticate(f);
 	for (size_t i = 0; i < 4; i++) {
-		struct command *c = command(commands[i], 9);
+		struct command *c = command(commands[i], ++tag);
 		number(c, 77);
 		send_command(f->guest, c);
-		expect_refused(f, 9);
+		expect_refused(f, tag);
 	}
-	make_stream(f, 5, 3, 77);
+	make_stream(f, ++tag, 3, 77);
 	for (size_t i = 0; i < 4; i++) {
-		struct command *c = command(commands[i], 9);
+		struct command *c = command(commands[i], ++tag);
 		number(c, 77);
 		expect_passed(f, c);
-		c = command(commands[i], 9);
+		c = command(commands[i], ++tag);
 		number(c, 78);
 		send_command(f->guest, c);
-		expect_refused(f, 9);
-		send_command(f->guest, command(commands[i], 10)); /* without a number */
-		expect_refused(f, 10);
+		expect_refused(f, tag);
+		send_command(f->guest, command(commands[i], ++tag)); /* without a number */
+		expect_refused(f, tag);
 	}
-	struct command *c = command(PULSE_DELETE_PLAYBACK_STREAM, 11);
+	struct command *c = command(PULSE_DELETE_PLAYBACK_STREAM, ++tag);
 	number(c, 3);
 	expect_passed(f, c);
-	c = command(PULSE_SET_SINK_INPUT_MUTE, 12);
+	c = command(PULSE_SET_SINK_INPUT_MUTE, ++tag);
 	number(c, 77);
 	send_command(f->guest, c);
-	expect_refused(f, 12);
+	expect_refused(f, tag);
+	tear_down(f);
+}
+
+/* The answer to one command must not pass for that to another: a tag serves once. */
+static void test_tags_only_grow(void **state) {
+	(void)state;
+	static const uint32_t again[] = {0, 4, 5};
+	for (size_t i = 0; i < sizeof(again) / sizeof(again[0]); i++) {
+		struct fixture *f = set_up(false);
+		authenticate(f);
+		struct command *c = command(PULSE_SET_PLAYBACK_BUFFER, 5);
+		number(c, 3);
+		expect_passed(f, c);
+		send_command(f->guest, command(PULSE_CREATE_PLAYBACK_STREAM, again[i]));
+		expect_hung_up(f);
+		tear_down(f);
+	}
+	struct fixture *f = set_up(false);
+	authenticate(f);
+	make_stream(f, SOUND_OWN_TAG - 1, 3, 77);
+	send_command(f->guest, command(PULSE_STAT, SOUND_OWN_TAG)); /* ours */
+	expect_hung_up(f);
 	tear_down(f);
 }
 
@@ -285,11 +308,11 @@ static void test_events(void **state) {
 	struct fixture *f = set_up(true);
 	authenticate(f);
 	make_stream(f, 5, 3, 77);
-	struct command *c = command(PULSE_SUBSCRIBE, 1);
+	struct command *c = command(PULSE_SUBSCRIBE, 6);
 	number(c, 0x2ff);
 	send_command(f->guest, c);
 	run(f);
-	expect_numbers(f->server, PULSE_SUBSCRIBE, 1, 0x85);
+	expect_numbers(f->server, PULSE_SUBSCRIBE, 6, 0x85);
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
 		c = command(PULSE_SUBSCRIBE_EVENT, 0xffffffff);
 		number(c, events[i].event);
@@ -475,11 +498,10 @@ static void test_stalls(void **state) {
 	(void)state;
 	struct fixture *f = set_up(false);
 	authenticate(f);
-	const struct command *c = command(51, 7);
 	uint8_t frame[PULSE_DESCRIPTOR_SIZE + 10] = {0, 0, 0, 10, 255, 255, 255, 255};
-	memcpy(frame + PULSE_DESCRIPTOR_SIZE, c->bytes, 10);
 	unsigned sent = 0, errors = 0;
 	for (int idle = 0; idle < 3; run(f)) {
+		memcpy(frame + PULSE_DESCRIPTOR_SIZE, command(51, 7 + sent)->bytes, 10);
 		ssize_t n = send(f->guest, frame, sizeof(frame), MSG_NOSIGNAL);
 		assert_true(n == sizeof(frame) || n < 0);
 		sent += n > 0;
@@ -503,7 +525,7 @@ static void test_many_streams(void **state) {
 	struct fixture *f = set_up(false);
 	authenticate(f);
 	for (uint32_t i = 0; i < SOUND_STREAMS_MAX; i++) {
-		make_stream(f, i, i, 1000 + i);
+		make_stream(f, 1 + i, i, 1000 + i);
 	}
 	struct command *c = command(PULSE_CREATE_PLAYBACK_STREAM, 99);
 	send_command(f->guest, c);
@@ -522,6 +544,7 @@ int main(void) {
 		cmocka_unit_test(test_auth),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_own_streams),
+		cmocka_unit_test(test_tags_only_grow),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_data),
 		cmocka_unit_test(test_pieces),
