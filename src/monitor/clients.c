@@ -1,8 +1,9 @@
 /*
- * The VM's end of include/ph/instance.h: connections, the commands they bring, and what is told to them. On
- * the monitor's loop. Clients are processes of the same user, which is checked; what they send is bounded all
- * the same. The guest has no part in it: its bytes go from the control port to a client's streams, and are
- * counted there.
+ * The VM's end of include/ph/instance.h: connections, the commands they bring,
+ * and what is told to them. On the monitor's loop. Clients are processes of the
+ * same user, which is checked; what they send is bounded all the same. The
+ * guest has no part in it: its bytes go from the control port to a client's
+ * streams, and are counted there.
  */
 #include "monitor/clients.h"
 
@@ -11,6 +12,7 @@
 #include "ph/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,6 +21,8 @@
 
 #define CLIENTS_MAX 64
 #define LINE_MAX_BYTES 4096
+/* A full pipe. */
+#define LAST_PIECES 16
 
 struct client {
 	struct client *next;
@@ -30,8 +34,17 @@ struct client {
 
 static void send_to(
 	struct client *client, enum instance_type type, uint32_t value, const void *data, size_t size) {
-	/* Who does not read misses a message, and sees the end all the same. */
+	/* Who does not read misses a message. */
 	instance_send(client->source.fd, type, value, data, size, NULL, 0);
+}
+
+/* A socket can be written to while no more than a quarter of its room is taken: there is always some left for
+ * the command's end, which must not be missed. */
+static void send_text(struct client *client, const char *text, size_t size) {
+	struct pollfd socket = {.fd = client->source.fd, .events = POLLOUT};
+	if (poll(&socket, 1, 0) > 0 && (socket.revents & POLLOUT) != 0) {
+		send_to(client, INSTANCE_TEXT, 0, text, size);
+	}
 }
 
 /* ---- commands ---- */
@@ -176,17 +189,20 @@ static void somebody_comes(struct loop_source *source, uint32_t events) {
 
 /* ---- messages of this process and its workers ---- */
 
-static void pass_messages_on(struct clients *clients) {
+/* A piece of what was said: a worker that never stops must not keep the loop. Whether there was one. */
+static bool pass_messages_on(struct clients *clients) {
 	char text[LINE_MAX_BYTES];
-	ssize_t n;
-	while ((n = read(clients->messages.fd, text, sizeof(text))) > 0) {
-		clients->ops->keep(clients->owner, text, (size_t)n);
-		for (struct client *client = clients->list; client != NULL; client = client->next) {
-			if (client->session != 0) {
-				send_to(client, INSTANCE_TEXT, 0, text, (size_t)n);
-			}
+	ssize_t n = read(clients->messages.fd, text, sizeof(text));
+	if (n <= 0) {
+		return false;
+	}
+	clients->ops->keep(clients->owner, text, (size_t)n);
+	for (struct client *client = clients->list; client != NULL; client = client->next) {
+		if (client->session != 0) {
+			send_text(client, text, (size_t)n);
 		}
 	}
+	return true;
 }
 
 static void message_ready(struct loop_source *source, uint32_t events) {
@@ -258,8 +274,7 @@ void clients_exited(struct clients *clients, uint32_t session, int status, bool 
 }
 
 void clients_failed(struct clients *clients, const char *reason) {
-	if (clients->messages.fd >= 0) {
-		pass_messages_on(clients);
+	for (unsigned i = 0; i < LAST_PIECES && clients->messages.fd >= 0 && pass_messages_on(clients); i++) {
 	}
 	for (struct client *client = clients->list; client != NULL; client = client->next) {
 		if (client->running) {
