@@ -14,6 +14,10 @@
 /* Whether --verbose was given; set once by main before any thread or worker exists. */
 extern bool log_verbose_enabled;
 
+/* Set while a VM runs: then nobody waits for long for who does not read standard error. Lines are left out
+ * instead, and their number is said later. */
+extern bool log_drops_enabled;
+
 /* An error the user must act on. Control characters in the text are replaced. */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -2,13 +2,22 @@
  * are made printable. */
 #include "ph/log.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+/* A reader who is merely slow gets all; one who does not read is waited for once, until he does again. */
+#define LINE_WAIT_MS 100
+#define ERROR_WAIT_MS 1000
+
 bool log_verbose_enabled;
+bool log_drops_enabled;
+static atomic_uint dropped;
 
 /* The bytes of the UTF-8 character at text, 0 when it is none, or a control character of 0x80 to 0x9f. */
 static unsigned utf8_length(const unsigned char *text) {
@@ -46,12 +55,33 @@ static void make_printable(char *text) {
 	}
 }
 
-static void write_line(const char *format, va_list args) {
-	char line[1024] = "ph: ";
-	const size_t prefix = 4;
-	vsnprintf(line + prefix, sizeof(line) - prefix - 1, format, args);
-	make_printable(line);
-	size_t len = strlen(line);
+/* Whether a line can be written without waiting for long. */
+static bool has_room(int wait_ms) {
+	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+	int ret;
+	do {
+		ret = poll(&room, 1, atomic_load(&dropped) > 0 ? 0 : wait_ms);
+	} while (ret < 0 && errno == EINTR);
+	return ret != 0;
+}
+
+static void write_line(int wait_ms, const char *format, va_list args) {
+	char line[1024 + 64];
+	size_t len = 0;
+	if (log_drops_enabled && !has_room(wait_ms)) {
+		atomic_fetch_add(&dropped, 1);
+		return;
+	}
+	unsigned missing = atomic_exchange(&dropped, 0);
+	if (missing > 0) {
+		len = (size_t)snprintf(
+			line, 64, "ph: %u messages were left out: nobody read them\n", missing);
+	}
+	char *text = line + len;
+	snprintf(text, 5, "ph: ");
+	vsnprintf(text + 4, 1024 - 5, format, args);
+	make_printable(text);
+	len += strlen(text);
 	line[len++] = '\n';
 	ssize_t n = write(STDERR_FILENO, line, len);
 	(void)n; /* there is nowhere left to complain to */
@@ -60,7 +90,7 @@ static void write_line(const char *format, va_list args) {
 void log_error(const char *format, ...) {
 	va_list args;
 	va_start(args, format);
-	write_line(format, args);
+	write_line(ERROR_WAIT_MS, format, args);
 	va_end(args);
 }
 
@@ -70,7 +100,7 @@ void log_verbose(const char *format, ...) {
 	}
 	va_list args;
 	va_start(args, format);
-	write_line(format, args);
+	write_line(LINE_WAIT_MS, format, args);
 	va_end(args);
 }
 
@@ -96,6 +126,6 @@ void log_guest(struct log_limit *limit, const char *format, ...) {
 	limit->count++;
 	va_list args;
 	va_start(args, format);
-	write_line(format, args);
+	write_line(LINE_WAIT_MS, format, args);
 	va_end(args);
 }

@@ -320,6 +320,7 @@ int vm_run(const struct plan *plan, const struct vm_seat *seat, struct error *er
 	timings_init(&vm->timings);
 	console_log_init(&vm->console_log);
 	run_block_signals();
+	log_drops_enabled = true; /* in the workers, too */
 	int ret = run(vm, error);
 	terminal_restore();
 	keeper_stop(&vm->keeper);
@@ -328,6 +329,7 @@ int vm_run(const struct plan *plan, const struct vm_seat *seat, struct error *er
 		print_exits(vm);
 	}
 	destroy(vm);
+	log_drops_enabled = false;
 	run_unblock_signals();
 	free(vm);
 	return ret;

@@ -111,6 +111,33 @@ static void test_guest_limit(void **state) {
 	assert_string_equal(output(), "ph: 95 more messages like it were left out\nph: later\n");
 }
 
+/* Who does not read must not hold up a VM: lines are left out, which is told to whoever reads later. */
+static void test_nobody_reads(void **state) {
+	(void)state;
+	int flags = fcntl(STDERR_FILENO, F_GETFL);
+	assert_int_equal(fcntl(STDERR_FILENO, F_SETFL, flags & ~O_NONBLOCK), 0);
+	log_drops_enabled = log_verbose_enabled = true;
+	alarm(60); /* to die rather than to wait */
+	for (unsigned i = 0; i < 10000; i++) {
+		log_verbose("line %u", i);
+	}
+	log_error("not waited for");
+	alarm(0);
+	size_t total = 0;
+	while (output()[0] != '\0') {
+		total += strlen(captured);
+	}
+	assert_in_range(total, 4096, 65536);
+	log_error("later");
+	log_drops_enabled = log_verbose_enabled = false;
+	const char *text = output();
+	const char *rest = strstr(text, " messages were left out: nobody read them\nph: later\n");
+	assert_true(strncmp(text, "ph: ", 4) == 0 && rest != NULL);
+	assert_in_range(atoi(text + 4), 1, 10000);
+	log_error("next");
+	assert_string_equal(output(), "ph: next\n");
+}
+
 static void test_error(void **state) {
 	(void)state;
 	struct error error = {0};
@@ -129,6 +156,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_utf8, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_long_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_guest_limit, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nobody_reads, set_up, tear_down),
 		cmocka_unit_test(test_error),
 	};
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
