@@ -61,6 +61,11 @@ enum instance_type {
 
 #define INSTANCE_EXITED_LAST 0x100
 
+/* How long a VM that ends in order waits for its commands, and then for its system, which may have much to
+ * write to a slow disk. */
+#define INSTANCE_HANG_UP_MS 5000
+#define INSTANCE_SHUT_DOWN_MS 60000
+
 enum instance_state { INSTANCE_STARTING, INSTANCE_RUNNING, INSTANCE_ENDING };
 
 struct instance_header {

@@ -5,6 +5,7 @@
 #include "instance/parts.h"
 
 #include "ph/fd.h"
+#include "ph/log.h"
 #include "ph/progress.h"
 
 #include <dirent.h>
@@ -21,8 +22,10 @@
 #include <unistd.h>
 
 #define ANSWER_MS 2000
-/* How long an orderly end may take before ph insists, and then before it is killed. */
-#define STOP_MS 20000
+/* How long an orderly end may take before ph insists, of a VM that answers and of one that does not, and then
+ * before it is killed. */
+#define STOP_MS (INSTANCE_HANG_UP_MS + INSTANCE_SHUT_DOWN_MS + 5000)
+#define SILENT_MS 20000
 #define INSIST_MS 3000
 #define TEXT_MAX 40
 
@@ -48,6 +51,12 @@ static int wait_message(int fd, uint8_t *buffer, struct instance_message *messag
 	}
 	instance_close_streams(message->fds);
 	return ret;
+}
+
+/* Likewise: what the VM is doing. */
+static int query(int fd, uint8_t *buffer, struct instance_message *message) {
+	int ret = instance_send(fd, INSTANCE_QUERY, 0, NULL, 0, NULL, 0);
+	return ret < 0 ? ret : wait_message(fd, buffer, message, ANSWER_MS);
 }
 
 static int connect_to(const char *name, struct error *error) {
@@ -103,8 +112,7 @@ static void ask_state(struct row *row, int fd) {
 	uint8_t *buffer = malloc(INSTANCE_MESSAGE_MAX);
 	struct instance_message message;
 	snprintf(row->state, sizeof(row->state), "silent");
-	if (buffer != NULL && instance_send(fd, INSTANCE_QUERY, 0, NULL, 0, NULL, 0) == 0 &&
-		wait_message(fd, buffer, &message, ANSWER_MS) > 0 && message.type == INSTANCE_STATE &&
+	if (buffer != NULL && query(fd, buffer, &message) > 0 && message.type == INSTANCE_STATE &&
 		message.value >> 16 <= INSTANCE_ENDING) {
 		snprintf(row->state, sizeof(row->state), "%s", states[message.value >> 16]);
 	}
@@ -232,12 +240,17 @@ static int kill_peer(int fd) {
 }
 
 static int stop(int fd, uint8_t *buffer, const char *name, struct error *error) {
-	static const int patience[] = {STOP_MS, INSIST_MS};
-	for (size_t i = 0; i < sizeof(patience) / sizeof(patience[0]); i++) {
-		instance_send(fd, INSTANCE_STOP, 0, NULL, 0, NULL, 0);
-		if (wait_end(fd, buffer, name, patience[i]) == 0) {
-			return 0;
-		}
+	struct instance_message message;
+	instance_send(fd, INSTANCE_STOP, 0, NULL, 0, NULL, 0);
+	bool silent = query(fd, buffer, &message) == -ETIMEDOUT;
+	if (wait_end(fd, buffer, name, silent ? SILENT_MS : STOP_MS) == 0) {
+		return 0;
+	}
+	log_error("the VM %s %s; what it wrote last may be lost", name,
+		silent ? "does not answer" : "has not ended in time");
+	instance_send(fd, INSTANCE_STOP, 0, NULL, 0, NULL, 0);
+	if (wait_end(fd, buffer, name, INSIST_MS) == 0) {
+		return 0;
 	}
 	int ret = kill_peer(fd);
 	if (ret == 0) {

@@ -21,10 +21,6 @@
 /* When a guest that has not come up makes ph look at KVM, and when it is given up. */
 #define START_CHECK_MS 4000
 #define START_LIMIT_MS 180000
-/* How long a command may take to end after a signal, and init to shut down. */
-#define HANG_UP_MS 5000
-/* Long enough to write back what a slow disk has to take; a second signal ends it. */
-#define STOP_MS 60000
 
 static struct vm *vm_of(struct loop_source *source, size_t offset) {
 	return (struct vm *)(void *)((char *)source - offset);
@@ -100,11 +96,15 @@ static void on_timing(void *owner, const char *step, uint64_t ns) {
 	timings_guest(&vm->timings, step, ns);
 }
 
-/* This process's own command has ended, and its terminal goes back to the shell: others keep the VM. */
+/* This process's own command has ended: its terminal is the shell's again, and Ctrl-C a signal, while the VM
+ * stores its data, or others keep it. */
 static void first_ended(struct vm *vm) {
 	timings_mark(&vm->timings, "command");
-	if (vm->seat->client_fd < 0 && vm->commands > 0) {
-		terminal_restore();
+	if (vm->seat->client_fd >= 0) {
+		return;
+	}
+	terminal_restore();
+	if (vm->commands > 0) {
 		log_error("%u more %s in this VM; it ends with %s (ph --stop ends it now)", vm->commands,
 			vm->commands == 1 ? "command runs" : "commands run",
 			vm->commands == 1 ? "that" : "the last");
@@ -266,7 +266,7 @@ static void deadline_passed(struct loop_source *source, uint32_t events) {
 		break;
 	case RUN_STOPPING:
 		vm->stop_waited_ms += PROGRESS_MS;
-		if (vm->stop_waited_ms < STOP_MS) {
+		if (vm->stop_waited_ms < INSTANCE_SHUT_DOWN_MS) {
 			progress_show("the VM is ending and stores what was written (%d s)",
 				vm->stop_waited_ms / 1000);
 			set_deadline(vm, PROGRESS_MS);
@@ -339,7 +339,13 @@ static void handle_signal(struct vm *vm, int signo) {
 	if (signo != SIGINT || vm->phase != RUN_COMMAND) {
 		vm->signal = signo;
 	}
-	if (vm->phase == RUN_STARTING || (vm->phase == RUN_STOPPING && asked_before)) {
+	if (vm->phase == RUN_STARTING) {
+		force_end(vm);
+		return;
+	}
+	if (vm->phase == RUN_STOPPING && asked_before) {
+		progress_clear();
+		log_error("the VM is ended before it has stored all; what it wrote last may be lost");
 		force_end(vm);
 		return;
 	}
@@ -349,7 +355,7 @@ static void handle_signal(struct vm *vm, int signo) {
 	control_signal(vm->control, signo == SIGINT ? RUN_COMMAND_SESSION : 0, signo);
 	if (signo != SIGINT && vm->phase == RUN_COMMAND) {
 		vm->phase = RUN_HANGING_UP;
-		set_deadline(vm, HANG_UP_MS);
+		set_deadline(vm, INSTANCE_HANG_UP_MS);
 	}
 }
 
