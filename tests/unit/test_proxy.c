@@ -881,6 +881,36 @@ static void test_bad_memory(void **state) {
 	program_end(&good);
 }
 
+/* A line is as long as its pixels are, of which the proxy copies all. */
+static void test_short_lines(void **state) {
+	(void)state;
+	static const struct {
+		uint32_t format;
+		int32_t pixel;
+	} formats[] = {{WL_SHM_FORMAT_ARGB8888, 4}, {WL_SHM_FORMAT_RGB565, 2}, {WL_SHM_FORMAT_BGR888, 3},
+		{WL_SHM_FORMAT_ABGR16161616F, 8}};
+	enum { WIDTH = BYTES / 8 };
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		for (int32_t missing = 0; missing < 2; missing++) {
+			struct program p;
+			struct memory memory;
+			program_start(&p);
+			memory_init(&memory, &p, BYTES);
+			struct wl_buffer *buffer = wl_shm_pool_create_buffer(memory.pool, 0, WIDTH, 1,
+				WIDTH * formats[i].pixel - missing, formats[i].format);
+			if (missing == 0) {
+				assert_int_equal(roundtrip(&p), 0);
+			} else {
+				assert_int_equal(
+					protocol_error(&p, "wl_shm_pool"), WL_SHM_ERROR_INVALID_STRIDE);
+			}
+			wl_buffer_destroy(buffer);
+			memory_finish(&memory, BYTES);
+			program_end(&p);
+		}
+	}
+}
+
 static void on_keymap(void *data, struct wl_keyboard *keyboard, uint32_t format, int32_t fd, uint32_t size) {
 	struct program *p = data;
 	(void)keyboard;
@@ -1214,6 +1244,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_surface_damage, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pools, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_memory, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_short_lines, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_keymap, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_touch, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_tablet, set_up, tear_down),

@@ -4,6 +4,7 @@
  * the compositor will not see what the client said.
  */
 #include "guest/wayland/buffer.h"
+#include "guest/wayland/format.h"
 #include "guest/wayland/hooks.h"
 #include "ph/wayland_protocols.h"
 
@@ -41,9 +42,12 @@ void shm_create_pool(struct message *message) {
 	message->fds[1] = -1;
 }
 
+/* What is copied by rectangles has its pixels within its lines; the rest is copied as a whole (buffer.c). */
 static bool is_valid(const struct pool *pool, const union wire_arg *args) {
 	int64_t offset = args[1].i, width = args[2].i, height = args[3].i, stride = args[4].i;
-	return offset >= 0 && width > 0 && height > 0 && stride >= width && stride * height <= INT32_MAX &&
+	unsigned pixel = format_pixel_size(args[5].u);
+	int64_t line = pixel > 0 ? width * pixel : width;
+	return offset >= 0 && width > 0 && height > 0 && stride >= line && stride * height <= INT32_MAX &&
 	       offset + stride * height <= pool->size;
 }
 
