@@ -25,6 +25,9 @@
  * file is seen after the next open, or when the guest takes a lock on it; writes go back at the close, a lock
  * or an fsync. Shared writable mappings work, which cache=none refuses (SQLite's write-ahead log needs them).
  *
+ * Both with locktimeout=1: who waits for a lock that the host holds is told after a second that it is still
+ * taken, and Linux asks again after so many seconds, 30 unless told.
+ *
  * Both with access=any: the files show their host owners, by which the guest's kernel judges its users, and
  * what the guest makes belongs to the caller of ph whoever made it; so one attach serves all users, and
  * access=user, the default, would only ask for one each. Root of the guest may do what the caller may. Set-id

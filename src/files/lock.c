@@ -2,7 +2,7 @@
  * Tlock and Tgetlock (see lock.h). Runs on the share's threads, under one lock that is never held while
  * waiting for a lock; a host that does not answer holds it up, and so all locks of the share. The guest
  * chooses ranges, owners and how many there are: their number is bounded, and a request that waits gives up
- * when it is flushed.
+ * when it is flushed, or after WAIT_MS.
  *
  * A request that may block tries again and again: a wait inside the kernel could not be flushed without
  * a race. What the guest itself releases wakes it at once, what the host releases within RETRY_MS.
@@ -21,6 +21,10 @@
 #define RANGES_MAX 65536
 #define WAITING_MAX 8
 #define RETRY_MS 20
+/* While a request is on its way, the guest's kernel lets no signal through but those that kill: neither
+ * alarm() nor flock -w would end the wait. It does between two requests, so a wait is one of many. The time
+ * between them is the mount's (see ph/files.h). */
+#define WAIT_MS 1000
 
 enum { TYPE_READ = 0, TYPE_WRITE = 1, TYPE_UNLOCK = 2 };
 enum { STATUS_SUCCESS = 0, STATUS_BLOCKED = 1 };
@@ -46,6 +50,7 @@ struct p9_locked_file {
 
 void p9_locks_init(struct p9_locks *locks) {
 	*locks = (struct p9_locks){0};
+	locks->wait_ms = WAIT_MS;
 	pthread_mutex_init(&locks->lock, NULL);
 	pthread_condattr_t clock;
 	pthread_condattr_init(&clock);
@@ -287,15 +292,16 @@ static bool may_wait(const struct p9_request *request) {
 	return !atomic_load(&request->cancelled) && !atomic_load(&request->server->stopping);
 }
 
+static int64_t now_ms(void) {
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static void wait_for_change(struct p9_locks *locks) {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += RETRY_MS * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
-	pthread_cond_timedwait(&locks->changed, &locks->lock, &until);
+	int64_t until = now_ms() + RETRY_MS;
+	const struct timespec time = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
+	pthread_cond_timedwait(&locks->changed, &locks->lock, &time);
 }
 
 static int lock_once(struct p9_server *server, struct p9_fid *fid, const struct range *wanted) {
@@ -313,7 +319,7 @@ static int lock_once(struct p9_server *server, struct p9_fid *fid, const struct 
 	return ret;
 }
 
-/* 0, -EAGAIN when it stays taken, -EINTR when flushed meanwhile, or another -errno. */
+/* 0, -EAGAIN when it stays taken for long, -EINTR when flushed meanwhile, or another -errno. */
 static int lock_or_wait(
 	struct p9_request *request, struct p9_fid *fid, const struct range *wanted, bool wait) {
 	struct p9_server *server = request->server;
@@ -322,8 +328,9 @@ static int lock_or_wait(
 	int ret = lock_once(server, fid, wanted);
 	/* Waiting takes a thread: when too many do, the guest's kernel is told to ask again by itself. */
 	if (ret == -EAGAIN && wait && locks->waiting < WAITING_MAX) {
+		int64_t end = now_ms() + locks->wait_ms;
 		locks->waiting++;
-		while (ret == -EAGAIN && may_wait(request)) {
+		while (ret == -EAGAIN && may_wait(request) && now_ms() < end) {
 			wait_for_change(locks);
 			ret = may_wait(request) ? lock_once(server, fid, wanted) : -EINTR;
 		}

@@ -22,6 +22,7 @@ struct p9_locks {
 	struct p9_locked_file *files;
 	size_t range_count;
 	unsigned waiting;
+	unsigned wait_ms; /* how long a request waits at most; tests set another time */
 };
 
 void p9_locks_init(struct p9_locks *locks);

@@ -15,12 +15,15 @@
 #include <string.h>
 #include <unistd.h>
 
+/* In seconds: see ph/files.h. */
+#define LOCKS ",locktimeout=1"
+
 /* The root does not change under a running VM in practice: its guest caches. Shares are worked on from both
  * sides: only what is mapped is cached. One user serves it all, so one attach is enough, unless --uid-map
  * tells users apart. */
-static const char *const options_root = "cache=loose,access=any";
-static const char *const options_share = "cache=mmap,access=any";
-static const char *const options_mapped = "cache=mmap,access=user";
+static const char *const options_root = "cache=loose,access=any" LOCKS;
+static const char *const options_share = "cache=mmap,access=any" LOCKS;
+static const char *const options_mapped = "cache=mmap,access=user" LOCKS;
 
 static int open_directory(const char *path, const char *what, struct error *error) {
 	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -23,6 +23,7 @@ enum { SUCCESS = 0, BLOCKED = 1 };
 static int setup(void **state) {
 	struct p9_client *client = malloc(sizeof(*client));
 	p9_client_init(client, false, NULL);
+	client->server.locks.wait_ms = 600 * 1000; /* however slow the machine is */
 	p9_client_attach(client);
 	p9_host_make(client, "file", "content");
 	assert_int_equal(p9_walk_open(client, 1, "file", 2), 0);
@@ -218,6 +219,24 @@ static void test_wait(void **state) {
 	assert_int_equal(lock(c, 1, READ, 5, 1, 1), BLOCKED);
 }
 
+/* A wait that takes long is given up: only between two requests does a guest's kernel take signals. */
+static void test_long_wait(void **state) {
+	struct p9_client *c = *state;
+	uint8_t type;
+	int error;
+	c->server.locks.wait_ms = 50;
+	assert_int_equal(lock(c, 1, WRITE, 0, 10, 1), SUCCESS);
+	p9_send(c, P9_TLOCK, "wbwqqws", 2, WRITE, 1, UINT64_C(5), UINT64_C(1), 2, "guest");
+	assert_true(p9_ready(c, 10000));
+	p9_receive(c, &type, &error);
+	assert_int_equal(error, 0);
+	assert_int_equal(p9_u8(c), BLOCKED);
+	/* It is not in the way of the next. */
+	assert_int_equal(lock(c, 1, UNLOCK, 0, 0, 1), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 0), SUCCESS);
+	assert_int_equal(lock(c, 2, WRITE, 5, 1, 2), SUCCESS);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_owners, setup, teardown),
@@ -227,6 +246,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_clunk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stalled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wait, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_long_wait, setup, teardown),
 	};
 	p9_drop_root();
 	return cmocka_run_group_tests_name("p9 locks", tests, NULL, NULL);

@@ -201,6 +201,7 @@ static void test_flush(void **state) {
 	/* Of itself. */
 	assert_int_equal(p9_call(c, P9_TFLUSH, "h", c->tag + 1), 0);
 	/* Of a lock that waits for a host process: the lock ends first, then the flush is answered. */
+	c->server.locks.wait_ms = 600 * 1000;
 	p9_host_make(c, "file", "x");
 	int fd = openat(c->directory_fd, "file", O_RDWR);
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};

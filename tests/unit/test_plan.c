@@ -224,6 +224,7 @@ static void owners_by_a_map(void **state) {
 	assert_int_equal(home->ids[1].host, 0);
 	assert_int_equal(home->ids[1].count, 1);
 	assert_non_null(strstr(plan.shares[1].mount_options, "access=user"));
+	assert_non_null(strstr(plan.shares[1].mount_options, "locktimeout=1"));
 	plan_finish(&plan);
 	static const char *const wrong[] = {"", "1", "1:", ":1", "a:1", "1:2:", "1:2:0", "1:2:3:4", "-1:2",
 		"1: 2", "4294967295:0", "0:4294967294:2", "99999999999999999999:1"};
