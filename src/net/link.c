@@ -23,16 +23,19 @@ static void link_ready(struct loop_source *source, uint32_t events) {
 	if (pair->link.fd >= 0 && (events & EPOLLIN) != 0 && !pair->starved) {
 		net_receive(pair);
 	}
-	/* A tap whose interface is down says so, too, but that passes. */
-	if (pair->link.fd >= 0 && (events & (EPOLLHUP | EPOLLERR)) != 0 && !pair->net->tap) {
+	/* A tap says so when its interface was deleted; when that is only down, nothing happens on it. */
+	if (pair->link.fd >= 0 && (events & (EPOLLHUP | EPOLLERR)) != 0) {
 		net_link_lose(pair);
 	}
 }
 
+static uint32_t wanted(const struct net_pair *pair) {
+	return (pair->starved ? 0 : EPOLLIN) | (pair->blocked ? EPOLLOUT : 0);
+}
+
 void net_link_update(struct net_pair *pair) {
 	if (pair->link.fd >= 0) {
-		loop_modify(pair->net->device.loop, &pair->link,
-			(pair->starved ? 0 : EPOLLIN) | (pair->blocked ? EPOLLOUT : 0));
+		loop_modify(pair->net->device.loop, &pair->link, wanted(pair));
 	}
 }
 
@@ -42,7 +45,7 @@ static void take_link(struct net_pair *pair, int fd) {
 		net_link_lose(pair);
 	}
 	pair->link.fd = fd;
-	if (loop_add(device->loop, &pair->link, pair->starved ? 0 : EPOLLIN) < 0) {
+	if (loop_add(device->loop, &pair->link, wanted(pair)) < 0) {
 		fd_close(&pair->link.fd);
 		return;
 	}
@@ -66,15 +69,13 @@ static int start_pair(struct net_pair *pair) {
 	pair->link.ready = link_ready;
 	/* A frame that passt has the beginning of must be finished whatever became of its sender. */
 	pair->blocked = pair->out_start < pair->out_end;
-	return pair->link.fd < 0 ? 0
-				 : loop_add(pair->net->device.loop, &pair->link,
-					   EPOLLIN | (pair->blocked ? EPOLLOUT : 0));
+	return pair->link.fd < 0 ? 0 : loop_add(pair->net->device.loop, &pair->link, wanted(pair));
 }
 
 /* A tap spreads frames over all queues that are attached to it, whether anybody reads them or not. */
 static int attach(struct net_pair *pair, bool attached) {
 	struct ifreq request = {.ifr_flags = attached ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
-	if (pair->attached == attached) {
+	if (pair->attached == attached || pair->link.fd < 0) {
 		return 0;
 	}
 	if (ioctl(pair->link.fd, TUNSETQUEUE, &request) < 0) {

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
 #include <linux/virtio_net.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -19,6 +20,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -227,6 +229,97 @@ static void test_one_pair(void **state) {
 	tear_down(f);
 }
 
+/* The loop has nothing to do, rather than the same again and again. */
+static bool is_idle(struct fixture *f) {
+	struct epoll_event event;
+	bool idle = false;
+	for (int i = 0; i < 20 && !idle; i++) { /* the host's own frames may come in between */
+		driver_run(&f->driver, 5);
+		idle = epoll_wait(f->driver.loop.epoll_fd, &event, 1, 0) == 0;
+	}
+	return idle;
+}
+
+/* Frames for all queues: the tap chooses one by the addresses of IPv4. */
+static void receive_some(struct fixture *f) {
+	uint8_t frame[FRAME];
+	make_frame(frame, 9);
+	memcpy(frame + 12, "\x08\0\x45\0\0\x56\0\0\0\0\x40\x11", 12);
+	for (uint8_t i = 0; i < 64; i++) {
+		frame[29] = frame[33] = i;
+		assert_int_equal(write(f->wire, frame, FRAME), FRAME);
+	}
+}
+
+/* A driver that has no buffers for what came, and stops using the queue and uses it again. */
+static void test_use_while_starved(void **state) {
+	(void)state;
+	struct fixture *f = set_up(SEVERAL);
+	assert_int_equal(use(f, PAIRS), VIRTIO_NET_OK);
+	receive_some(f);
+	assert_true(is_idle(f));
+	assert_int_equal(use(f, 1), VIRTIO_NET_OK);
+	assert_int_equal(use(f, PAIRS), VIRTIO_NET_OK);
+	receive_some(f);
+	assert_true(is_idle(f));
+	tear_down(f);
+}
+
+static void delete_tap(void) {
+	struct {
+		struct nlmsghdr header;
+		struct ifinfomsg info;
+	} request = {{sizeof(request), RTM_DELLINK, NLM_F_REQUEST | NLM_F_ACK, 0, 0},
+		{.ifi_index = (int)if_nametoindex(TAP)}};
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+		uint8_t rest[512];
+	} answer;
+	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	assert_int_equal(send(fd, &request, sizeof(request), 0), sizeof(request));
+	assert_true(recv(fd, &answer, sizeof(answer), 0) > 0);
+	assert_int_equal(answer.header.nlmsg_type, NLMSG_ERROR);
+	assert_int_equal(answer.error.error, 0);
+	close(fd);
+}
+
+static void set_tap_up(bool up) {
+	struct ifreq request = {.ifr_name = TAP, .ifr_flags = (short)(up ? IFF_UP : 0)};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &request), 0);
+	close(fd);
+}
+
+static unsigned status(const struct fixture *f) {
+	return f->device->shared->config[6];
+}
+
+/* An interface that is down comes back; one that was deleted does not, and the guest is told. */
+static void test_tap_goes(void **state) {
+	(void)state;
+	struct fixture *f = set_up(SEVERAL);
+	assert_int_equal(use(f, 2), VIRTIO_NET_OK);
+	set_tap_up(false);
+	assert_true(is_idle(f));
+	set_tap_up(true);
+	assert_true(sends(f, 1, 1));
+	assert_false(f->device->shared->config_changed);
+	delete_tap();
+	assert_true(is_idle(f));
+	assert_true(f->device->shared->config_changed);
+	assert_int_equal(status(f), 0);
+	assert_false(sends(f, 1, 2));
+	assert_int_equal(use(f, 1), VIRTIO_NET_OK);
+	assert_int_equal(use(f, 2), VIRTIO_NET_OK);
+	/* Another driver, or the same once more. */
+	driver_stop(&f->driver);
+	assert_int_equal(driver_start(&f->driver, f->device, MERGE | SEVERAL), 0);
+	assert_false(sends(f, 1, 3));
+	assert_true(is_idle(f));
+	tear_down(f);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_description),
@@ -234,6 +327,8 @@ int main(void) {
 		cmocka_unit_test(test_receive),
 		cmocka_unit_test(test_bad_commands),
 		cmocka_unit_test(test_one_pair),
+		cmocka_unit_test(test_use_while_starved),
+		cmocka_unit_test(test_tap_goes),
 	};
 	return cmocka_run_group_tests_name("net pairs", tests, set_up_network, NULL);
 }
