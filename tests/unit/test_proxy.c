@@ -911,6 +911,19 @@ static void test_short_lines(void **state) {
 	}
 }
 
+/* Of anything but memory the proxy could not say that reading it ends. */
+static void test_pool_of_a_file(void **state) {
+	(void)state;
+	struct program p;
+	program_start(&p);
+	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	struct wl_shm_pool *pool = wl_shm_create_pool(p.shm, fd, 1);
+	assert_int_equal(protocol_error(&p, "wl_shm"), WL_SHM_ERROR_INVALID_FD);
+	wl_shm_pool_destroy(pool);
+	close(fd);
+	program_end(&p);
+}
+
 static void on_keymap(void *data, struct wl_keyboard *keyboard, uint32_t format, int32_t fd, uint32_t size) {
 	struct program *p = data;
 	(void)keyboard;
@@ -1187,6 +1200,84 @@ static void test_selection(void **state) {
 	program_end(&p);
 }
 
+static struct wl_data_device *find_offer(struct program *p) {
+	struct wl_data_device *device = wl_data_device_manager_get_data_device(p->manager, p->seat);
+	wl_data_device_add_listener(device, &device_listener, p);
+	assert_int_equal(roundtrip(p), 0);
+	assert_non_null(p->offer);
+	return device;
+}
+
+static void receive_by(struct program *p, int fd) {
+	wl_data_offer_receive(p->offer, "text/plain", fd);
+	assert_int_equal(roundtrip(p), 0);
+}
+
+/* Write until nothing of it is taken any more. */
+static size_t fill_up(struct program *p, int fd) {
+	static const uint8_t bytes[65536];
+	size_t total = 0;
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	for (unsigned idle = 0; idle < 20;) {
+		ssize_t n = write(fd, bytes, sizeof(bytes));
+		total += n > 0 ? (size_t)n : 0;
+		idle = n > 0 ? 0 : idle + 1;
+		assert_int_equal(roundtrip(p), 0);
+	}
+	return total;
+}
+
+/* A program that does not read, and says of its end that writing to it waits, holds up nobody. */
+static void check_slow_reader(int ours, int theirs) {
+	struct program p;
+	program_start(&p);
+	struct wl_data_device *device = find_offer(&p);
+	receive_by(&p, theirs);
+	assert_true(f->received >= 0);
+	assert_int_equal(fcntl(theirs, F_SETFL, 0), 0);
+	size_t sent = fill_up(&p, f->received), got = 0;
+	close(f->received);
+	close(theirs);
+	uint8_t bytes[4096];
+	ssize_t n;
+	while ((n = read(ours, bytes, sizeof(bytes))) > 0) {
+		got += (size_t)n;
+	}
+	assert_int_equal(n, 0);
+	assert_int_equal(got, sent);
+	close(ours);
+	wl_data_device_destroy(device);
+	program_end(&p);
+}
+
+static void test_slow_pipe(void **state) {
+	(void)state;
+	int ends[2];
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	check_slow_reader(ends[0], ends[1]);
+}
+
+static void test_slow_socket(void **state) {
+	(void)state;
+	int ends[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	check_slow_reader(ends[0], ends[1]);
+}
+
+/* What could hold up the proxy gets no data; the connection stays. */
+static void test_receive_by_a_file(void **state) {
+	(void)state;
+	struct program p;
+	program_start(&p);
+	struct wl_data_device *device = find_offer(&p);
+	int fd = memfd_create("file", MFD_CLOEXEC);
+	receive_by(&p, fd);
+	assert_int_equal(f->received, -1);
+	close(fd);
+	wl_data_device_destroy(device);
+	program_end(&p);
+}
+
 static unsigned count_fds(pid_t pid) {
 	char path[32];
 	unsigned count = 0;
@@ -1245,11 +1336,15 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_pools, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_memory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_short_lines, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_pool_of_a_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_keymap, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_touch, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_tablet, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_presentation, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_selection, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_slow_pipe, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_slow_socket, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_receive_by_a_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_server_gone, set_up, tear_down),
 	};

@@ -58,7 +58,8 @@ void feedback_format_table(struct message *message) {
 /* The program wants data: a pipe from the host to the descriptor it gave. */
 void offer_receive(struct message *message) {
 	int pipe = host_create_pipe(true);
-	if (pipe < 0 || transfer_start(message->client, pipe, message->fds[1]) < 0) {
+	if (pipe < 0 || transfer_take_writer(message->fds[1]) < 0 ||
+		transfer_start(message->client, pipe, message->fds[1]) < 0) {
 		/* Without data, then: the program sees the end of its pipe. */
 		fd_close(&pipe);
 		return;
@@ -69,13 +70,15 @@ void offer_receive(struct message *message) {
 	}
 }
 
-/* The program has data: a pipe for it, whose other end leads to the host. */
+/* The program has data: a pipe for it, whose other end leads to the host. Each end is an open file of its
+ * own, so the program has no say in the flags of the proxy's. */
 void source_send(struct message *message) {
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) < 0) {
 		return;
 	}
-	if (transfer_start(message->client, ends[0], message->fds[1]) < 0) {
+	if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 || fcntl(message->fds[1], F_SETFL, O_NONBLOCK) < 0 ||
+		transfer_start(message->client, ends[0], message->fds[1]) < 0) {
 		close(ends[0]);
 		close(ends[1]);
 		return;

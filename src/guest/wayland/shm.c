@@ -8,6 +8,7 @@
 #include "guest/wayland/hooks.h"
 #include "ph/wayland_protocols.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 
 #define POOLS_MAX 1024
@@ -17,11 +18,21 @@ static void pool_destroy_data(void *data) {
 	pool_unref(data);
 }
 
+/* Memory is never waited for. That cannot be said of other files: behind them may be a file system of the
+ * program's, which does not answer. Of memory, and of nothing else, one can ask for the seals. */
+static bool is_memory(int fd) {
+	return fcntl(fd, F_GET_SEALS) >= 0;
+}
+
 void shm_create_pool(struct message *message) {
 	struct client *client = message->client;
 	int32_t size = message->args[2].i;
 	if (size <= 0) {
 		client_fail(client, message->object, WL_SHM_ERROR_INVALID_STRIDE, "invalid size (%d)", size);
+		return;
+	}
+	if (!is_memory(message->fds[1])) {
+		client_fail(client, message->object, WL_SHM_ERROR_INVALID_FD, "the pool is not in memory");
 		return;
 	}
 	if (client->pool_count >= POOLS_MAX) {

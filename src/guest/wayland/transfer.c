@@ -1,7 +1,7 @@
 /*
  * Copies pipes, one buffer at a time: when the reader does not read, nothing more is read from the writer.
- * The proxy's only thread. A program's descriptor may be anything; its end of file is passed on by closing
- * the other one.
+ * The proxy's only thread, which no descriptor may hold up. A program's may be anything, and the program can
+ * change the flags of its open file at any time; its end of file is passed on by closing the other one.
  */
 #include "guest/wayland/transfer.h"
 
@@ -12,7 +12,9 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define CLIENT_MAX 64
@@ -50,6 +52,12 @@ static bool is_over(ssize_t size) {
 	return size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR);
 }
 
+/* A socket is still the program's own open file, whose flags count for nothing here. */
+static ssize_t write_piece(int fd, const uint8_t *data, size_t size) {
+	ssize_t written = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return written < 0 && errno == ENOTSOCK ? write(fd, data, size) : written;
+}
+
 /* Read a piece and write it. False: it is over. */
 static bool move(struct transfer *transfer) {
 	ssize_t size;
@@ -62,7 +70,7 @@ static bool move(struct transfer *transfer) {
 		}
 	}
 	while (transfer->start < transfer->end) {
-		size = write(
+		size = write_piece(
 			transfer->to.fd, transfer->data + transfer->start, transfer->end - transfer->start);
 		if (size < 0) {
 			return !is_over(size);
@@ -87,8 +95,7 @@ static int wait_for(struct transfer *transfer) {
 	} else if (result == 0) {
 		result = loop_add(transfer->loop, &transfer->to, events);
 	}
-	/* A file is always ready, and never full. */
-	return result == -EPERM && !full ? 0 : result;
+	return result;
 }
 
 static void serve(struct transfer *transfer) {
@@ -111,20 +118,24 @@ static void to_ready(struct loop_source *source, uint32_t events) {
 	}
 }
 
-/* The flag belongs to the open file, which others may have, too: a pipe is opened anew where that is
- * possible. */
-static int make_nonblocking(int fd, int access) {
-	char path[32];
+int transfer_take_writer(int fd) {
+	char path[32], name[16] = "";
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	int own = open(path, access | O_NONBLOCK | O_CLOEXEC);
-	if (own >= 0 && dup3(own, fd, O_CLOEXEC) < 0) {
-		fd_close(&own);
+	/* Only the kernel's own names are without a slash. Other questions might be put to a file system of
+	 * the program's, which does not answer. */
+	if (readlink(path, name, sizeof(name) - 1) < 0) {
+		return -errno;
 	}
-	if (own >= 0) {
-		close(own);
+	if (strncmp(name, "socket:", 7) == 0) {
 		return 0;
 	}
-	return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+	if (strncmp(name, "pipe:", 5) != 0) {
+		return -EINVAL;
+	}
+	int own = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	int result = own < 0 || dup3(own, fd, O_CLOEXEC) < 0 ? -errno : 0;
+	fd_close(&own);
+	return result;
 }
 
 int transfer_start(struct client *client, int from, int to) {
@@ -138,13 +149,7 @@ int transfer_start(struct client *client, int from, int to) {
 	*transfer = (struct transfer){.client = client, .loop = client->loop};
 	transfer->from = (struct loop_source){.fd = from, .ready = from_ready};
 	transfer->to = (struct loop_source){.fd = to, .ready = to_ready};
-	int result = make_nonblocking(from, O_RDONLY);
-	if (result == 0) {
-		result = make_nonblocking(to, O_WRONLY);
-	}
-	if (result == 0) {
-		result = wait_for(transfer);
-	}
+	int result = wait_for(transfer);
 	if (result < 0) {
 		loop_remove(transfer->loop, &transfer->from);
 		loop_remove(transfer->loop, &transfer->to);

@@ -4,8 +4,12 @@
 
 #include "guest/wayland/client.h"
 
-/* Copy from one descriptor to the other until the end of either. 0 and both are the transfer's, or -errno and
- * neither is. */
+/* Make a program's descriptor one that can be written to without ever waiting: a pipe is opened anew, since
+ * O_NONBLOCK belongs to the open file, which the program has, too. 0, or -errno: it is none of its pipes or
+ * sockets. */
+int transfer_take_writer(int fd);
+/* Copy from one descriptor to the other until the end of either. Both are nonblocking, and the first is the
+ * proxy's own. 0 and both are the transfer's, or -errno and neither is. */
 int transfer_start(struct client *client, int from, int to);
 /* The client is gone; what it asked for goes on, since its pipes may be others'. */
 void transfers_detach(struct client *client);
