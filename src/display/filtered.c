@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define PIECE 65536u /* bytes of a command that are copied at a time */
+#define PIECES_MAX 4 /* of one command, before others get their turn: it may be of any length */
 
 int wl_filtered_open(struct wl_vfd *vfd) {
 	vfd->filter = filter_create(&vfd->device->screen);
@@ -84,7 +85,7 @@ static int filter_all(struct wl_vfd *vfd) {
 int wl_filtered_feed(struct wl_vfd *vfd, struct wl_feed *feed) {
 	struct filter *filter = vfd->filter;
 	int ret = add_fds(vfd, feed);
-	while (ret == 0 && feed->left > 0 && wl_output_has_room(vfd)) {
+	for (unsigned i = 0; i < PIECES_MAX && ret == 0 && feed->left > 0 && wl_output_has_room(vfd); i++) {
 		size_t size = feed->left < PIECE ? (size_t)feed->left : PIECE;
 		uint8_t *at = wire_queue_reserve(&filter->from_guest, size);
 		if (at == NULL) {

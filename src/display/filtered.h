@@ -22,8 +22,8 @@ int wl_filtered_open(struct wl_vfd *vfd);
 /* What the filter is to think of a vfd that the guest sends. */
 enum filter_fd wl_filtered_kind(const struct wl_vfd *vfd);
 /*
- * Filter the bytes and write what passes, as far as its receiver and the quotas go. 0; -ENOMEM when nothing
- * was taken yet; -EPROTO and the connection is broken: a rule was.
+ * Filter some of the bytes and write what passes, as far as its receiver and the quotas go. 0; -ENOMEM when
+ * nothing was taken yet; -EPROTO and the connection is broken: a rule was.
  */
 int wl_filtered_feed(struct wl_vfd *vfd, struct wl_feed *feed);
 

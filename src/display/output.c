@@ -26,7 +26,7 @@ struct wl_send {
 	unsigned fd_count;                /* 0 once the first byte went */
 	uint64_t offset;                  /* of the next byte, in the chain or in data */
 	uint64_t left;                    /* bytes */
-	size_t size;                      /* of data */
+	size_t size;                      /* of a copy, all in all: what counts in the quotas */
 	bool answer;
 	struct virtqueue_chain *chain; /* of a held command, or NULL */
 	uint8_t data[];
@@ -94,6 +94,9 @@ static void remove_send(struct wl_vfd *vfd, struct wl_send **at, uint32_t respon
 	struct wl_output *output = &vfd->output;
 	struct wl_send *send = *at;
 	*at = send->next;
+	if (output->passed == send) {
+		output->passed = NULL; /* it was the first one, too */
+	}
 	if (send->chain != NULL) {
 		output->held--;
 		device->held--;
@@ -130,8 +133,8 @@ static void append(struct wl_vfd *vfd, struct wl_send *send) {
 }
 
 static bool has_room(const struct wl_vfd *vfd, uint64_t size) {
-	return size <= WL_BUFFERED_MAX - vfd->output.buffered &&
-	       size <= WL_BUFFERED_TOTAL_MAX - vfd->device->buffered;
+	return vfd->output.buffered + size <= WL_BUFFERED_MAX &&
+	       vfd->device->buffered + size <= WL_BUFFERED_TOTAL_MAX;
 }
 
 static bool copy_fds(struct wl_send *send, const int *fds, unsigned count) {
@@ -154,7 +157,7 @@ static bool may_hold(const struct wl_vfd *vfd) {
 /* Keep what is left of a command, as a copy or in place. */
 static struct wl_send *create_send(
 	const struct wl_vfd *vfd, const struct virtqueue_chain *chain, uint64_t offset, uint64_t left) {
-	bool copy = has_room(vfd, left);
+	bool copy = has_room(vfd, sizeof(struct wl_send) + left);
 	if (!copy && !may_hold(vfd)) {
 		return NULL;
 	}
@@ -164,7 +167,7 @@ static struct wl_send *create_send(
 	}
 	send->left = left;
 	if (copy) {
-		send->size = left;
+		send->size = sizeof(*send) + left;
 		virtqueue_chain_read(chain, offset, send->data, left);
 		return send;
 	}
@@ -218,16 +221,14 @@ uint32_t wl_output_send(struct wl_vfd *vfd, const struct virtqueue_chain *chain,
 /* ---- what is filtered: messages that passed, then commands that wait to be ---- */
 
 static struct wl_send **first_held(struct wl_output *output) {
-	struct wl_send **at = &output->first;
-	while (*at != NULL && (*at)->chain == NULL) {
-		at = &(*at)->next;
-	}
-	return at;
+	return output->passed != NULL ? &output->passed->next : &output->first;
 }
 
+/* Others that are slow do not keep back one that is not. So what is held with nothing before it always goes
+ * on, or the loop would run in circles, its receiver being ready. */
 bool wl_output_has_room(const struct wl_vfd *vfd) {
-	return vfd->output.buffered < WL_BUFFERED_MAX / 2 &&
-	       vfd->device->buffered < WL_BUFFERED_TOTAL_MAX / 2;
+	return vfd->output.buffered == 0 || (vfd->output.buffered < WL_BUFFERED_MAX / 2 &&
+						    vfd->device->buffered < WL_BUFFERED_TOTAL_MAX / 2);
 }
 
 /* Keep what could not be written, with the descriptors unless they went. */
@@ -239,23 +240,27 @@ static int keep_passed(struct wl_vfd *vfd, struct wire_queue *queue, size_t writ
 		return -ENOMEM;
 	}
 	memcpy(send->data, wire_queue_data(queue) + written, left);
-	send->left = send->size = left;
+	send->left = left;
+	send->size = sizeof(*send) + left;
 	while (written == 0 && queue->fd_count > 0) {
 		send->fds[send->fd_count++] = wire_queue_pop_fd(queue, NULL);
 	}
 	struct wl_send **at = first_held(output);
 	send->next = *at;
 	*at = send;
-	find_last(output);
-	output->buffered += left;
-	vfd->device->buffered += left;
+	output->passed = send;
+	if (send->next == NULL) {
+		output->last = send;
+	}
+	output->buffered += send->size;
+	vfd->device->buffered += send->size;
 	return 0;
 }
 
 int wl_output_write(struct wl_vfd *vfd, struct wire_queue *queue) {
 	const struct iovec iov = {
 		.iov_base = (void *)wire_queue_data(queue), .iov_len = wire_queue_size(queue)};
-	bool waits = first_held(&vfd->output) != &vfd->output.first;
+	bool waits = vfd->output.passed != NULL;
 	ssize_t n = waits ? -EAGAIN : write_some(vfd, &iov, 1, queue->fds, queue->fd_count);
 	int ret = n < 0 && n != -EAGAIN ? (int)n : 0;
 	size_t written = n > 0 ? (size_t)n : 0;
@@ -314,9 +319,10 @@ uint32_t wl_output_send_filtered(struct wl_vfd *vfd, const struct virtqueue_chai
 	return response;
 }
 
-/* The oldest command that waits. False when no more passes now, or at all. */
-static bool feed_held(struct wl_vfd *vfd) {
-	struct wl_send *send = vfd->output.first;
+/* A part of the oldest command that waits; then it is others' turn. */
+static void feed_held(struct wl_vfd *vfd) {
+	struct wl_output *output = &vfd->output;
+	struct wl_send *send = output->first;
 	struct wl_feed feed = {.chain = send->chain,
 		.offset = send->offset,
 		.left = send->left,
@@ -325,18 +331,18 @@ static bool feed_held(struct wl_vfd *vfd) {
 		.fd_count = send->fd_count};
 	int ret = wl_filtered_feed(vfd, &feed);
 	if (ret < 0) {
-		wl_vfd_break(vfd); /* nothing is held any more */
-		return false;
+		wl_vfd_break(vfd);
+	}
+	if (output->held == 0) {
+		return; /* it is broken, and nothing waits any more */
 	}
 	close_fds(send);
 	send->offset = feed.offset;
 	send->left = feed.left;
 	if (send->left == 0) {
-		remove_send(vfd, first_held(&vfd->output), VIRTIO_WL_RESP_OK);
-		find_last(&vfd->output);
-		return true;
+		output->last = output->last == send ? output->passed : output->last;
+		remove_send(vfd, first_held(output), VIRTIO_WL_RESP_OK);
 	}
-	return false;
 }
 
 /* ---- flushing ---- */
@@ -345,7 +351,8 @@ static bool feed_held(struct wl_vfd *vfd) {
 static bool flush_one(struct wl_vfd *vfd, int *error) {
 	struct wl_send *send = vfd->output.first;
 	if (vfd->filter != NULL && send->chain != NULL) {
-		return feed_held(vfd);
+		feed_held(vfd);
+		return false;
 	}
 	ssize_t n = write_send(vfd, send);
 	if (n < 0) {

@@ -14,7 +14,8 @@ struct wl_send;
 
 struct wl_output {
 	struct wl_send *first, *last;
-	size_t buffered;
+	struct wl_send *passed; /* the last one that passed the filter; behind it is what is held */
+	size_t buffered;        /* bytes, with what each copy takes beside them */
 	unsigned held;
 };
 

@@ -143,7 +143,8 @@ void wl_vfd_close(struct wl_vfd *vfd) {
 	unpause(vfd); /* before the inbox is free for what it had to say */
 	wl_inbox_drop(device, vfd->id);
 	wl_output_drop_held(vfd, VIRTIO_WL_RESP_INVALID_ID);
-	if (vfd->output.first == NULL) {
+	/* What goes into a pipe whose other end was never sent is for nobody. */
+	if (vfd->output.first == NULL || vfd->remote_fd >= 0) {
 		wl_vfd_destroy(vfd);
 		return;
 	}

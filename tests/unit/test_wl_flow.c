@@ -206,6 +206,33 @@ static void test_vfds_wait_too(void **state) {
 	close(server);
 }
 
+/* Small pieces cost what keeps them, too, and the quota knows. */
+static void test_small_pieces(void **state) {
+	struct wl_fixture *f = *state;
+	static uint8_t command[65536];
+	unsigned count = 0;
+	assert_int_equal(wl_new(f, C(VFD_NEW_PIPE), 1, VIRTIO_WL_VFD_WRITE, 0), R(VFD_NEW));
+	assert_int_equal(wl_send(f, 1, NULL, 0, command, sizeof(command)), R(OK)); /* a pipe's worth */
+	do {
+		wl_submit(f, command, wl_build_send(command, 1, NULL, 0, "x", 1), 8);
+		assert_true(count++ < 16384);
+	} while (wl_answered(f, NULL));
+}
+
+/* What was written to a pipe whose other end nobody was given is read by nobody. */
+static void test_pipe_never_sent(void **state) {
+	struct wl_fixture *f = *state;
+	static uint8_t data[65536];
+	unsigned fds = wl_count_fds();
+	assert_int_equal(wl_new(f, C(VFD_NEW_PIPE), 1, VIRTIO_WL_VFD_WRITE, 0), R(VFD_NEW));
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(wl_send(f, 1, NULL, 0, data, sizeof(data)), R(OK));
+	}
+	assert_int_equal(wl_close(f, 1), R(OK));
+	wl_settle(f);
+	assert_int_equal(wl_count_fds(), fds);
+}
+
 /* ---- without answers ---- */
 
 static void test_no_answer(void **state) {
@@ -512,6 +539,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_reset_while_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_peer_vanishes_while_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vfds_wait_too, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_small_pieces, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pipe_never_sent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_guest_without_buffers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_or_nothing, setup, teardown),
