@@ -252,6 +252,95 @@ static void test_slow_guest(void **state) {
 	close(server);
 }
 
+/* ---- what the filter keeps to itself ---- */
+
+static void add_words(struct wire_queue *queue, const uint32_t *words, size_t size) {
+	assert_int_equal(wire_queue_append(queue, words, size), 0);
+}
+
+/* A program that may put nothing on the clipboard, with a seat (4), a source (5) and a data device (6). */
+static int connect_without_clipboard(struct wl_fixture *f, uint32_t id) {
+	((struct wl_device *)f->device)->screen.clipboard = DISPLAY_CLIPBOARD_OFF;
+	int server = connect_with(f, id, "wl_data_device_manager");
+	struct wire_queue queue = {0};
+	struct wl_received message;
+	const union wire_arg global[] = {{.u = 2}, {.string = "wl_seat"}, {.u = 1}};
+	wire_write(&queue, 2, WL_REGISTRY_EVENT_GLOBAL,
+		&wl_registry_interface.events[WL_REGISTRY_EVENT_GLOBAL], global, 4096);
+	wl_server_send(server, wire_queue_data(&queue), wire_queue_size(&queue), NULL, 0);
+	assert_true(wl_receive(f, &message));
+	wire_queue_finish(&queue);
+	const union wire_arg bind[] = {{.u = 2}, {.string = "wl_seat"}, {.u = 1}, {.object = 4}};
+	wire_write(&queue, 2, WL_REGISTRY_REQUEST_BIND,
+		&wl_registry_interface.methods[WL_REGISTRY_REQUEST_BIND], bind, 4096);
+	add_words(&queue, WORDS(3, 12 << 16 | WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE, 5));
+	add_words(&queue, WORDS(3, 16 << 16 | WL_DATA_DEVICE_MANAGER_REQUEST_GET_DATA_DEVICE, 6, 4));
+	assert_int_equal(wl_send(f, id, NULL, 0, wire_queue_data(&queue), wire_queue_size(&queue)), R(OK));
+	wire_queue_finish(&queue);
+	return server;
+}
+
+static void fill_selections(uint32_t *words, size_t size, uint32_t source) {
+	const uint32_t selection[] = {6, 16 << 16 | WL_DATA_DEVICE_REQUEST_SET_SELECTION, source, 77};
+	for (size_t at = 0; at + sizeof(selection) <= size; at += sizeof(selection)) {
+		memcpy((uint8_t *)words + at, selection, sizeof(selection));
+	}
+}
+
+/* Each refusal is told; who never listens cannot make the host remember them all. */
+static void test_refusals_unread(void **state) {
+	struct wl_fixture *f = *state;
+	static uint32_t words[16384];
+	uint32_t response = R(OK);
+	int server = connect_without_clipboard(f, 1);
+	fill_selections(words, sizeof(words), 5);
+	for (unsigned i = 0; i < 64 && response == R(OK); i++) {
+		response = wl_send(f, 1, NULL, 0, words, sizeof(words));
+	}
+	assert_int_equal(response, R(ERR));
+	const struct wl_vfd *vfd = wl_vfd_find((struct wl_device *)f->device, 1);
+	assert_true(wire_queue_size(&vfd->filter->to_guest) < 300000);
+	assert_non_null(strstr(vfd->filter->rule, "set_selection"));
+	close(server);
+}
+
+/* A long command of messages that go nowhere does not keep others waiting, and it comes to its end. */
+static void test_long_command(void **state) {
+	struct wl_fixture *f = *state;
+	const size_t size = WL_COMMAND_MAX - 16;
+	uint32_t *words = malloc(WL_COMMAND_MAX);
+	uint8_t *command = malloc(WL_COMMAND_MAX);
+	uint16_t first, second;
+	int server = connect_without_clipboard(f, 1), other = connect_with(f, 2, "wl_shm");
+	fill_selections(words, size, 0);
+	wl_submit(f, command, wl_build_send(command, 1, NULL, 0, words, size), 8);
+	const size_t quick = wl_build_send(command, 2, NULL, 0, WORDS(1, 12 << 16, 4));
+	wl_submit(f, command, quick, 8);
+	wl_settle(f);
+	assert_true(driver_wait_used(&f->driver, VIRTIO_WL_QUEUE_OUT, 0, &first, NULL));
+	assert_true(driver_wait_used(&f->driver, VIRTIO_WL_QUEUE_OUT, 0, &second, NULL));
+	assert_true(first > second); /* the later one was answered before */
+	free(command);
+	free(words);
+	close(server);
+	close(other);
+}
+
+/* As many receivers as fill half of what may be buffered stop reading: nobody else notices. */
+static void test_others_stall(void **state) {
+	struct wl_fixture *f = *state;
+	static uint8_t data[900 << 10];
+	for (uint32_t id = 10; id < 20; id++) {
+		assert_int_equal(wl_new(f, C(VFD_NEW_PIPE), id, VIRTIO_WL_VFD_WRITE, 0), R(VFD_NEW));
+		assert_int_equal(wl_send(f, id, NULL, 0, data, 65536), R(OK)); /* a pipe's worth */
+		assert_int_equal(wl_send(f, id, NULL, 0, data, sizeof(data)), R(OK));
+	}
+	assert_true(((struct wl_device *)f->device)->buffered > WL_BUFFERED_TOTAL_MAX / 2);
+	int server = connect_with(f, 1, "wl_compositor");
+	wl_settle(f);
+	close(server);
+}
+
 /* Connections come and go: nothing stays open. */
 static void test_many(void **state) {
 	struct wl_fixture *f = *state;
@@ -279,6 +368,9 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_keymap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_compositor, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_guest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refusals_unread, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_long_command, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_others_stall, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("wl filter", tests, NULL, NULL);
