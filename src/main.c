@@ -19,6 +19,17 @@ static void open_standard_streams(void) {
 	close(fd);
 }
 
+/* VMs that run are their user's. */
+static int ask(const struct cli_options *options, struct error *error) {
+	int ret = cli_become_caller(&options->request, error);
+	if (ret < 0) {
+		return ret;
+	}
+	return options->action == CLI_LIST   ? instance_list(error)
+	       : options->action == CLI_STOP ? instance_stop(options->operand, error)
+					     : instance_print_logs(options->operand, error);
+}
+
 static int act(const struct cli_options *options, struct error *error) {
 	switch (options->action) {
 	case CLI_HELP:
@@ -38,11 +49,9 @@ static int act(const struct cli_options *options, struct error *error) {
 	case CLI_CHECK:
 		return cli_check_host() < 0 ? CLI_STATUS_FAILED : 0;
 	case CLI_LIST:
-		return instance_list(error);
 	case CLI_STOP:
-		return instance_stop(options->operand, error);
 	case CLI_LOGS:
-		return instance_print_logs(options->operand, error);
+		return ask(options, error);
 	case CLI_DRY_RUN:
 		return cli_dry_run(options, error);
 	case CLI_RUN:

@@ -46,8 +46,13 @@ int cli_run(const struct cli_options *options, struct error *error);
 /* Print what cli_run() would do. Likewise. */
 int cli_dry_run(const struct cli_options *options, struct error *error);
 
+/* What root's ph does first: it becomes sudo's caller, whose VMs and profiles are meant, unless root is
+ * needed to map owners, or to open what realms lie on. 0 or -errno with *error set. */
+int cli_become_caller(const struct plan_request *request, struct error *error);
+
 /* Parse the arguments, which end with NULL, over the profiles of the VM's name and the environment's
- * defaults. The strings stay those of argv and the environment. 0, or -EINVAL with *error set. */
+ * defaults; the user's own profile is read as sudo's caller. The strings stay those of argv and the
+ * environment. 0, or -EINVAL with *error set. */
 int cli_parse(struct cli_options *options, int argc, char **argv, struct error *error);
 /* After either. The strings from profiles go with it. */
 void cli_finish(struct cli_options *options);

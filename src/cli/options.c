@@ -151,14 +151,16 @@ static int check_combination(const struct plan_request *request, bool mode_given
 	return 0;
 }
 
-/* The environment's defaults, the profile's options (NULL: none), and over both the command line. */
-static int parse(struct cli_options *options, char **argv, const char *profile, struct error *error) {
+/* The environment's defaults, the options of the profile of the name that was given (NULL: none), and over
+ * both the command line. */
+static int parse(
+	struct cli_options *options, char **argv, const struct plan_request *given, struct error *error) {
 	const enum block_mode not_given = (enum block_mode) - 1;
 	*options = (struct cli_options){.request.rootfs_mode = not_given};
 	struct plan_request *request = &options->request;
 	int ret = apply_environment(options, error);
-	if (ret == 0 && profile != NULL) {
-		ret = profile_apply(options, profile, error);
+	if (ret == 0 && given != NULL) {
+		ret = profile_apply(options, given, given->name, error);
 	}
 	while (ret == 0 && *argv != NULL && strcmp(*argv, "--") != 0) {
 		int taken = parse_argument(options, argv, error);
@@ -173,7 +175,7 @@ static int parse(struct cli_options *options, char **argv, const char *profile, 
 	if (!mode_given) {
 		request->rootfs_mode = BLOCK_EPHEMERAL;
 	}
-	return profile == NULL && request->name != NULL ? 0 : check_combination(request, mode_given, error);
+	return given == NULL && request->name != NULL ? 0 : check_combination(request, mode_given, error);
 }
 
 int cli_parse(struct cli_options *options, int argc, char **argv, struct error *error) {
@@ -181,7 +183,8 @@ int cli_parse(struct cli_options *options, int argc, char **argv, struct error *
 	int ret = parse(options, argv + 1, NULL, error);
 	/* Its profile goes before what was just read. */
 	if (ret == 0 && options->request.name != NULL) {
-		ret = parse(options, argv + 1, options->request.name, error);
+		const struct plan_request given = options->request;
+		ret = parse(options, argv + 1, &given, error);
 	}
 	return ret;
 }

@@ -158,10 +158,15 @@ static bool user_path(char *path, size_t size, const char *name) {
 	return n > 0 && (size_t)n < size;
 }
 
-int profile_apply(struct cli_options *options, const char *name, struct error *error) {
+int profile_apply(struct cli_options *options, const struct plan_request *given, const char *name,
+	struct error *error) {
 	char path[512];
 	snprintf(path, sizeof(path), "/etc/ph/%s.conf", name);
 	int ret = read_if_there(options, path, error);
+	bool root = given->uid_map_count > 0 || given->realm != NULL;
+	if (ret == 0 && !root) {
+		ret = cli_become_caller(&options->request, error);
+	}
 	if (ret == 0 && user_path(path, sizeof(path), name)) {
 		ret = read_if_there(options, path, error);
 	}

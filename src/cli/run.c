@@ -26,8 +26,7 @@
 #define BUSY_MS 90000
 #define BUSY_STEP_MS 20
 
-/* Only root can map owners, and open what realms lie on. */
-static int become_caller(const struct plan_request *request, struct error *error) {
+int cli_become_caller(const struct plan_request *request, struct error *error) {
 	bool stays = request->uid_map_count > 0 || request->realm != NULL;
 	return stays ? 0 : jail_become_caller(error);
 }
@@ -375,7 +374,7 @@ static int run_realm(const struct cli_options *options, struct error *error) {
 }
 
 int cli_run(const struct cli_options *options, struct error *error) {
-	int ret = become_caller(&options->request, error);
+	int ret = cli_become_caller(&options->request, error);
 	if (ret < 0) {
 		return ret;
 	}
@@ -389,7 +388,7 @@ int cli_run(const struct cli_options *options, struct error *error) {
 
 int cli_dry_run(const struct cli_options *options, struct error *error) {
 	struct plan plan = {0};
-	int ret = become_caller(&options->request, error);
+	int ret = cli_become_caller(&options->request, error);
 	if (ret == 0) {
 		ret = make_plan(&plan, &options->request, error);
 	}

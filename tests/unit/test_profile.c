@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -104,12 +105,45 @@ static void the_command_line_wins(void **state) {
 	rmdir(folder);
 }
 
+static int parse_by_sudo(const char *option, const char *value) {
+	char *argv[] = {(char *)"ph", (char *)"--name", (char *)"unit-box", (char *)(uintptr_t)option,
+		(char *)(uintptr_t)value, NULL};
+	struct error error = {0};
+	setenv("SUDO_UID", "54321", 1);
+	setenv("SUDO_GID", "54321", 1);
+	return cli_parse(&options, 5, argv, &error);
+}
+
+/* The user's who ran sudo; in processes of their own, for root is gone for good. */
+static void the_profile_is_the_callers(void **state) {
+	(void)state;
+	if (geteuid() != 0) {
+		skip();
+	}
+	static const struct {
+		const char *option, *value;
+		uid_t uid;
+	} cases[] = {{"--mem", "1G", 54321}, {"--uid-map", "0:100000:10", 0}, {"--realm", "main", 0}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int status;
+		pid_t pid = fork();
+		if (pid == 0) {
+			int ret = parse_by_sudo(cases[i].option, cases[i].value);
+			_exit(ret == 0 && getuid() == cases[i].uid ? 0 : 1);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+}
+
 int main(void) {
+	unsetenv("SUDO_UID"); /* tests may be run by it */
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(options_are_set),
 		cmocka_unit_test(mistakes_are_told_with_their_line),
 		cmocka_unit_test(long_lines_and_many_options_are_refused),
 		cmocka_unit_test(the_command_line_wins),
+		cmocka_unit_test(the_profile_is_the_callers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,6 +196,7 @@ static void test_errors(void **state) {
 }
 
 int main(void) {
+	unsetenv("SUDO_UID"); /* tests may be run by it */
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_compositor, set_environment),
 		cmocka_unit_test_setup(test_absolute_path, set_environment),
