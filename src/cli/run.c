@@ -13,12 +13,14 @@
 #include "ph/log.h"
 #include "ph/vm.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -138,6 +140,29 @@ static int leave_stdio(void) {
 	return pipe[0];
 }
 
+/* The kernel may have been given as one of those, and is yet to be opened. */
+static bool is_kernel(const struct plan *plan, int fd) {
+	struct stat kernel, stat;
+	return plan->kernel != NULL && fstatat(AT_FDCWD, plan->kernel, &kernel, 0) == 0 &&
+	       fstat(fd, &stat) == 0 && stat.st_dev == kernel.st_dev && stat.st_ino == kernel.st_ino;
+}
+
+/* What the caller had open besides: a lock, or the end of a pipe, is not to be kept as long as the VM runs.
+ * All that ph opens is close-on-exec, so that what is not is the caller's. */
+static void leave_inherited(const struct plan *plan) {
+	DIR *folder = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	while (folder != NULL && (entry = readdir(folder)) != NULL) {
+		int fd = (int)strtol(entry->d_name, NULL, 10);
+		if (fd > STDERR_FILENO && (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0 && !is_kernel(plan, fd)) {
+			close(fd);
+		}
+	}
+	if (folder != NULL) {
+		closedir(folder);
+	}
+}
+
 /* What was said after the VM's loop had ended. */
 static void pass_last_words(const struct vm_seat *seat) {
 	char text[4096];
@@ -184,6 +209,7 @@ static int start_holder(const struct plan *plan, struct instance *instance, cons
 		close(ends[0]);
 		cli_notice_forget();
 		instance_close_streams(streams->ours);
+		leave_inherited(plan);
 		_exit(hold(plan, instance, options, &seat) < 0 ? 1 : 0);
 	}
 	int ret = pid < 0 ? -errno : ends[0];
@@ -198,17 +224,19 @@ static int start_named(const struct cli_options *options, struct instance *insta
 	struct plan plan = {0};
 	struct instance_streams streams = {0};
 	int ret = make_plan(&plan, &options->request, error);
-	if (ret < 0) {
-		instance_give_up(instance);
-		goto out;
+	if (ret == 0) {
+		ret = instance_make_streams(&streams, plan.tty);
 	}
-	ret = instance_make_streams(&streams, plan.tty);
 	if (ret == 0) {
 		ret = start_holder(&plan, instance, options, &streams);
 		instance_close_streams(streams.theirs);
 	}
 	if (ret < 0) {
 		error_set(error, ret, "cannot start the VM: %s", strerror(-ret));
+		instance_close_streams(streams.ours);
+		instance_give_up(instance);
+		/* That would mean a VM which somebody else is about to start. */
+		ret = ret == -EAGAIN ? -ENOMEM : ret;
 		goto out;
 	}
 	int connection = ret;

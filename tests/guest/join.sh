@@ -21,7 +21,10 @@ start() {
 	first=$!
 	await '[ -s "$work/first" ]'
 }
+exec 9>"$work/lock"
+flock 9
 start
+exec 9>&-
 run --list
 [ $status_of_ph -eq 0 ] && grep -qE '^box +running .* 512M +this system +sh -c' "$work/out"
 result "--list shows the VM"
@@ -74,6 +77,8 @@ touch "$work/home/end"
 wait $first
 [ $? -eq 3 ]
 result "the first ph ends with its own command"
+flock -n "$work/lock" true
+result "and the VM keeps nothing that its caller had open"
 run --name box -- echo still
 printed still
 result "the VM is still there"
@@ -129,6 +134,15 @@ done
 wait "${pids[@]}"
 [ "$(cat "$work"/race? | sort | uniq -c | awk '{ print $1 }')" = 4 ]
 result "four who start the same VM get one"
+
+# No process may be started any more, which is not to be waited for.
+if [ "$(id -u)" -eq 0 ]; then
+	skip "a VM that cannot be started fails at once" "root may start any number of processes"
+else
+	prlimit --nproc=1 "$ph" --name box -- true 2>"$work/err"
+	[ $? -eq 125 ] && [ "$(cat "$work/err")" = "ph: cannot start the VM: Resource temporarily unavailable" ]
+	result "a VM that cannot be started fails at once"
+fi
 
 # Without a name.
 "$ph" -- sh -c 'echo first; sleep 1000' >"$work/first" 2>"$work/err" &
