@@ -77,6 +77,23 @@ another
 file' ]
 result "the host's changes are seen"
 
+# A lock of the host, a POSIX one, as flock(2) is a matter of its own there: a wait for it can be given up, and ends.
+: >share/held
+perl -MFcntl -e '$all = pack "s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0;
+open F, "+<", "share/held" and fcntl F, F_SETLK, $all or die;
+open G, ">", "share/locked";
+for (1 .. 3000) { exit if -e "share/waiting"; select undef, undef, undef, 0.1 }' &
+until [ -e share/locked ] || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+run --share "$PWD/share:/mnt/share" -- sh -c 'cd /mnt/share
+flock -w 1 held echo taken || echo given up
+: >waiting
+flock held echo taken'
+: >share/waiting
+wait
+printed 'given up
+taken'
+result "waits for a lock of the host"
+
 # Read-only, whatever the guest's mount says.
 run --root --share "$PWD/share:/mnt/share:ro" -- sh -c 'mount -o remount,rw /mnt/share 2>/dev/null
 cd /mnt/share && cat watched
