@@ -39,7 +39,8 @@ struct connector {
 /* While the process has one thread. tag: what compositors are told of the VM. 0 or -errno. */
 int connector_start(struct connector *connector, struct connector_door *doors, unsigned count,
 	const char *tag, enum jail_mode mode);
-/* Wait for its end, which comes once all doors are closed everywhere. Accepts a zeroed one. */
+/* Wait for its end, which comes once all doors are closed everywhere; killed after a grace time. Accepts a
+ * zeroed one. */
 void connector_stop(struct connector *connector);
 
 /* Ask for a connection: a stream that does not block, or -errno. Waits for the answer; the connector waits

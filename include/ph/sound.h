@@ -24,7 +24,7 @@ struct sound {
 int sound_start(struct sound *sound, int connector, bool microphone, enum jail_mode mode);
 /* Close the door here: whoever else holds it keeps the filter alive. Accepts a zeroed one, as the next. */
 void sound_leave(struct sound *sound);
-/* Wait for its end, which comes once the door is closed everywhere. */
+/* Wait for its end, which comes once the door is closed everywhere; killed after a grace time. */
 void sound_stop(struct sound *sound);
 
 #endif

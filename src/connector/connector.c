@@ -20,7 +20,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define FOLDERS_MAX (CONNECTOR_DOORS_MAX * CONNECTOR_SOCKETS_MAX)
@@ -255,10 +254,5 @@ int connector_start(struct connector *connector, struct connector_door *doors, u
 }
 
 void connector_stop(struct connector *connector) {
-	while (connector->pid > 0 && waitpid(connector->pid, NULL, 0) < 0 && errno == EINTR) {
-	}
-	if (connector->pid > 0) {
-		fd_close(&connector->pid_fd);
-	}
-	connector->pid = 0;
+	worker_reap(&connector->pid, &connector->pid_fd);
 }

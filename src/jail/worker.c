@@ -236,27 +236,31 @@ void worker_describe_end(const struct worker *worker, char *text, size_t size) {
 }
 
 /* By its descriptor, as that is all the monitor's filter allows. */
-static void kill_worker(const struct worker *worker) {
-	if (worker->pid_fd < 0) {
-		kill(worker->pid, SIGKILL);
+static void kill_child(pid_t pid, int pid_fd) {
+	if (pid_fd < 0) {
+		kill(pid, SIGKILL);
 	} else {
-		syscall(SYS_pidfd_send_signal, worker->pid_fd, SIGKILL, NULL, 0);
+		syscall(SYS_pidfd_send_signal, pid_fd, SIGKILL, NULL, 0);
 	}
 }
 
-void worker_stop(struct worker *worker) {
-	if (worker->pid <= 0) {
+void worker_reap(pid_t *pid, int *pid_fd) {
+	if (*pid <= 0) {
 		return;
 	}
-	virtio_host_client_finish(&worker->client);
-	struct pollfd ended = {.fd = worker->pid_fd, .events = POLLIN};
-	if (worker->pid_fd < 0 || poll(&ended, 1, GRACE_MS) != 1) {
-		kill_worker(worker);
+	struct pollfd ended = {.fd = *pid_fd, .events = POLLIN};
+	if (*pid_fd < 0 || poll(&ended, 1, GRACE_MS) != 1) {
+		kill_child(*pid, *pid_fd);
 	}
-	while (waitpid(worker->pid, NULL, 0) < 0 && errno == EINTR) {
+	while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR) {
 	}
-	if (worker->pid_fd > 0) {
-		fd_close(&worker->pid_fd);
+	fd_close(pid_fd);
+	*pid = 0;
+}
+
+void worker_stop(struct worker *worker) {
+	if (worker->pid > 0) {
+		virtio_host_client_finish(&worker->client);
 	}
-	worker->pid = 0;
+	worker_reap(&worker->pid, &worker->pid_fd);
 }

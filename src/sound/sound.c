@@ -17,7 +17,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 32
@@ -116,10 +115,5 @@ void sound_leave(struct sound *sound) {
 
 void sound_stop(struct sound *sound) {
 	sound_leave(sound);
-	while (sound->pid > 0 && waitpid(sound->pid, NULL, 0) < 0 && errno == EINTR) {
-	}
-	if (sound->pid > 0) {
-		fd_close(&sound->pid_fd);
-	}
-	sound->pid = 0;
+	worker_reap(&sound->pid, &sound->pid_fd);
 }

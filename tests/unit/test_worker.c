@@ -1,8 +1,10 @@
 /* A worker process: it serves its devices, keeps nothing else, and ends with its monitor or by its hand. */
 #include "driver.h"
 
+#include "ph/connector.h"
 #include "ph/fd.h"
 #include "ph/rng.h"
+#include "ph/sound.h"
 #include "ph/worker.h"
 
 #include <dirent.h>
@@ -153,6 +155,32 @@ static void test_ends_when_hung_up(void **state) {
 	worker_stop(&f->worker);
 }
 
+/* One that was stopped, or was taken over and stays, does not keep its monitor from ending. */
+static void test_who_stays_is_killed(void **state) {
+	struct fixture *f = *state;
+	const struct connector_socket socket = {.path = "/nonexistent/socket"};
+	struct connector_door door = {.sockets = &socket, .count = 1};
+	struct connector connector;
+	struct sound sound;
+	assert_int_equal(connector_start(&connector, &door, 1, "test", JAIL_OFF), 0);
+	assert_int_equal(sound_start(&sound, door.fd, false, JAIL_OFF), 0);
+	const pid_t pids[] = {f->worker.pid, sound.pid, connector.pid};
+	for (size_t i = 0; i < 3; i++) {
+		kill(pids[i], SIGSTOP);
+	}
+	close(door.fd);
+	alarm(60);
+	worker_stop(&f->worker);
+	sound_stop(&sound);
+	connector_stop(&connector);
+	alarm(0);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(kill(pids[i], 0), -1);
+	}
+	sound_stop(&sound);
+	connector_stop(&connector);
+}
+
 /* A parent that dies without a word takes its worker along. */
 static void test_dies_with_its_parent(void **state) {
 	struct fixture *f = *state;
@@ -188,6 +216,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_survives_signals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_its_death_is_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ends_when_hung_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_who_stays_is_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dies_with_its_parent, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
