@@ -121,16 +121,18 @@ static enum verdict press_button(struct passage *passage) {
 
 /* ---- objects ---- */
 
+/* Numbers stay: of an object that is dead for the guest there may still be events. */
 void filter_release(struct filter *filter, struct wire_object *object) {
 	if (object->interface == &wl_surface_interface) {
 		free(object->data);
+		object->data = NULL;
 	} else if (object->interface == &wl_keyboard_interface && object->data != NULL) {
 		struct keyboard *keyboard = object->data;
 		set_focus(filter, keyboard, false);
 		chords_remove_keyboard(filter->vm->chords, keyboard->chords);
 		free(keyboard);
+		object->data = NULL;
 	}
-	object->data = NULL;
 }
 
 static enum verdict delete_id(struct passage *passage) {

@@ -50,14 +50,18 @@ enum verdict filter_global_remove(struct passage *passage);
 const struct wl_interface *filter_bind(struct passage *passage);
 
 /* surfaces.c: what is shown, where, and under which name. */
-struct filter_surface {
-	enum filter_role { ROLE_NONE, ROLE_CURSOR, ROLE_ICON, ROLE_POPUP, ROLE_OTHER } role;
+struct filter_size {
 	int32_t buffer_width, buffer_height; /* of what was attached last, in pixels */
 	int32_t width, height;               /* that a viewport makes of it; 0: nothing else */
-	int64_t offset_x, offset_y;          /* by which it was moved, in all */
+};
+struct filter_surface {
+	enum filter_role { ROLE_NONE, ROLE_CURSOR, ROLE_ICON, ROLE_POPUP, ROLE_OTHER } role;
+	struct filter_size pending, committed;
+	int64_t offset_x, offset_y; /* by which it was moved, in all */
 	bool has_children;
 };
 enum verdict filter_surface_attach(struct passage *passage);
+enum verdict filter_surface_commit(struct passage *passage);
 enum verdict filter_surface_offset(struct passage *passage);
 enum verdict filter_viewport_create(struct passage *passage);
 enum verdict filter_viewport_size(struct passage *passage);

@@ -21,6 +21,7 @@ static const struct {
 		WP_SINGLE_PIXEL_BUFFER_MANAGER_V1_REQUEST_CREATE_U32_RGBA_BUFFER, filter_pixel_create},
 
 	{&wl_surface_interface, WL_SURFACE_REQUEST_ATTACH, filter_surface_attach},
+	{&wl_surface_interface, WL_SURFACE_REQUEST_COMMIT, filter_surface_commit},
 	{&wl_surface_interface, WL_SURFACE_REQUEST_OFFSET, filter_surface_offset},
 	{&wp_viewporter_interface, WP_VIEWPORTER_REQUEST_GET_VIEWPORT, filter_viewport_create},
 	{&wp_viewport_interface, WP_VIEWPORT_REQUEST_SET_DESTINATION, filter_viewport_size},

@@ -39,23 +39,27 @@ static int32_t largest(enum filter_role role) {
 	}
 }
 
-static enum verdict check_size(struct passage *passage, const struct filter_surface *surface) {
-	static const char *const names[] = {
-		[ROLE_CURSOR] = "pointer", [ROLE_ICON] = "icon", [ROLE_POPUP] = "popup"};
-	int32_t most = largest(surface->role);
-	if (surface->buffer_width > most || surface->buffer_height > most || surface->width > most ||
-		surface->height > most) {
-		return filter_break(passage, "a %s of %dx%d, shown as %dx%d, at most %d",
-			names[surface->role], surface->buffer_width, surface->buffer_height, surface->width,
-			surface->height, most);
+static const char *const names[] = {[ROLE_CURSOR] = "pointer", [ROLE_ICON] = "icon", [ROLE_POPUP] = "popup"};
+
+static enum verdict check_size(
+	struct passage *passage, enum filter_role role, const struct filter_size *size) {
+	int32_t most = largest(role);
+	if (size->buffer_width > most || size->buffer_height > most || size->width > most ||
+		size->height > most) {
+		return filter_break(passage, "a %s of %dx%d, shown as %dx%d, at most %d", names[role],
+			size->buffer_width, size->buffer_height, size->width, size->height, most);
 	}
 	return FILTER_PASS;
 }
 
+/* What the surface already shows has the new role, too, without being committed once more. */
 static enum verdict set_role(struct passage *passage, uint32_t id, enum filter_role role) {
 	struct filter_surface *surface = surface_of(passage, id);
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
+	}
+	if (surface->role != role && (surface->role == ROLE_CURSOR || surface->role == ROLE_ICON)) {
+		return filter_break(passage, "a %s that is to be something else", names[surface->role]);
 	}
 	if ((role == ROLE_CURSOR || role == ROLE_ICON) && surface->has_children) {
 		return filter_break(passage, "a pointer or an icon with subsurfaces");
@@ -64,7 +68,8 @@ static enum verdict set_role(struct passage *passage, uint32_t id, enum filter_r
 		surface->offset_x = surface->offset_y = 0;
 	}
 	surface->role = role;
-	return check_size(passage, surface);
+	enum verdict verdict = check_size(passage, role, &surface->committed);
+	return verdict == FILTER_PASS ? check_size(passage, role, &surface->pending) : verdict;
 }
 
 /* What moves a pointer's image away from the pointer. A window may move as it likes; an icon a bit. */
@@ -89,10 +94,19 @@ enum verdict filter_surface_attach(struct passage *passage) {
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
-	surface->buffer_width = buffer != NULL ? filter_width(buffer) : 0;
-	surface->buffer_height = buffer != NULL ? filter_height(buffer) : 0;
+	surface->pending.buffer_width = buffer != NULL ? filter_width(buffer) : 0;
+	surface->pending.buffer_height = buffer != NULL ? filter_height(buffer) : 0;
 	limit_offset(passage, surface, passage->args + 1);
-	return check_size(passage, surface);
+	return check_size(passage, surface->role, &surface->pending);
+}
+
+enum verdict filter_surface_commit(struct passage *passage) {
+	struct filter_surface *surface = surface_of(passage, passage->message.object);
+	if (surface == NULL) {
+		return filter_break(passage, "no memory for the surface");
+	}
+	surface->committed = surface->pending;
+	return FILTER_PASS;
 }
 
 enum verdict filter_surface_offset(struct passage *passage) {
@@ -117,9 +131,9 @@ enum verdict filter_viewport_size(struct passage *passage) {
 	if (surface == NULL) {
 		return FILTER_PASS; /* it is gone, which is for the compositor to say */
 	}
-	surface->width = passage->args[0].i;
-	surface->height = passage->args[1].i;
-	return check_size(passage, surface);
+	surface->pending.width = passage->args[0].i;
+	surface->pending.height = passage->args[1].i;
+	return check_size(passage, surface->role, &surface->pending);
 }
 
 /* ---- roles ---- */
@@ -161,11 +175,15 @@ enum verdict filter_positioner_size(struct passage *passage) {
 	return FILTER_PASS;
 }
 
-/* An xdg_surface has its surface's id. Until it is said to be a popup it counts as a window. */
+/* An xdg_surface has its surface's id. Until it is said to be a popup it counts as a window; a popup stays
+ * one. */
 enum verdict filter_xdg_surface_create(struct passage *passage) {
 	struct wire_object *object = wire_objects_find(&passage->filter->objects, passage->args[0].object);
-	object->data = (void *)(uintptr_t)passage->args[1].object;
-	return set_role(passage, passage->args[1].object, ROLE_OTHER);
+	uint32_t id = passage->args[1].object;
+	const struct filter_surface *surface = surface_of(passage, id);
+	object->data = (void *)(uintptr_t)id;
+	return surface != NULL && surface->role == ROLE_POPUP ? FILTER_PASS
+							      : set_role(passage, id, ROLE_OTHER);
 }
 
 enum verdict filter_popup_create(struct passage *passage) {

@@ -518,6 +518,113 @@ static void test_cursor_was_large(void **state) {
 	assert_broken(f, "a pointer of 1920x1080");
 }
 
+static bool commit(struct fixture *f, uint32_t surface) {
+	return request(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_COMMIT, ARGS({0}));
+}
+
+static bool attach(struct fixture *f, uint32_t surface, uint32_t buffer) {
+	return request(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_ATTACH,
+		ARGS({.object = buffer}, {.i = 0}, {.i = 0}));
+}
+
+/* What counts is what is on the screen, until something else was committed. */
+static void test_cursor_still_large(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
+	assert_true(show(f, &screen, surface, 1920, 1080));
+	assert_true(commit(f, surface));
+	assert_true(show(f, &screen, surface, 64, 64));
+	assert_true(commit(f, surface));
+	assert_true(set_cursor(f, pointer, surface, 0));
+	surface = new_surface(f, &screen);
+	assert_true(show(f, &screen, surface, 1920, 1080));
+	assert_true(commit(f, surface));
+	assert_true(attach(f, surface, 0));
+	assert_false(set_cursor(f, pointer, surface, 0));
+	assert_broken(f, "a pointer of 1920x1080");
+}
+
+static void test_cursor_was_scaled(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t viewporter = bind_new(f, screen.registry, &wp_viewporter_interface);
+	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
+	uint32_t viewport =
+		MAKE(f, viewporter, wp_viewporter, WP_VIEWPORTER_REQUEST_GET_VIEWPORT, surface, 0);
+	assert_true(request(f, viewport, &wp_viewport_interface, WP_VIEWPORT_REQUEST_SET_DESTINATION,
+		ARGS({.i = 2000}, {.i = 1})));
+	assert_true(commit(f, surface));
+	assert_true(request(f, viewport, &wp_viewport_interface, WP_VIEWPORT_REQUEST_SET_DESTINATION,
+		ARGS({.i = -1}, {.i = -1})));
+	assert_false(set_cursor(f, pointer, surface, 0));
+	assert_broken(f, "shown as 2000x1");
+}
+
+/* The buffer comes when its parameters are gone already. */
+static void test_cursor_of_late_buffer(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t dmabuf = bind_new(f, screen.registry, &zwp_linux_dmabuf_v1_interface);
+	uint32_t params =
+		MAKE(f, dmabuf, zwp_linux_dmabuf_v1, ZWP_LINUX_DMABUF_V1_REQUEST_CREATE_PARAMS, 0, 0);
+	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
+	assert_true(set_cursor(f, pointer, surface, 0));
+	assert_true(request(f, params, &zwp_linux_buffer_params_v1_interface,
+		ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_CREATE,
+		ARGS({.i = 4000}, {.i = 3000}, {.u = 0}, {.u = 0})));
+	assert_true(request(f, params, &zwp_linux_buffer_params_v1_interface,
+		ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_DESTROY, ARGS({0})));
+	assert_true(event(f, params, &zwp_linux_buffer_params_v1_interface,
+		ZWP_LINUX_BUFFER_PARAMS_V1_EVENT_CREATED, ARGS({.object = WIRE_SERVER_ID_FIRST})));
+	assert_false(attach(f, surface, WIRE_SERVER_ID_FIRST));
+	assert_broken(f, "a pointer of 4000x3000");
+}
+
+/* A pointer's image stays one. */
+static void test_cursor_as_window(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
+	assert_true(set_cursor(f, pointer, surface, 0));
+	assert_true(set_cursor(f, pointer, surface, 0));
+	assert_false(request(f, screen.shell, &xdg_wm_base_interface, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE,
+		ARGS({.object = f->next_id++}, {.object = surface})));
+	assert_broken(f, "a pointer that is to be something else");
+}
+
+/* The popup is another surface's, whose id the pointer's image has now. */
+static void test_cursor_as_popup(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
+	uint32_t xdg = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	uint32_t positioner = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_CREATE_POSITIONER, 0, 0);
+	assert_true(request(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_DESTROY, ARGS({0})));
+	assert_true(event(f, 1, &wl_display_interface, WL_DISPLAY_EVENT_DELETE_ID, ARGS({.u = surface})));
+	uint32_t next = f->next_id;
+	f->next_id = surface;
+	assert_int_equal(new_surface(f, &screen), surface);
+	f->next_id = next;
+	assert_true(set_cursor(f, pointer, surface, 0));
+	assert_false(request(f, xdg, &xdg_surface_interface, XDG_SURFACE_REQUEST_GET_POPUP,
+		ARGS({.object = f->next_id++}, {.object = 0}, {.object = positioner})));
+	assert_broken(f, "a pointer that is to be something else");
+}
+
+/* A popup keeps its limits when its xdg_surface is made anew. */
+static void test_popup_again(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t surface = new_surface(f, &screen);
+	uint32_t xdg = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	uint32_t positioner = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_CREATE_POSITIONER, 0, 0);
+	MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_POPUP, 0, positioner);
+	MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	assert_false(show(f, &screen, surface, 8193, 1));
+	assert_broken(f, "a popup of 8193x1");
+}
+
 static void test_cursor_elsewhere(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
@@ -972,6 +1079,12 @@ int main(void) {
 		TEST(test_titles),
 		TEST(test_cursor),
 		TEST(test_cursor_was_large),
+		TEST(test_cursor_still_large),
+		TEST(test_cursor_was_scaled),
+		TEST(test_cursor_of_late_buffer),
+		TEST(test_cursor_as_window),
+		TEST(test_cursor_as_popup),
+		TEST(test_popup_again),
 		TEST(test_cursor_elsewhere),
 		TEST(test_cursor_by_viewport),
 		TEST(test_cursor_with_children),
