@@ -184,13 +184,14 @@ static const struct {
 	{&wl_data_device_interface, WL_DATA_DEVICE_EVENT_DROP, filter_drag},
 	{&wl_data_device_interface, WL_DATA_DEVICE_EVENT_SELECTION, filter_selection},
 	{&wl_data_offer_interface, WL_DATA_OFFER_EVENT_OFFER, filter_offer_type},
-	{&wl_data_source_interface, WL_DATA_SOURCE_EVENT_SEND, filter_source_send},
+	{&wl_data_source_interface, WL_DATA_SOURCE_EVENT_TARGET, filter_source_type},
+	{&wl_data_source_interface, WL_DATA_SOURCE_EVENT_SEND, filter_source_type},
 	{&zwp_primary_selection_device_v1_interface, ZWP_PRIMARY_SELECTION_DEVICE_V1_EVENT_SELECTION,
 		filter_selection},
 	{&zwp_primary_selection_offer_v1_interface, ZWP_PRIMARY_SELECTION_OFFER_V1_EVENT_OFFER,
 		filter_offer_type},
 	{&zwp_primary_selection_source_v1_interface, ZWP_PRIMARY_SELECTION_SOURCE_V1_EVENT_SEND,
-		filter_source_send},
+		filter_source_type},
 };
 
 enum verdict filter_event(struct passage *passage) {

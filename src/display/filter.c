@@ -32,8 +32,8 @@ int filter_vm_init(
 	}
 	*vm = (struct filter_vm){.clipboard = clipboard, .now = now != NULL ? now : monotonic_ns};
 	snprintf(vm->tag, sizeof(vm->tag), "%s", tag);
-	snprintf(vm->mark, sizeof(vm->mark), "x-ph/%016llx%016llx", (unsigned long long)secret[0],
-		(unsigned long long)secret[1]);
+	snprintf(vm->mark, sizeof(vm->mark), FILTER_MARK_PREFIX "%016llx%016llx",
+		(unsigned long long)secret[0], (unsigned long long)secret[1]);
 	return 0;
 }
 

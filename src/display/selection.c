@@ -4,7 +4,7 @@
  * times its reader finds nothing there, since programs ask in good faith, too.
  *
  * What the VM's own programs offer is theirs at any time. It is known by a type that is offered with it,
- * which they never see.
+ * which no VM's programs ever see.
  */
 #include "display/filter_parts.h"
 
@@ -56,10 +56,14 @@ enum verdict filter_offer_source(struct passage *passage) {
 	return verdict;
 }
 
-/* Somebody of the host's collects all types: the mark has nothing behind it. */
-enum verdict filter_source_send(struct passage *passage) {
-	bool marked = strcmp(passage->args[0].string, passage->filter->vm->mark) == 0;
-	return marked ? FILTER_DONE : FILTER_PASS;
+/* A type that some VM's filter offers: whoever offered another VM's could pass for it. */
+static bool is_mark(const char *type) {
+	return type != NULL && strncmp(type, FILTER_MARK_PREFIX, strlen(FILTER_MARK_PREFIX)) == 0;
+}
+
+/* Nothing is behind a mark, for those of the host's who collect all types. */
+enum verdict filter_source_type(struct passage *passage) {
+	return is_mark(passage->args[0].string) ? FILTER_DONE : FILTER_PASS;
 }
 
 static bool has_serial(const struct filter *filter, uint32_t serial) {
@@ -110,11 +114,10 @@ enum verdict filter_start_drag(struct passage *passage) {
 /* ---- what the host offers ---- */
 
 enum verdict filter_offer_type(struct passage *passage) {
-	if (strcmp(passage->args[0].string, passage->filter->vm->mark) != 0) {
-		return FILTER_PASS;
+	if (strcmp(passage->args[0].string, passage->filter->vm->mark) == 0) {
+		add_flags(passage->filter, passage->message.object, OFFER_OWN);
 	}
-	add_flags(passage->filter, passage->message.object, OFFER_OWN);
-	return FILTER_DONE;
+	return is_mark(passage->args[0].string) ? FILTER_DONE : FILTER_PASS;
 }
 
 enum verdict filter_selection(struct passage *passage) {

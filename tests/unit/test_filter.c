@@ -933,6 +933,39 @@ static void test_paste_own(void **state) {
 	assert_false(take_event(f, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_SEND));
 }
 
+/* Another VM's mark is as secret as one's own, and means nothing. */
+static void test_marks_of_others(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	assert_false(receives(f, select_offer(f, &d, false, "x-ph/another"), false));
+	assert_false(receives(f, select_offer(f, &d, true, "x-ph/another"), true));
+	uint32_t source = MAKE(f, d.manager, wl_data_device_manager,
+		WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE, 0, 0);
+	uint32_t primary = MAKE(f, d.primary_manager, zwp_primary_selection_device_manager_v1,
+		ZWP_PRIMARY_SELECTION_DEVICE_MANAGER_V1_REQUEST_CREATE_SOURCE, 0, 0);
+	static const char *const types[] = {"x-ph/another", "text/plain"};
+	for (size_t i = 0; i < 2; i++) {
+		const union wire_arg type = {.string = types[i]};
+		bool plain = i == 1;
+		assert_true(request(
+			f, source, &wl_data_source_interface, WL_DATA_SOURCE_REQUEST_OFFER, ARGS(type)));
+		assert_int_equal(
+			take_request(f, &wl_data_source_interface, WL_DATA_SOURCE_REQUEST_OFFER), plain);
+		assert_true(request(f, primary, &zwp_primary_selection_source_v1_interface,
+			ZWP_PRIMARY_SELECTION_SOURCE_V1_REQUEST_OFFER, ARGS(type)));
+		assert_int_equal(take_request(f, &zwp_primary_selection_source_v1_interface,
+					 ZWP_PRIMARY_SELECTION_SOURCE_V1_REQUEST_OFFER),
+			plain);
+		assert_true(
+			event(f, source, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_TARGET, ARGS(type)));
+		assert_int_equal(
+			take_event(f, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_TARGET), plain);
+	}
+	assert_true(event(
+		f, source, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_TARGET, ARGS({.string = NULL})));
+	assert_true(take_event(f, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_TARGET));
+}
+
 static bool sets_selection(struct fixture *f, const struct desk *d, uint32_t serial) {
 	uint32_t source = f->next_id++;
 	assert_true(request(f, d->manager, &wl_data_device_manager_interface,
@@ -1096,6 +1129,7 @@ int main(void) {
 		TEST(test_paste_by_key),
 		TEST(test_paste_by_button),
 		TEST(test_paste_own),
+		TEST(test_marks_of_others),
 		TEST(test_copy_needs_serial),
 		TEST(test_drop),
 		cmocka_unit_test_setup_teardown(test_clipboard_off, setup_off, teardown),
