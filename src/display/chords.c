@@ -7,10 +7,11 @@
  */
 #include "display/filter_parts.h"
 
+#include "ph/fd.h"
+
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <xkbcommon/xkbcommon-keysyms.h>
 #include <xkbcommon/xkbcommon.h>
 
@@ -129,19 +130,11 @@ static bool compile(struct chords *chords, char *text, size_t size) {
 	return true;
 }
 
+/* Read, not mapped: the file may be shorter than it is said to be. */
 static bool have_keymap(struct chords *chords, int fd, uint32_t size) {
-	if (size == 0 || size > KEYMAP_MAX) {
-		return false;
-	}
-	void *shown = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-	char *text = shown != MAP_FAILED ? malloc(size) : NULL;
-	if (text != NULL) {
-		memcpy(text, shown, size);
-	}
-	if (shown != MAP_FAILED) {
-		munmap(shown, size);
-	}
-	if (text == NULL) {
+	char *text = size > 0 && size <= KEYMAP_MAX ? malloc(size) : NULL;
+	if (text == NULL || fd_pread_all(fd, text, size, 0) < 0) {
+		free(text);
 		return false;
 	}
 	if (chords->keymap != NULL && chords->size == size && memcmp(chords->text, text, size) == 0) {

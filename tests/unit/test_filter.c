@@ -806,6 +806,17 @@ static struct desk open_desk(struct fixture *f) {
 	return d;
 }
 
+/* A keymap that is longer than its file is none; the programs may make of it what they will. */
+static void test_short_keymap(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	wire_queue_push_fd(&f->filter->from_host, memory(100), 0);
+	assert_true(event(f, d.keyboard, &wl_keyboard_interface, WL_KEYBOARD_EVENT_KEYMAP,
+		ARGS({.u = 1}, {0}, {.u = 65536})));
+	assert_int_equal(f->filter->to_guest.fd_count, 1);
+	drop_passed(f);
+}
+
 static void key(struct fixture *f, const struct desk *d, uint32_t serial, uint32_t modifiers, uint32_t code,
 	uint32_t layout) {
 	assert_true(event(f, d->keyboard, &wl_keyboard_interface, WL_KEYBOARD_EVENT_MODIFIERS,
@@ -1126,6 +1137,7 @@ int main(void) {
 		TEST(test_fullscreen),
 		TEST(test_touch),
 		TEST(test_tablet),
+		TEST(test_short_keymap),
 		TEST(test_paste_by_key),
 		TEST(test_paste_by_button),
 		TEST(test_paste_own),
