@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define PATIENCE_MS 10000 /* for a compositor that is busy */
 #define FOLDERS_MAX (CONNECTOR_DOORS_MAX * CONNECTOR_SOCKETS_MAX)
 
 struct place {
@@ -59,7 +60,10 @@ static void close_door(struct door *door) {
 static int connect_place(struct process *process, struct place *place) {
 	int fd = place->sandboxed ? context_connect(&place->context, place->path, &process->names)
 				  : context_connect_path(place->path);
-	if (fd < 0) {
+	if (fd == -ENAMETOOLONG) {
+		log_guest(&process->messages, "%s: the path of a socket has %zu bytes at most", place->path,
+			sizeof(place->context.address.sun_path) - 1);
+	} else if (fd < 0) {
 		log_guest(&process->messages, "%s: %s", place->path, strerror(-fd));
 	}
 	return fd;
@@ -194,6 +198,7 @@ static int run(struct process *process, const int *ends, enum jail_mode mode, pi
 static int serve(const struct connector_door *doors, unsigned count, const int *ends, const char *tag,
 	enum jail_mode mode, pid_t parent) {
 	static struct process process; /* large, and the child has one thread */
+	process.names.patience_ms = PATIENCE_MS;
 	snprintf(process.names.app_id, sizeof(process.names.app_id), "ph.%s", tag);
 	snprintf(process.names.instance_id, sizeof(process.names.instance_id), "%s.%d", tag, parent);
 	int ret = fill_doors(&process, doors, count);

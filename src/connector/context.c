@@ -22,10 +22,11 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ENGINE "ph"
-#define PATIENCE_MS 10000 /* for a compositor that is busy */
+#define SILENCE_NS 10000000000ull /* before who does not answer is waited for again */
 #define BACKLOG 128
 /* The names of objects on the control connection, in the order in which they are made. */
 enum { DISPLAY = 1, REGISTRY, CALLBACK, MANAGER, CONTEXT, LAST_CALLBACK };
@@ -48,7 +49,11 @@ static int connect_address(const struct sockaddr_un *address) {
 
 int context_connect_path(const char *path) {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+	size_t length = strlen(path);
+	if (length >= sizeof(address.sun_path)) {
+		return -ENAMETOOLONG;
+	}
+	memcpy(address.sun_path, path, length);
 	return connect_address(&address);
 }
 
@@ -73,7 +78,7 @@ static int listen_anywhere(struct sockaddr_un *address) {
 /* ---- the control connection ---- */
 
 struct talk {
-	int fd;
+	int fd, patience_ms;
 	struct wire_queue out, in;
 	uint32_t manager; /* its name among the globals; 0: there is none */
 	bool failed;      /* the compositor has complained */
@@ -126,7 +131,7 @@ static void take_global(struct talk *talk, const struct wire_message *message) {
 
 static int receive(struct talk *talk) {
 	struct pollfd readable = {.fd = talk->fd, .events = POLLIN};
-	if (poll(&readable, 1, PATIENCE_MS) != 1) {
+	if (poll(&readable, 1, talk->patience_ms) != 1) {
 		return -ETIMEDOUT;
 	}
 	uint8_t *room = wire_queue_reserve(&talk->in, WIRE_LIBWAYLAND_MAX);
@@ -225,7 +230,7 @@ static int enter_context(struct context *context, struct talk *talk, const struc
 
 /* A compositor that has contexts and gives none is as good as none. */
 static int learn(struct context *context, const char *path, const struct context_names *names) {
-	struct talk talk = {.fd = context_connect_path(path)};
+	struct talk talk = {.fd = context_connect_path(path), .patience_ms = names->patience_ms};
 	if (talk.fd < 0) {
 		return talk.fd;
 	}
@@ -256,10 +261,28 @@ static bool is_current(const struct context *context) {
 	return context->known && n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
+static uint64_t now_ns(void) {
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Whoever asks waits meanwhile, with all that it has to do. */
+static int learn_soon(struct context *context, const char *path, const struct context_names *names) {
+	if (now_ns() < context->silent_until_ns) {
+		return -ETIMEDOUT;
+	}
+	context_finish(context);
+	int ret = learn(context, path, names);
+	if (ret == -ETIMEDOUT) {
+		context->silent_until_ns = now_ns() + SILENCE_NS;
+	}
+	return ret;
+}
+
 int context_connect(struct context *context, const char *path, const struct context_names *names) {
 	if (!is_current(context)) {
-		context_finish(context);
-		int ret = learn(context, path, names);
+		int ret = learn_soon(context, path, names);
 		if (ret < 0) {
 			return ret;
 		}
