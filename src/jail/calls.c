@@ -89,7 +89,9 @@ const struct jail_call jail_calls[] = {
 	{CALL(memfd_create), .kinds = MONITOR | DISPLAY},
 	{FCNTL(F_DUPFD_CLOEXEC), .kinds = MONITOR | DISPLAY},
 	{FCNTL(F_GETFL), .kinds = ALL},
-	{FCNTL(F_SETFL), .kinds = DISPLAY},
+	/* The monitor has some of these open files, too, and must not come to wait on them. */
+	{CALL(fcntl), .kinds = DISPLAY,
+		.conditions = {INT(1, F_SETFL, "F_SETFL"), BITS(2, O_NONBLOCK, O_NONBLOCK, "never waits")}},
 	{FCNTL(F_OFD_GETLK), .kinds = FILES},
 	{FCNTL(F_OFD_SETLK), .kinds = FILES},
 	{CALL(fallocate), .kinds = MONITOR | DISK},

@@ -334,6 +334,19 @@ static void test_connecting_is_the_connectors(void **state) {
 	}
 }
 
+ACT(act_wait_again, fcntl(scratch_fd, F_SETFL, 0))
+ACT(act_never_wait, fcntl(scratch_fd, F_SETFL, O_RDWR | O_NONBLOCK))
+
+/* The flags of an open file are everybody's who has it: the monitor would wait on its own eventfds. */
+static void test_nobody_makes_others_wait(void **state) {
+	(void)state;
+	if (!jail_has_filters()) {
+		skip();
+	}
+	assert_int_equal(try_all(act_wait_again, FORBIDDEN), 0);
+	assert_int_equal(try(JAIL_DISPLAY, act_never_wait), 0);
+}
+
 /* A file that happens to be open does not grow by who writes none, and no core is written by anybody. */
 static long act_grow(void) {
 	struct rlimit limit;
@@ -708,6 +721,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forbidden_to_all),
 		cmocka_unit_test(test_the_monitor_sleeps),
+		cmocka_unit_test(test_nobody_makes_others_wait),
 		cmocka_unit_test(test_file_sizes),
 		cmocka_unit_test(test_kvm_is_the_monitors),
 		cmocka_unit_test(test_files_serves),
