@@ -86,8 +86,14 @@ for (1 .. 3000) { exit if -e "share/waiting"; select undef, undef, undef, 0.1 }'
 until [ -e share/locked ] || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
 run --share "$PWD/share:/mnt/share" -- sh -c 'cd /mnt/share
 flock -w 1 held echo taken || echo given up
+flock held echo taken &
+sleep 2
+kill -STOP $!
+sleep 0.5
+kill -CONT $!
+sleep 2
 : >waiting
-flock held echo taken'
+wait'
 : >share/waiting
 wait
 printed 'given up
