@@ -78,9 +78,9 @@ static size_t read_mounts(bool (*wanted)(const char *type, const char *options),
  * close() returns.
  */
 static void report_lost_writes(void) {
-	char *points[MOUNTS_MAX];
+	char *points[MOUNTS_MAX] = {0};
 	size_t count = read_mounts(is_written_share, points);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count && points[i] != NULL; i++) {
 		int fd = open(points[i], O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 		if (fd >= 0 && syncfs(fd) < 0) {
 			report_error("not all that was written to %s could be stored: %s", points[i],
