@@ -17,13 +17,18 @@ prepare_wayland() {
 	cp -r /usr/share/X11/xkb "$bench/root/usr/share/X11/"
 }
 
-# said WHO: what screen printed is told as WHO's
-said() {
-	local name ns
+# show WHO COMMAND...: tells what screen prints as WHO's
+show() {
+	local who=$1 name ns
+	shift
+	for _ in 1 2 3; do
+		"${within[@]}" "${at[@]}" "$@" >"$work/said" 2>"$work/log" </dev/null && break
+		echo "# $who wayland: nothing"
+	done
 	while read -r name ns; do
-		[[ $ns =~ ^[0-9]+$ ]] && echo "wayland-$name $1 $ns"
+		[[ $ns =~ ^[0-9]+$ ]] && echo "wayland-$name $who $ns"
 	done <"$work/said"
-	[ -s "$work/said" ] || tail -n 5 "$work/log" | sed "s/^/# wayland $1: /"
+	[ -s "$work/said" ] || tail -n 5 "$work/log" | sed "s/^/# wayland $who: /"
 }
 
 # The exits and halts of many commits of small changes, less those of few
@@ -56,17 +61,13 @@ measure_wayland() {
 		[ -S "$root/"run/wayland-9 ] && break
 		sleep 0.1
 	done
-	inside "${at[@]}" /bench/screen >"$work/said" 2>"$work/log"
-	said native
-	inside "${at[@]}" "${ph[@]}" -- /bench/screen >"$work/said" 2>"$work/log" </dev/null
-	said ph
+	show native /bench/screen
+	show ph "${ph[@]}" -- /bench/screen
 	"${enter[@]}" "${at[@]}" waypipe --compress none -s /run/waypipe client >"$work/waypipe" 2>&1 &
 	client=$!
 	sleep 0.5
-	inside "${at[@]}" "${ph[@]}" --no-wayland --wl-socket waypipe=/run/waypipe -- sh -c \
-		'/bench/relay /tmp/relay waypipe & sleep 0.2; exec waypipe --compress none -s /tmp/relay server -- /bench/screen' \
-		>"$work/said" 2>"$work/log" </dev/null
-	said peer
+	show peer "${ph[@]}" --no-wayland --wl-socket waypipe=/run/waypipe -- sh -c \
+		'/bench/relay /tmp/relay waypipe & sleep 0.2; exec waypipe --compress none -s /tmp/relay server -- /bench/screen'
 	timed 3 wayland-start native "${at[@]}" /bench/screen 1
 	timed 3 wayland-start ph "${at[@]}" "${ph[@]}" -- /bench/screen 1
 	count_commits
