@@ -1,9 +1,8 @@
 /*
- * The VM's end of include/ph/instance.h: connections, the commands they bring,
- * and what is told to them. On the monitor's loop. Clients are processes of the
- * same user, which is checked; what they send is bounded all the same. The
- * guest has no part in it: its bytes go from the control port to a client's
- * streams, and are counted there.
+ * The VM's end of include/ph/instance.h: connections, the commands they bring, and what is told to them. On
+ * the monitor's loop. Clients are processes of the same user, which is checked; what they send is bounded all
+ * the same. The guest has no part in it: its bytes go from the control port to a client's streams, and are
+ * counted there.
  */
 #include "monitor/clients.h"
 

@@ -40,4 +40,14 @@ rm -f share/*
 on_full 'head -c 200000 /mnt/input/data >/mnt/share/fits && echo good'
 printed good && [ "$(stat -c %s share/fits)" = 200000 ] && is_beginning share/fits
 result "what fits is stored, without a word"
+
+rm -f share/*
+run --mem 512M --root --share "$PWD/share:/mnt/share" --share "$PWD/input:/mnt/input:ro" -- sh -ec 'cd /mnt/share
+truncate -s 4M disk
+/usr/sbin/mke2fs -q -F -t ext4 -O ^has_journal -E lazy_itable_init=1 disk
+mkdir /tmp/disk
+mount -o loop disk /tmp/disk
+head -c 400000 /dev/zero | tr "\\0" x >/tmp/disk/file'
+grep -qx "ph: not all that was written to /mnt/share could be stored: No space left on device" err
+result "nor is it silent about a file system in a file of the share, unmounted at the end"
 umount share

@@ -545,18 +545,24 @@ static void test_cursor_still_large(void **state) {
 	assert_broken(f, "a pointer of 1920x1080");
 }
 
+static uint32_t get_viewport(struct fixture *f, const struct screen *screen, uint32_t surface) {
+	uint32_t viewporter = bind_new(f, screen->registry, &wp_viewporter_interface);
+	return MAKE(f, viewporter, wp_viewporter, WP_VIEWPORTER_REQUEST_GET_VIEWPORT, surface, 0);
+}
+
+static bool scale(struct fixture *f, uint32_t viewport, int32_t width, int32_t height) {
+	return request(f, viewport, &wp_viewport_interface, WP_VIEWPORT_REQUEST_SET_DESTINATION,
+		ARGS({.i = width}, {.i = height}));
+}
+
 static void test_cursor_was_scaled(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
-	uint32_t viewporter = bind_new(f, screen.registry, &wp_viewporter_interface);
 	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
-	uint32_t viewport =
-		MAKE(f, viewporter, wp_viewporter, WP_VIEWPORTER_REQUEST_GET_VIEWPORT, surface, 0);
-	assert_true(request(f, viewport, &wp_viewport_interface, WP_VIEWPORT_REQUEST_SET_DESTINATION,
-		ARGS({.i = 2000}, {.i = 1})));
+	uint32_t viewport = get_viewport(f, &screen, surface);
+	assert_true(scale(f, viewport, 2000, 1));
 	assert_true(commit(f, surface));
-	assert_true(request(f, viewport, &wp_viewport_interface, WP_VIEWPORT_REQUEST_SET_DESTINATION,
-		ARGS({.i = -1}, {.i = -1})));
+	assert_true(scale(f, viewport, -1, -1));
 	assert_false(set_cursor(f, pointer, surface, 0));
 	assert_broken(f, "shown as 2000x1");
 }
@@ -636,13 +642,10 @@ static void test_cursor_elsewhere(void **state) {
 static void test_cursor_by_viewport(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
-	uint32_t viewporter = bind_new(f, screen.registry, &wp_viewporter_interface);
 	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
-	uint32_t viewport =
-		MAKE(f, viewporter, wp_viewporter, WP_VIEWPORTER_REQUEST_GET_VIEWPORT, surface, 0);
+	uint32_t viewport = get_viewport(f, &screen, surface);
 	assert_true(set_cursor(f, pointer, surface, 0));
-	assert_false(request(f, viewport, &wp_viewport_interface, WP_VIEWPORT_REQUEST_SET_DESTINATION,
-		ARGS({.i = 2000}, {.i = 2000})));
+	assert_false(scale(f, viewport, 2000, 2000));
 	assert_broken(f, "shown as 2000x2000");
 }
 

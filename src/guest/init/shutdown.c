@@ -96,7 +96,6 @@ static void report_lost_writes(void) {
 void shutdown_filesystems(void) {
 	char *points[MOUNTS_MAX];
 	sync();
-	report_lost_writes();
 	size_t count = read_mounts(needs_unmount, points);
 	while (count > 0) {
 		const char *point = points[--count];
@@ -108,6 +107,7 @@ void shutdown_filesystems(void) {
 		/* What was unmounted may have been a file of a share. */
 		sync();
 	}
+	report_lost_writes();
 }
 
 void shutdown_machine(struct port *port) {
