@@ -93,8 +93,8 @@ static void wl_pump(struct wl_device *wl) {
 		list_del(&request->link);
 		any = true;
 	}
-	if (any) {
-		virtqueue_kick(wl->out);
+	if (any && virtqueue_kick_prepare(wl->out)) {
+		wl->kick = true;
 	}
 }
 
@@ -124,6 +124,19 @@ void wl_run(struct wl_device *wl) {
 	} while (!wl_set_callbacks(wl));
 }
 
+void wl_unlock(struct wl_device *wl) __releases(&wl->lock) {
+	bool kick = wl->kick;
+
+	wl->kick = false;
+	rcu_read_lock();
+	spin_unlock_irq(&wl->lock);
+	/* An exit, and the answer may be here before it is over: no time to hold a lock. wl_stop() waits. */
+	if (kick) {
+		virtqueue_notify(wl->out);
+	}
+	rcu_read_unlock();
+}
+
 int wl_request_wait(struct wl_device *wl, struct wl_request *request) {
 	bool done;
 
@@ -132,7 +145,7 @@ int wl_request_wait(struct wl_device *wl, struct wl_request *request) {
 	spin_lock_irq(&wl->lock);
 	wl_submit(wl, request);
 	wl_run(wl);
-	spin_unlock_irq(&wl->lock);
+	wl_unlock(wl);
 	if (!wait_for_completion_killable(&request->completed)) {
 		return 0;
 	}
@@ -487,23 +500,33 @@ static bool wl_receive(struct wl_device *wl) {
 	return true;
 }
 
+/* Lock held. */
 static void wl_service(struct wl_device *wl) {
-	unsigned long flags;
-
-	spin_lock_irqsave(&wl->lock, flags);
 	if (!wl->gone) {
 		wl_receive(wl);
 		wl_run(wl);
 	}
-	spin_unlock_irqrestore(&wl->lock, flags);
 }
 
 static void wl_interrupt(struct virtqueue *queue) {
-	wl_service(queue->vdev->priv);
+	struct wl_device *wl = queue->vdev->priv;
+	unsigned long flags;
+
+	spin_lock_irqsave(&wl->lock, flags);
+	wl_service(wl);
+	if (wl->kick) {
+		wl->kick = false;
+		virtqueue_notify(wl->out);
+	}
+	spin_unlock_irqrestore(&wl->lock, flags);
 }
 
 static void wl_retry(struct work_struct *work) {
-	wl_service(container_of(to_delayed_work(work), struct wl_device, retry));
+	struct wl_device *wl = container_of(to_delayed_work(work), struct wl_device, retry);
+
+	spin_lock_irq(&wl->lock);
+	wl_service(wl);
+	wl_unlock(wl);
 }
 
 /* ---- the device's life ---- */
@@ -543,6 +566,7 @@ static void wl_stop(struct wl_device *wl) {
 	if (gone) {
 		return;
 	}
+	synchronize_rcu();
 	virtio_reset_device(wl->virtio);
 	spin_lock_irq(&wl->lock);
 	wl_hang_up_all(wl);

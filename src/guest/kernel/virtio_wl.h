@@ -42,6 +42,7 @@ struct wl_device {
 	unsigned int closing;     /* vfds to be closed later */
 	bool want_room;           /* somebody waits on room */
 	bool callbacks;           /* the out queue interrupts */
+	bool kick;                /* the device is to be told of the out queue */
 	void *undelivered;        /* a message that memory lacked for */
 	unsigned int undelivered_size;
 	struct delayed_work retry;
@@ -113,8 +114,10 @@ static inline bool wl_has_feature(const struct wl_device *wl, unsigned int bit) 
 
 /* Lock held. Requests are sent by wl_run(). */
 void wl_submit(struct wl_device *wl, struct wl_request *request);
-/* Lock held: take back what the device is done with, send what waits. */
+/* Lock held: take back what the device is done with, send what waits. Unlock with wl_unlock() then. */
 void wl_run(struct wl_device *wl);
+/* Unlock, and tell the device if it has to be told. */
+void wl_unlock(struct wl_device *wl) __releases(&wl->lock);
 /*
  * Submit, run and wait for the answer: 0 when it came, or -EINTR when the task is killed, and the request
  * then belongs to its finish function.

@@ -134,7 +134,7 @@ static int wl_new_run(struct wl_new *new, struct file **file, struct virtio_wl_v
 		spin_lock_irq(&wl->lock);
 		wl_vfd_close(vfd);
 		wl_run(wl);
-		spin_unlock_irq(&wl->lock);
+		wl_unlock(wl);
 	}
 	return ret;
 }

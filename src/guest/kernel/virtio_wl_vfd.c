@@ -107,7 +107,7 @@ static int wl_send_chunk(
 		wl_submit(wl, &send->request);
 		wl_run(wl);
 	}
-	spin_unlock_irq(&wl->lock);
+	wl_unlock(wl);
 	if (unanswered) {
 		return 0;
 	}
@@ -151,7 +151,7 @@ static bool wl_can_send(struct wl_vfd *vfd) {
 			break;
 		}
 	}
-	spin_unlock_irq(&wl->lock);
+	wl_unlock(wl);
 	return room;
 }
 
@@ -385,7 +385,7 @@ static void wl_account(struct wl_vfd *vfd, unsigned int read, unsigned int read_
 	vfd->unread_data -= read_data;
 	vfd->credit += read;
 	wl_return_credit(vfd);
-	spin_unlock_irq(&vfd->wl->lock);
+	wl_unlock(vfd->wl);
 }
 
 /* recv_lock held: -errno when the first message could not be handed out. */
@@ -653,7 +653,7 @@ static int wl_vfd_release(struct inode *inode, struct file *file) {
 	spin_lock_irq(&wl->lock);
 	wl_vfd_close(vfd);
 	wl_run(wl);
-	spin_unlock_irq(&wl->lock);
+	wl_unlock(wl);
 	put_device(&wl->device);
 	return 0;
 }
