@@ -167,6 +167,8 @@ $(BUILD)/init: $(INIT_OBJECTS)
 
 PROXY_SOURCES = $(wildcard src/guest/wayland/*.c) src/base/loop.c src/base/fd.c
 PROXY_OBJECTS = $(PROXY_SOURCES:%.c=$(BUILD)/guest/%.o) $(GUEST_WAYLAND_OBJECTS)
+# It is on the way of every message; init runs once.
+$(PROXY_OBJECTS): GUEST_CFLAGS += -O2
 
 $(BUILD)/ph-wayland: $(PROXY_OBJECTS)
 	$(call say,LINK)

@@ -328,10 +328,20 @@ static void tell(struct filter *filter) {
 		&wl_display_interface.events[WL_DISPLAY_EVENT_ERROR], args, WIRE_LIBWAYLAND_MAX);
 }
 
+/* What a message has not is left undefined: it is most of a passage. */
+static void start(struct passage *passage, struct filter *filter) {
+	passage->filter = filter;
+	passage->interface = NULL;
+	passage->type = NULL;
+	passage->rewritten = false;
+	passage->fd_count = 0;
+}
+
 static bool pass(struct filter *filter, bool from_guest) {
 	struct wire_queue *from = from_guest ? &filter->from_guest : &filter->from_host;
 	while (filter->rule[0] == '\0') {
-		struct passage passage = {.filter = filter};
+		struct passage passage;
+		start(&passage, filter);
 		int ret = next(filter, from_guest, &passage.message);
 		if (ret == 0) {
 			return true;

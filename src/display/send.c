@@ -62,7 +62,8 @@ static void part_with(const struct parcel *parcel) {
 }
 
 static uint32_t send_parcel(struct wl_command *command, struct wl_vfd *vfd, size_t element_size) {
-	struct parcel parcel = {0};
+	struct parcel parcel;
+	parcel.count = 0;
 	uint64_t data =
 		sizeof(struct virtio_wl_transfer) + (uint64_t)command->body.transfer.vfd_count * element_size;
 	if (command->body.transfer.vfd_count > VIRTIO_WL_FDS_MAX || data > command->chain->readable_size) {

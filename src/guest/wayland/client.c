@@ -82,12 +82,13 @@ static ssize_t receive_client(struct client *client) {
 
 static ssize_t send_client(struct client *client) {
 	struct wire_queue *queue = &client->to_client;
-	union control control = {.header = {.cmsg_len = CMSG_LEN(queue->fd_count * sizeof(int)),
-					 .cmsg_level = SOL_SOCKET,
-					 .cmsg_type = SCM_RIGHTS}};
+	union control control;
 	struct iovec part = {(void *)wire_queue_data(queue), wire_queue_size(queue)};
 	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
 	if (queue->fd_count > 0) {
+		control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(queue->fd_count * sizeof(int)),
+			.cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS};
 		memcpy(CMSG_DATA(&control.header), queue->fds, queue->fd_count * sizeof(int));
 		header.msg_control = &control;
 		header.msg_controllen = CMSG_SPACE(queue->fd_count * sizeof(int));

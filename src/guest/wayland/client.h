@@ -83,6 +83,7 @@ struct message {
 	struct object *object;
 	uint16_t opcode;
 	const struct wl_message *type;
+	unsigned arg_count;                 /* of both of these, whose rest is undefined */
 	union wire_arg args[WIRE_ARGS_MAX]; /* with the ids of where it is from */
 	int fds[WIRE_ARGS_MAX]; /* by argument; -1: none. The message's, closed unless set to -1 */
 	struct object *created; /* by passing it on */

@@ -66,8 +66,10 @@ static union {
 
 ssize_t host_send(int connection, const void *data, size_t len, const int *fds, unsigned fd_count) {
 	size_t size = len < SEND_MAX ? len : SEND_MAX;
-	memset(buffer.txn.fds, 0xff, sizeof(buffer.txn.fds));
 	memcpy(buffer.txn.fds, fds, fd_count * sizeof(fds[0]));
+	if (fd_count < HOST_FDS_MAX) {
+		buffer.txn.fds[fd_count] = -1;
+	}
 	memcpy(buffer.txn.data, data, size);
 	buffer.txn.len = (uint32_t)size;
 	return ioctl(connection, VIRTWL_IOCTL_SEND, &buffer.txn) < 0 ? -errno : (ssize_t)size;

@@ -49,7 +49,7 @@ static bool has_room(const struct wire_queue *queue, const struct wl_message *ty
 }
 
 static void push_fds(struct message *message, struct wire_queue *queue) {
-	for (unsigned i = 0; i < WIRE_ARGS_MAX; i++) {
+	for (unsigned i = 0; i < message->arg_count; i++) {
 		if (message->fds[i] >= 0 && wire_queue_push_fd(queue, message->fds[i], 0) == 0) {
 			message->fds[i] = -1;
 		}
@@ -85,7 +85,7 @@ void message_forward_request(struct message *message) {
 	const char *signature = message->type->signature;
 	bool nullable;
 	char type;
-	memcpy(args, message->args, sizeof(args));
+	memcpy(args, message->args, message->arg_count * sizeof(args[0]));
 	for (unsigned i = 0; !client->closing && (type = wire_signature_next(&signature, &nullable)) != '\0';
 		i++) {
 		if (type == 'o' || type == 'n') {
@@ -128,7 +128,7 @@ void message_forward_event(struct message *message) {
 	const char *signature = message->type->signature;
 	bool nullable, complete = message->object->client_id != 0;
 	char type;
-	memcpy(args, message->args, sizeof(args));
+	memcpy(args, message->args, message->arg_count * sizeof(args[0]));
 	for (unsigned i = 0; !client->closing && (type = wire_signature_next(&signature, &nullable)) != '\0';
 		i++) {
 		if (type == 'o' || type == 'n') {
@@ -149,17 +149,16 @@ static bool take_fds(struct message *message, struct wire_queue *queue) {
 	const char *signature = message->type->signature;
 	bool nullable, complete = true;
 	char type;
-	for (unsigned i = 0; (type = wire_signature_next(&signature, &nullable)) != '\0'; i++) {
-		if (type == 'h') {
-			message->fds[i] = wire_queue_pop_fd(queue, NULL);
-			complete = complete && message->fds[i] >= 0;
-		}
+	while ((type = wire_signature_next(&signature, &nullable)) != '\0') {
+		int fd = type == 'h' ? wire_queue_pop_fd(queue, NULL) : -1;
+		complete = complete && (type != 'h' || fd >= 0);
+		message->fds[message->arg_count++] = fd;
 	}
 	return complete;
 }
 
 static void finish(struct message *message) {
-	for (unsigned i = 0; i < WIRE_ARGS_MAX; i++) {
+	for (unsigned i = 0; i < message->arg_count; i++) {
 		if (message->fds[i] >= 0) {
 			close(message->fds[i]);
 		}
@@ -179,9 +178,14 @@ static const char *read_message(
 	return rule;
 }
 
-static void start(struct message *message, struct client *client, struct object *object) {
-	*message = (struct message){.client = client, .object = object};
-	memset(message->fds, 0xff, sizeof(message->fds));
+static void start(struct message *message, struct client *client, struct object *object,
+	const struct wire_message *wire, const struct wl_message *types) {
+	message->client = client;
+	message->object = object;
+	message->opcode = wire->opcode;
+	message->type = &types[wire->opcode];
+	message->arg_count = 0;
+	message->created = NULL;
 }
 
 static void handle_request(struct message *message, const struct wire_message *wire) {
@@ -216,9 +220,7 @@ bool client_pass_request(struct client *client) {
 			"invalid method %u, object %s@%u", wire.opcode, object->interface->name, wire.object);
 		return false;
 	}
-	start(&message, client, object);
-	message.opcode = wire.opcode;
-	message.type = &object->interface->methods[wire.opcode];
+	start(&message, client, object, &wire, object->interface->methods);
 	if (!has_room(&client->to_host, message.type)) {
 		return false;
 	}
@@ -253,9 +255,7 @@ bool client_pass_event(struct client *client) {
 			"the compositor sent what is no message");
 		return false;
 	}
-	start(&message, client, object);
-	message.opcode = wire.opcode;
-	message.type = &object->interface->events[wire.opcode];
+	start(&message, client, object, &wire, object->interface->events);
 	if (!has_room(&client->to_client, message.type)) {
 		return false;
 	}
