@@ -39,7 +39,9 @@ static struct {
 	uint16_t rx_used;
 	uint8_t frame[sizeof(struct guest_frame) + GUEST_FRAME_MAX];
 	size_t frame_size;
-	uint64_t in_flight[SESSIONS];
+	int64_t in_flight[SESSIONS]; /* of standard input, less the credit for it: below 0 what is still to be
+					read */
+	bool raw; /* bytes that are no frame were sent: which credit was heard is not known */
 	bool live[SESSIONS];
 } f;
 
@@ -116,7 +118,7 @@ static void check_frame(const struct guest_frame *frame) {
 	require(frame->type >= GUEST_FRAME_EXEC && frame->type <= GUEST_FRAME_NAMES);
 	if (frame->type == GUEST_FRAME_STDIN && f.live[frame->session]) {
 		f.in_flight[frame->session] += frame->length;
-		require(f.in_flight[frame->session] <= GUEST_WINDOW);
+		require(f.raw || f.in_flight[frame->session] <= GUEST_WINDOW);
 	}
 }
 
@@ -152,6 +154,15 @@ static void guest_read(void) {
 	notify(RX);
 }
 
+/* What came and what that makes room for: it ends with the windows of all sessions. */
+static void guest_read_all(void) {
+	uint16_t before;
+	do {
+		before = f.rx_used;
+		guest_read();
+	} while (f.rx_used != before);
+}
+
 static void set_open(bool open) {
 	const uint8_t message[8] = {1, 0, 0, 0, 6, 0, open};
 	memcpy(driver_at(&f.driver, f.message), message, sizeof(message));
@@ -175,7 +186,7 @@ static void guest_send(struct input *input) {
 	uint32_t value = take(input, 2);
 	bool number = frame.type == GUEST_FRAME_EXIT || frame.type == GUEST_FRAME_STDIN_CREDIT;
 	frame.length = number ? 4 : value;
-	if (frame.type == GUEST_FRAME_STDIN_CREDIT && value <= f.in_flight[frame.session]) {
+	if (frame.type == GUEST_FRAME_STDIN_CREDIT) {
 		f.in_flight[frame.session] -= value;
 	}
 	memcpy(place, &frame, sizeof(frame));
@@ -187,6 +198,7 @@ static void guest_send(struct input *input) {
 }
 
 static void guest_send_raw(struct input *input, unsigned len) {
+	f.raw = f.raw || len > 0;
 	uint8_t *place = driver_at(&f.driver, f.tx);
 	for (unsigned i = 0; i < len; i++) {
 		place[i] = (uint8_t)take(input, 1);
@@ -206,6 +218,7 @@ static void add_session(uint32_t id, unsigned how) {
 	if (f.live[id]) {
 		return;
 	}
+	guest_read_all(); /* what the id's last session still had */
 	f.live[id] = true;
 	f.in_flight[id] = 0;
 	lseek(f.file, 0, SEEK_SET);
@@ -288,6 +301,7 @@ static void begin(void) {
 	f.rx_used = 0;
 	memset(f.live, 0, sizeof(f.live));
 	memset(f.in_flight, 0, sizeof(f.in_flight));
+	f.raw = false;
 	require(console_create(&f.device) == 0);
 	require(console_add_port(f.device, NULL, &console_ops, NULL, &f.console) == 0);
 	require(control_create(&f.control, &f.driver.loop, f.device, &ops, NULL) == 0);
