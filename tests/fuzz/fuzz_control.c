@@ -114,7 +114,9 @@ static void initialise(void) {
 /* ---- the guest's end ---- */
 
 static void check_frame(const struct guest_frame *frame) {
-	require(frame->zero == 0 && frame->length <= GUEST_FRAME_MAX && frame->session < SESSIONS);
+	require(frame->zero == 0 && frame->length <= GUEST_FRAME_MAX);
+	/* An answer has the guest's own number of what it asked. */
+	require(frame->session < SESSIONS || frame->type == GUEST_FRAME_URL_ANSWER);
 	require(frame->type >= GUEST_FRAME_EXEC && frame->type <= GUEST_FRAME_NAMES);
 	if (frame->type == GUEST_FRAME_STDIN && f.live[frame->session]) {
 		f.in_flight[frame->session] += frame->length;
