@@ -27,21 +27,25 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* What of a direction's bytes is no whole frame yet. */
+struct stream {
+	_Alignas(struct guest_frame) uint8_t bytes[sizeof(struct guest_frame) + GUEST_FRAME_MAX];
+	size_t size;
+};
+
 static struct {
 	struct driver driver;
 	struct virtio_device *device;
 	struct control *control;
 	struct console_port *console;
 	int file, in[2], out[2];
-	bool failed;
+	bool failed, open;
 
 	gpa_t tx, message, rx[RX_BUFFERS];
 	uint16_t rx_used;
-	uint8_t frame[sizeof(struct guest_frame) + GUEST_FRAME_MAX];
-	size_t frame_size;
+	struct stream to_guest, from_guest;
 	int64_t in_flight[SESSIONS]; /* of standard input, less the credit for it: below 0 what is still to be
 					read */
-	bool raw; /* bytes that are no frame were sent: which credit was heard is not known */
 	bool live[SESSIONS];
 } f;
 
@@ -104,7 +108,7 @@ static void notify(unsigned queue) {
 }
 
 static void initialise(void) {
-	static uint8_t zeroes[100000];
+	static uint8_t zeroes[GUEST_WINDOW + 100000]; /* more than may be under way */
 	driver_init(&f.driver);
 	f.file = memfd_create("input", MFD_CLOEXEC);
 	require(write(f.file, zeroes, sizeof(zeroes)) == sizeof(zeroes));
@@ -120,22 +124,52 @@ static void check_frame(const struct guest_frame *frame) {
 	require(frame->type >= GUEST_FRAME_EXEC && frame->type <= GUEST_FRAME_NAMES);
 	if (frame->type == GUEST_FRAME_STDIN && f.live[frame->session]) {
 		f.in_flight[frame->session] += frame->length;
-		require(f.raw || f.in_flight[frame->session] <= GUEST_WINDOW);
+		require(f.in_flight[frame->session] <= GUEST_WINDOW);
 	}
 }
 
+/* Go on with the frame that stream begins with; the number of bytes taken. *frame is set once it is whole;
+ * its payload is in stream->bytes until the next call. */
+static size_t take_some(
+	struct stream *stream, const uint8_t *data, size_t len, const struct guest_frame **frame) {
+	const struct guest_frame *header = (const void *)stream->bytes;
+	size_t whole = stream->size < sizeof(*header) ? sizeof(*header) : sizeof(*header) + header->length;
+	size_t n = whole - stream->size < len ? whole - stream->size : len;
+	memcpy(stream->bytes + stream->size, data, n);
+	stream->size += n;
+	*frame = NULL;
+	if (stream->size < sizeof(*header)) {
+		return n;
+	}
+	/* ph stops listening after one that is too long. */
+	if (header->length > GUEST_FRAME_MAX || stream->size == sizeof(*header) + header->length) {
+		stream->size = 0;
+		*frame = header;
+	}
+	return n;
+}
+
+/* What ph sent. */
 static void take_bytes(const uint8_t *data, size_t len) {
-	for (size_t i = 0; i < len; i++) {
-		f.frame[f.frame_size++] = data[i];
-		struct guest_frame frame;
-		if (f.frame_size < sizeof(frame)) {
-			continue;
+	const struct guest_frame *frame;
+	for (size_t done = 0; done < len;) {
+		done += take_some(&f.to_guest, data + done, len - done, &frame);
+		if (frame != NULL) {
+			check_frame(frame);
 		}
-		memcpy(&frame, f.frame, sizeof(frame));
-		require(frame.length <= GUEST_FRAME_MAX);
-		if (f.frame_size == sizeof(frame) + frame.length) {
-			check_frame(&frame);
-			f.frame_size = 0;
+	}
+}
+
+/* What the guest sends: the credit in it, by chance in raw bytes too, makes room for standard input. */
+static void note_credit(const uint8_t *data, size_t len) {
+	const struct guest_frame *frame;
+	for (size_t done = 0; done < len;) {
+		uint32_t value;
+		done += take_some(&f.from_guest, data + done, len - done, &frame);
+		if (frame != NULL && frame->type == GUEST_FRAME_STDIN_CREDIT && frame->session < SESSIONS &&
+			frame->length == sizeof(value)) {
+			memcpy(&value, frame + 1, sizeof(value));
+			f.in_flight[frame->session] -= value;
 		}
 	}
 }
@@ -172,11 +206,15 @@ static void set_open(bool open) {
 	notify(CONTROL_TX);
 	if (!open) {
 		guest_read();
-		f.frame_size = 0; /* what was under way is lost */
+	}
+	if (open != f.open) {
+		f.to_guest.size = f.from_guest.size = 0; /* what was under way is lost */
+		f.open = open;
 	}
 }
 
 static void guest_write(size_t len) {
+	note_credit(driver_at(&f.driver, f.tx), len);
 	driver_add(&f.driver, TX, &(struct driver_buffer){f.tx, (uint32_t)len, false}, 1);
 	notify(TX);
 }
@@ -188,9 +226,6 @@ static void guest_send(struct input *input) {
 	uint32_t value = take(input, 2);
 	bool number = frame.type == GUEST_FRAME_EXIT || frame.type == GUEST_FRAME_STDIN_CREDIT;
 	frame.length = number ? 4 : value;
-	if (frame.type == GUEST_FRAME_STDIN_CREDIT) {
-		f.in_flight[frame.session] -= value;
-	}
 	memcpy(place, &frame, sizeof(frame));
 	memset(place + sizeof(frame), 'x', frame.length);
 	if (number) {
@@ -200,7 +235,6 @@ static void guest_send(struct input *input) {
 }
 
 static void guest_send_raw(struct input *input, unsigned len) {
-	f.raw = f.raw || len > 0;
 	uint8_t *place = driver_at(&f.driver, f.tx);
 	for (unsigned i = 0; i < len; i++) {
 		place[i] = (uint8_t)take(input, 1);
@@ -299,11 +333,11 @@ static void drain(int fd) {
 static void begin(void) {
 	f.driver.next_page = 4096;
 	f.failed = false;
-	f.frame_size = 0;
+	f.open = false;
+	f.to_guest.size = f.from_guest.size = 0;
 	f.rx_used = 0;
 	memset(f.live, 0, sizeof(f.live));
 	memset(f.in_flight, 0, sizeof(f.in_flight));
-	f.raw = false;
 	require(console_create(&f.device) == 0);
 	require(console_add_port(f.device, NULL, &console_ops, NULL, &f.console) == 0);
 	require(control_create(&f.control, &f.driver.loop, f.device, &ops, NULL) == 0);
