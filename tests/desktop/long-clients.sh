@@ -55,6 +55,14 @@ count() {
 	done
 }
 
+# What they have mapped, for who wants to know what there is more of
+mapped() {
+	local process
+	for process in "${processes[@]}"; do
+		awk -v name="$(cat "/proc/$process/comm")" '$6 ~ "[/:]" { print name, $2, $6 }' "/proc/$process/maps"
+	done | sort | uniq -c
+}
+
 # same_holdings BEFORE AFTER: descriptors and the window's bytes; no mapping more of what has a name. How much memory is free
 # again, and in how many pieces, is up to the allocator.
 same_holdings() {
@@ -65,12 +73,14 @@ same_holdings() {
 
 as_before() {
 	count >.test/host-after
+	mapped >.test/mapped-after
 	same_holdings .test/host-before .test/host-after
 }
 
 start clients -- bash .test/guest.sh
 await before
 count >.test/host-before
+mapped >.test/mapped-before
 reach counted
 wait_for 1200 test -e .test/after
 [ -e .test/same-proxy ] && [ ! -s .test/complaints ]
@@ -84,6 +94,7 @@ result "which is a place for the one that stayed"
 same_holdings .test/proxy-before .test/proxy-after
 result "so does the proxy"
 sed 's/^/# /' .test/host-before .test/host-after .test/proxy-before .test/proxy-after
+diff .test/mapped-before .test/mapped-after | sed 's/^/# /'
 reach counted-again
 wait "$started"
 end_weston
