@@ -38,11 +38,12 @@ start two -- foot --config="$HOME/.foot.ini" --app-id=ticker sh -c 'while sleep 
 two=$started
 wait_for 60 window_count_is ticker 1
 result "a second VM shows its window beside the first"
-sleep 1
 screenshot side-1
-sleep 1
-screenshot side-2
-! same_picture side-1 side-2
+moved() {
+	screenshot side-2
+	! same_picture side-1 side-2
+}
+wait_for 20 moved && screenshot side-1 && wait_for 20 moved
 result "and it moves"
 stop $two
 wait_for 20 window_count_is ticker 0
