@@ -40,6 +40,7 @@ static struct {
 	struct console_port *console;
 	int file, in[2], out[2];
 	bool failed, open;
+	bool lost; /* what ph had sent went with the port: the guest may give credit for it, unread */
 
 	gpa_t tx, message, rx[RX_BUFFERS];
 	uint16_t rx_used;
@@ -208,6 +209,7 @@ static void set_open(bool open) {
 		guest_read();
 	}
 	if (open != f.open) {
+		f.lost = f.lost || f.open;
 		f.to_guest.size = f.from_guest.size = 0; /* what was under way is lost */
 		f.open = open;
 	}
@@ -332,8 +334,7 @@ static void drain(int fd) {
 
 static void begin(void) {
 	f.driver.next_page = 4096;
-	f.failed = false;
-	f.open = false;
+	f.failed = f.open = f.lost = false;
 	f.to_guest.size = f.from_guest.size = 0;
 	f.rx_used = 0;
 	memset(f.live, 0, sizeof(f.live));
@@ -352,6 +353,16 @@ static void begin(void) {
 	set_open(true);
 }
 
+/* Once all is read and heard, no more credit was accepted than there was standard input. */
+static void check_credit(void) {
+	notify(TX);
+	run_loop();
+	guest_read_all();
+	for (unsigned i = 0; i < SESSIONS && !f.failed && !f.lost; i++) {
+		require(!f.live[i] || f.in_flight[i] >= 0);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct input input = {.next = data, .left = size};
 	if (f.driver.memory.region_count == 0) {
@@ -361,6 +372,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	while (input.left > 0) {
 		step(&input);
 	}
+	check_credit();
 	driver_stop(&f.driver);
 	control_destroy(f.control);
 	console_destroy(f.device);
