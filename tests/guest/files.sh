@@ -77,6 +77,51 @@ another
 file' ]
 result "the host's changes are seen"
 
+# A file that somebody holds open: its name is the host's new file's.
+echo old >share/held-open
+(timeout -k 5 240 "$ph" --share "$PWD/share:/mnt/share" -- sh -c 'cd /mnt/share
+exec 3<held-open
+cat held-open; : >ready
+while [ -e ready ]; do sleep 0.1; done
+cat held-open; echo guest >>held-open
+read -r line <&3; echo "$line"
+until [ -e ready ]; do sleep 0.1; done
+[ -e held-open ] || echo gone
+echo anew >held-open' >"$work/out" 2>"$work/err") &
+for _ in $(seq 600); do [ -e share/ready ] && break; sleep 0.1; done
+echo new >share/held-new
+mv share/held-new share/held-open
+rm share/ready
+for _ in $(seq 300); do grep -qx guest share/held-open && break; sleep 0.1; done
+cp share/held-open "$work/appended"
+rm share/held-open
+: >share/ready
+wait
+[ "$(cat "$work/out")" = 'old
+new
+old
+gone' ] && [ "$(cat "$work/appended")" = 'new
+guest' ] && [ "$(cat share/held-open)" = anew ]
+result "a file that the host replaces is the new one by its name, also while the old one is open"
+rm -f share/ready
+
+# Locks of an open file are whoever's that has it: each flock(1) is another process.
+: >share/flocked
+run --share "$PWD/share:/mnt/share" -- sh -c 'cd /mnt/share
+exec 9>flocked
+for i in 1 2 3; do timeout 20 flock 9 && flock -u 9 || echo "lost in turn $i"; done
+flock -s 9 && timeout 20 flock -x 9 && echo converted
+timeout 20 flock -n flocked true && echo not locked
+flock -u 9
+timeout 20 flock -n flocked echo free
+flock 9
+(exec 8<flocked)
+timeout 20 flock -n flocked true || echo still locked'
+printed 'converted
+free
+still locked'
+result "locks by flock are the open file's"
+
 # A lock of the host, a POSIX one, as flock(2) is a matter of its own there: a wait for it can be given up, and ends.
 : >share/held
 perl -MFcntl -e '$all = pack "s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0;
