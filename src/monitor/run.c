@@ -215,7 +215,7 @@ static void machine_reset(struct vm *vm) {
 	fail(vm, -EIO,
 		vm->phase == RUN_STARTING
 			? "the guest's kernel failed to start (--verbose shows its messages)"
-			: "the guest crashed");
+			: "the guest crashed or was switched off");
 }
 
 /* The vCPU threads are ahead of the loop: what the guest sent before it ended is still in the queues. The
