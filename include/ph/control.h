@@ -32,7 +32,7 @@ struct control_ops {
 };
 
 /* Local ends of a session's stdio; none is closed by control, and all may be closed once it has them. -1 is
- * /dev/null. err is not used with a terminal. */
+ * /dev/null, and with a terminal, for err, the terminal. */
 struct control_stdio {
 	int in, out, err;
 	bool tty;

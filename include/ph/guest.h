@@ -62,13 +62,14 @@ enum guest_config {
 
 /* Records of a command to run: the body of GUEST_FRAME_EXEC and of GUEST_CONFIG_EXEC. */
 enum guest_exec {
-	GUEST_EXEC_ARGV = 1,  /* list; empty: the login shell of the user */
-	GUEST_EXEC_ENV = 2,   /* list of NAME=VALUE, the whole environment but for what init must add (HOME,
-				 USER, SHELL where missing) */
-	GUEST_EXEC_CWD = 3,   /* string; falls back to the home, then to / */
-	GUEST_EXEC_UID = 4,   /* u64; 0 or the user's */
-	GUEST_EXEC_TTY = 5,   /* list: rows, columns, in decimal. Absent: three pipes */
-	GUEST_EXEC_UMASK = 6, /* u64; 022 when absent */
+	GUEST_EXEC_ARGV = 1,   /* list; empty: the shell of the user */
+	GUEST_EXEC_ENV = 2,    /* list of NAME=VALUE, the whole environment but for what init must add (HOME,
+				  USER, SHELL where missing) */
+	GUEST_EXEC_CWD = 3,    /* string; falls back to the home, then to / */
+	GUEST_EXEC_UID = 4,    /* u64; 0 or the user's */
+	GUEST_EXEC_TTY = 5,    /* list: rows, columns, in decimal. Absent: three pipes */
+	GUEST_EXEC_UMASK = 6,  /* u64; 022 when absent */
+	GUEST_EXEC_STDERR = 7, /* empty: with a terminal, standard error is a pipe all the same */
 };
 
 /* A frame: this header, then length bytes. Little endian. length at most GUEST_FRAME_MAX. */
@@ -97,14 +98,14 @@ enum guest_frame_type {
 				     drop its output. No STDIN follows; EXIT is still to come */
 	GUEST_FRAME_CLOSE = 8,    /* u32, GUEST_FRAME_STDOUT or _STDERR: nobody reads that stream any more:
 				     close the pipe's reading end and drop what was read, so that the
-				     command meets SIGPIPE. Never sent for a tty session (HANGUP is) */
+				     command meets SIGPIPE. Never sent for a session's terminal (HANGUP is) */
 	GUEST_FRAME_TIME = 9,     /* u64: nanoseconds since 1970, of the host's clock; session 0 */
 	GUEST_FRAME_URL_ANSWER = 10, /* u32, enum guest_url: to the URL of that number */
 	GUEST_FRAME_NAMES = 11,      /* text: what resolv.conf says from now on; session 0 */
 	/* from the guest */
 	GUEST_FRAME_READY = 16,  /* init is up; sessions may come */
 	GUEST_FRAME_STDOUT = 17, /* bytes, within the window; length 0: end of file (optional). A tty session
-				    has no other output */
+				    without GUEST_EXEC_STDERR has no other output */
 	GUEST_FRAME_STDERR = 18, /* likewise */
 	GUEST_FRAME_STDIN_CREDIT =
 		19,            /* u32 bytes of STDIN the command has taken: ph may send as many more */

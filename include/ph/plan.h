@@ -140,7 +140,8 @@ struct plan {
 	char **command;        /* argv; [0] == NULL: the shell */
 	char **environment;    /* NAME=VALUE, NULL-terminated */
 	char *cwd;
-	bool tty;               /* stdin and stdout are a terminal */
+	bool tty;               /* stdin and stdout are a terminal, and ours now */
+	bool own_stderr;        /* although tty, stderr is something else */
 	uint16_t rows, columns; /* of it */
 	mode_t umask;
 	bool verbose, timings;

@@ -26,6 +26,9 @@ void terminal_filter(struct terminal_filter *filter, uint8_t *to, const uint8_t 
 
 /* Back to what it was; harmless when it was never raw. Async-signal-safe. */
 void terminal_restore(void);
+/* Whether fd is the terminal that controls this process, and another job has it: to read it, or to set it,
+ * would stop this one. */
+bool terminal_in_background(int fd);
 /* False when fd is no terminal, or one of unknown size. */
 bool terminal_size(int fd, uint16_t *rows, uint16_t *columns);
 

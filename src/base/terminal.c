@@ -112,6 +112,11 @@ int terminal_color(int fd, const char *sequences) {
 	return fd_write_all(fd, sequences, strlen(sequences));
 }
 
+bool terminal_in_background(int fd) {
+	pid_t foreground = tcgetpgrp(fd);
+	return foreground > 0 && foreground != getpgrp();
+}
+
 bool terminal_size(int fd, uint16_t *rows, uint16_t *columns) {
 	struct winsize size;
 	if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_row == 0 || size.ws_col == 0) {

@@ -54,12 +54,13 @@ static void close_output(struct session_output *output) {
 
 static void output_failed(struct session_output *output, int error) {
 	struct session *session = output->session;
-	if (error != -EPIPE && error != -ECONNRESET && !(session->tty && error == -EIO)) {
+	bool terminal = session->tty && output == &session->outputs[0];
+	if (error != -EPIPE && error != -ECONNRESET && !(terminal && error == -EIO)) {
 		control_report(session->control,
 			output == &session->outputs[0] ? "standard output" : "standard error", error);
 		session->lost = true;
 	}
-	if (session->tty) {
+	if (terminal) {
 		session_hangup(session);
 		return;
 	}
@@ -289,7 +290,7 @@ static int open_output(struct session *session, unsigned which, struct loop *loo
 int session_init(struct session *session, struct loop *loop, const struct control_stdio *stdio) {
 	int ret = open_output(session, 0, loop, stdio->out, stdio->tty);
 	if (ret == 0) {
-		ret = open_output(session, 1, loop, stdio->tty ? -1 : stdio->err, stdio->tty);
+		ret = open_output(session, 1, loop, stdio->err, stdio->tty);
 	}
 	if (ret == 0 && stdio->in >= 0) {
 		ret = stream_open(&session->in, loop, stdio->in, false, input_ready);

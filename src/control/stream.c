@@ -142,8 +142,7 @@ static bool gate_is_open(const struct stream *stream) {
  * never want to read: a keystroke meant for the shell would do. Such a job leaves the terminal alone.
  */
 static bool in_background(const struct stream *stream) {
-	pid_t foreground = stream->terminal ? tcgetpgrp(stream->source.fd) : -1;
-	return foreground > 0 && foreground != getpgrp();
+	return stream->terminal && terminal_in_background(stream->source.fd);
 }
 
 ssize_t stream_read(struct stream *stream, void *data, size_t size) {

@@ -7,6 +7,7 @@
 #include "ph/fd.h"
 #include "ph/instance.h"
 #include "ph/progress.h"
+#include "ph/signals.h"
 #include "ph/terminal.h"
 
 #include <errno.h>
@@ -325,14 +326,17 @@ static void connector_ended(struct loop_source *source, uint32_t events) {
 	log_error("the connector has ended; programs that start from now on are without windows and sound");
 }
 
+void run_tell_size(struct vm *vm) {
+	uint16_t rows, columns;
+	if (vm->seat->client_fd < 0 && vm->plan->tty && terminal_size(STDOUT_FILENO, &rows, &columns)) {
+		control_resize(vm->control, RUN_COMMAND_SESSION, rows, columns);
+	}
+}
+
 /* SIGINT is the command's business; SIGTERM and SIGHUP end the VM in order, the commands first. */
 static void handle_signal(struct vm *vm, int signo) {
-	uint16_t rows, columns;
 	if (signo == SIGWINCH) {
-		if (vm->seat->client_fd < 0 && vm->plan->tty &&
-			terminal_size(STDOUT_FILENO, &rows, &columns)) {
-			control_resize(vm->control, RUN_COMMAND_SESSION, rows, columns);
-		}
+		run_tell_size(vm);
 		return;
 	}
 	bool asked_before = vm->signal != 0;
@@ -370,23 +374,15 @@ static void signalled(struct loop_source *source, uint32_t events) {
 
 /* ---- watching ---- */
 
-static void handled_signals(sigset_t *set) {
-	sigemptyset(set);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGHUP);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGWINCH);
-}
-
 void run_block_signals(void) {
 	sigset_t set;
-	handled_signals(&set);
+	signals_handled(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
 void run_unblock_signals(void) {
 	sigset_t set;
-	handled_signals(&set);
+	signals_handled(&set);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
@@ -401,7 +397,7 @@ static int watch(struct vm *vm, struct loop_source *source, int fd,
 
 int run_watch(struct vm *vm) {
 	sigset_t set;
-	handled_signals(&set);
+	signals_handled(&set);
 	vm->status = -1;
 	vm->started_ms = now_ms();
 	int ret = watch(vm, &vm->signals, signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), signalled);

@@ -60,6 +60,8 @@ void run_block_signals(void);
 void run_unblock_signals(void);
 /* Watch signals, deadlines, the machine's end and the workers. 0 or -errno. */
 int run_watch(struct vm *vm);
+/* Tell the guest the size of the terminal that the first command has here, if it has. */
+void run_tell_size(struct vm *vm);
 void run_unwatch(struct vm *vm);
 
 #endif

@@ -198,7 +198,7 @@ static int attach_stdio(struct vm *vm) {
 		stdio.out = seat->streams[1];
 		stdio.err = seat->streams[2];
 	} else if (stdio.tty) {
-		stdio.err = -1;
+		stdio.err = vm->plan->own_stderr ? STDERR_FILENO : -1;
 		int ret = terminal_raw(STDIN_FILENO);
 		if (ret == 0 && vm->plan->palette != NULL) {
 			ret = terminal_color(STDIN_FILENO, vm->plan->palette);
@@ -208,6 +208,7 @@ static int attach_stdio(struct vm *vm) {
 		}
 	}
 	int ret = control_attach(vm->control, RUN_COMMAND_SESSION, &stdio);
+	run_tell_size(vm); /* signals are kept since a while after the plan was made */
 	vm->commands = 1;
 	if (seat->client_fd >= 0) {
 		/* The session has copies, and their end is to be the end. */

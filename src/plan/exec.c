@@ -28,4 +28,7 @@ void plan_put_exec(const struct plan *plan, struct record_buffer *exec) {
 		const char *const size[] = {rows, columns, NULL};
 		record_put_list(exec, GUEST_EXEC_TTY, size);
 	}
+	if (plan->own_stderr) {
+		record_put(exec, GUEST_EXEC_STDERR, NULL, 0);
+	}
 }

@@ -123,10 +123,13 @@ void plan_print(const struct plan *plan) {
 	if (plan->command[0] != NULL) {
 		print_words("command", plan->command);
 	} else {
-		printf("%-12sa login shell\n", "command");
+		printf("%-12sa shell\n", "command");
 	}
 	printf("%-12s%s\n", "directory", plan->cwd);
-	printf("%-12s%s\n", "stdio", plan->tty ? "this terminal" : "three streams");
+	printf("%-12s%s\n", "stdio",
+		plan->own_stderr ? "this terminal, and stderr"
+		: plan->tty      ? "this terminal"
+				 : "three streams");
 	for (size_t i = 0; plan->environment[i] != NULL; i++) {
 		printf("%-12s%s\n", i == 0 ? "environment" : "", plan->environment[i]);
 	}

@@ -121,6 +121,16 @@ for signal in TERM INT HUP; do
 	[ $status_of_ph -eq $((128 + $(kill -l $signal))) ]
 	result "SIG$signal reaches the command"
 done
+(trap '' HUP && exec "$ph" -- sh -c 'echo up; until [ -e ~/ph-end ]; do sleep 0.1; done; exit 4') >"$work/out" 2>"$work/err" &
+pid=$!
+for _ in $(seq 600); do [ -s "$work/out" ] && break || sleep 0.1; done
+kill -HUP $pid
+sleep 1
+touch "$HOME/ph-end"
+wait $pid
+status_of_ph=$?
+[ $status_of_ph -eq 4 ]
+result "a SIGHUP that is ignored, as by nohup, is"
 run -- sh -c 'trap "echo caught; exit 3" TERM; kill -TERM $$; sleep 10'
 [ $status_of_ph -eq 3 ] && [ "$(cat "$work/out")" = caught ]
 result "a command may handle its signals"
@@ -130,6 +140,11 @@ result "--verbose shows the kernel's messages"
 run --timings -- true
 [ $status_of_ph -eq 0 ] && [ ! -s "$work/out" ] && [ -s "$work/err" ]
 result "--timings prints a table"
+for how in poweroff halt; do
+	run --root -- busybox $how -f
+	[ $status_of_ph -eq 125 ] && grep -q '^ph: the guest crashed or was switched off' "$work/err"
+	result "$how -f ends the VM"
+done
 run --sandbox=off -- echo one process
 [ $status_of_ph -eq 0 ] && [ "$(cat "$work/out")" = 'one process' ] && [ "$(cat "$work/err")" = \
 	'ph: --sandbox=off: all devices run in one process that nothing confines; for debugging only' ]

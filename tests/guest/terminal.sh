@@ -50,6 +50,21 @@ sleep 1
 cmp "$work/before" "$work/after"
 result "the terminal is as it was"
 
+keys "clear; $ph -- sh -c 'echo to-stderr >&2; test -t 1 && echo to-stdout' 2>$work/stderr; echo end" Enter
+await '^end' && await '^to-stdout' && [ "$(cat "$work/stderr")" = to-stderr ]
+result "standard error goes where it was led to"
+# timeout(1) makes a job in the background of its command.
+keys "clear; timeout 240 $ph -- sh -c 'test -t 1 || echo no terminal; exit 3'; echo status-\$?" Enter
+await '^no terminal' && await '^status-3'
+result "a job in the background runs, and leaves the terminal alone"
+keys "clear; timeout 5 $ph --env PS1; echo status-\$?" Enter
+await '^status-124'
+result "a shell there waits for its turn, and can be ended"
+keys "clear; stty -g >$work/after" Enter
+sleep 1
+cmp "$work/before" "$work/after"
+result "the terminal is as it was still"
+
 keys "clear; PS1='guest> ' $ph --env PS1 -- bash --norc --noprofile" Enter
 await '^guest>'
 pkill -TERM -o -x ph

@@ -595,6 +595,33 @@ static void test_terminal(void **state) {
 	close(slave);
 }
 
+/* Standard error may lead elsewhere all the same; its reader may go away, and the terminal stays. */
+static void test_terminal_and_stderr(void **state) {
+	struct fixture *f = *state;
+	int master, slave, err[2];
+	char text[16];
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	assert_int_equal(pipe(err), 0);
+	start_session(f, slave, slave, err[1], true);
+	guest_send(f, GUEST_FRAME_STDERR, 1, "err", 3);
+	guest_send(f, GUEST_FRAME_STDOUT, 1, "out", 3);
+	assert_int_equal(read(err[0], text, sizeof(text)), 3);
+	assert_memory_equal(text, "err", 3);
+	assert_int_equal(read(master, text, sizeof(text)), 3);
+	assert_memory_equal(text, "out", 3);
+	close(err[0]);
+	guest_send(f, GUEST_FRAME_STDERR, 1, "err", 3);
+	expect_u32(f, GUEST_FRAME_CLOSE, 1, GUEST_FRAME_STDERR);
+	guest_send(f, GUEST_FRAME_STDOUT, 1, "out", 3);
+	assert_int_equal(read(master, text, sizeof(text)), 3);
+	guest_send_u32(f, GUEST_FRAME_EXIT, 1, 0);
+	assert_int_equal(f->exited, 1);
+	assert_int_equal(f->status, 0);
+	close(err[1]);
+	close(master);
+	close(slave);
+}
+
 static void test_terminal_goes_away(void **state) {
 	struct fixture *f = *state;
 	int master, slave;
@@ -950,6 +977,7 @@ int main(void) {
 		TEST(test_unreadable_input),
 		TEST(test_named_pipe),
 		TEST(test_terminal),
+		TEST(test_terminal_and_stderr),
 		TEST(test_terminal_goes_away),
 		TEST(test_hangup),
 		TEST(test_text_frames),

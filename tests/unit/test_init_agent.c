@@ -270,22 +270,31 @@ static void wait_output(struct guest *guest, uint32_t session, const char *text)
 }
 
 /* All commands run as root; env and size (rows, columns) may be NULL. */
-static void start(struct guest *guest, uint32_t session, const char *const *argv, const char *const *env,
+static void put_exec(struct record_buffer *exec, const char *const *argv, const char *const *env,
 	const char *const *size) {
 	static const char *const path[] = {"PATH=/usr/bin:/bin", NULL};
-	struct record_buffer exec = {0};
+	record_put_list(exec, GUEST_EXEC_ARGV, argv);
+	record_put_list(exec, GUEST_EXEC_ENV, env == NULL ? path : env);
+	record_put_string(exec, GUEST_EXEC_CWD, "/usr");
+	record_put_u64(exec, GUEST_EXEC_UID, 0);
+	if (size != NULL) {
+		record_put_list(exec, GUEST_EXEC_TTY, size);
+	}
+}
+
+static void send_exec(struct guest *guest, uint32_t session, struct record_buffer *exec) {
 	if (!guest->ready) {
 		receive_frame(guest);
 	}
-	record_put_list(&exec, GUEST_EXEC_ARGV, argv);
-	record_put_list(&exec, GUEST_EXEC_ENV, env == NULL ? path : env);
-	record_put_string(&exec, GUEST_EXEC_CWD, "/usr");
-	record_put_u64(&exec, GUEST_EXEC_UID, 0);
-	if (size != NULL) {
-		record_put_list(&exec, GUEST_EXEC_TTY, size);
-	}
-	send_frame(guest, GUEST_FRAME_EXEC, session, exec.data, exec.size);
-	record_buffer_finish(&exec);
+	send_frame(guest, GUEST_FRAME_EXEC, session, exec->data, exec->size);
+	record_buffer_finish(exec);
+}
+
+static void start(struct guest *guest, uint32_t session, const char *const *argv, const char *const *env,
+	const char *const *size) {
+	struct record_buffer exec = {0};
+	put_exec(&exec, argv, env, size);
+	send_exec(guest, session, &exec);
 }
 
 static void start_shell(struct guest *guest, uint32_t session, const char *script) {
@@ -503,6 +512,24 @@ static void test_terminal(void **state) {
 	expect_text(*state, 1, 0, "33 77\r\n iutf8\r\n1\r\n");
 }
 
+/* Standard error may be a pipe all the same. */
+static void test_terminal_and_stderr(void **state) {
+	const char *const size[] = {"33", "77", NULL};
+	const char *const argv[] = {"sh", "-c",
+		"test -t 0 -a -t 1 && ! test -t 2 && echo out && echo err >&2 && echo again >/dev/stderr; "
+		"exec >/dev/null; head -c 65000 /dev/zero >&2",
+		NULL};
+	struct record_buffer exec = {0};
+	struct guest *guest = *state;
+	put_exec(&exec, argv, NULL, size);
+	record_put(&exec, GUEST_EXEC_STDERR, NULL, 0);
+	send_exec(guest, 1, &exec);
+	assert_int_equal(wait_exit(guest, 1), 0);
+	expect_text(guest, 1, 0, "out\r\n");
+	assert_int_equal(guest->sessions[1].size[1], 10 + 65000);
+	assert_memory_equal(guest->sessions[1].text[1], "err\nagain\n", 10);
+}
+
 static void test_terminal_keys(void **state) {
 	start_terminal(*state, 1, "echo up; exec sleep 1000");
 	wait_output(*state, 1, "up");
@@ -664,6 +691,7 @@ int main(void) {
 		AGENT_TEST(test_children_left_behind),
 		AGENT_TEST(test_last_words),
 		AGENT_TEST(test_terminal),
+		AGENT_TEST(test_terminal_and_stderr),
 		AGENT_TEST(test_terminal_keys),
 		AGENT_TEST(test_terminal_resize),
 		AGENT_TEST(test_signal_to_foreground),

@@ -344,6 +344,9 @@ static int parse_exec_record(struct exec *exec, const struct record *record) {
 		return 0;
 	case GUEST_EXEC_TTY:
 		return parse_tty(exec, record);
+	case GUEST_EXEC_STDERR:
+		exec->own_stderr = true;
+		return 0;
 	default:
 		return -EPROTO;
 	}

@@ -14,7 +14,7 @@ struct exec {
 	char *cwd;   /* or NULL */
 	uid_t uid;
 	mode_t umask;
-	bool tty;
+	bool tty, own_stderr;
 	uint16_t rows, columns;
 };
 

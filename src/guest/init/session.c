@@ -29,6 +29,11 @@
 /* The most a terminal holds between the two ends. */
 #define TTY_BUFFER (128 * 1024)
 
+/* The terminal's master, which is the input, too. */
+static bool is_terminal(const struct session *session, const struct session_output *output) {
+	return session->tty && output == &session->outputs[0];
+}
+
 static int watch(struct session *session, int epoll, int fd, uint32_t events) {
 	struct epoll_event event = {.events = events | EPOLLET, .data.ptr = session};
 	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
@@ -39,7 +44,7 @@ static int watch_streams(struct session *session, int epoll) {
 	if (result == 0 && !session->tty) {
 		result = watch(session, epoll, session->outputs[0].fd, EPOLLIN);
 	}
-	if (result == 0 && !session->tty) {
+	if (result == 0 && session->outputs[1].fd >= 0) {
 		result = watch(session, epoll, session->outputs[1].fd, EPOLLIN);
 	}
 	return result;
@@ -88,7 +93,7 @@ static void close_output(struct session *session, struct session_output *output)
 	if (output->fd < 0) {
 		return;
 	}
-	if (session->tty) {
+	if (is_terminal(session, output)) {
 		close_input(session);
 	}
 	close(output->fd);
@@ -168,9 +173,10 @@ void session_hangup(struct session *session) {
 }
 
 void session_close_output(struct session *session, enum guest_frame_type type) {
-	for (int i = 0; i < 2 && !session->tty; i++) {
-		if (session->outputs[i].type == type) {
-			close_output(session, &session->outputs[i]);
+	for (int i = 0; i < 2; i++) {
+		struct session_output *output = &session->outputs[i];
+		if (output->type == type && !is_terminal(session, output)) {
+			close_output(session, output);
 		}
 	}
 	session->ready = true;
@@ -179,7 +185,8 @@ void session_close_output(struct session *session, enum guest_frame_type type) {
 /* A process left behind may hold the stream open and even go on writing: what the command itself wrote is no
  * more than the stream can hold now. */
 static void limit_output(struct session *session, struct session_output *output) {
-	int capacity = session->tty || output->fd < 0 ? -1 : fcntl(output->fd, F_GETPIPE_SZ);
+	bool pipe = output->fd >= 0 && !is_terminal(session, output);
+	int capacity = pipe ? fcntl(output->fd, F_GETPIPE_SZ) : -1;
 	output->left = capacity < 0 ? TTY_BUFFER : (size_t)capacity;
 }
 
@@ -261,7 +268,7 @@ static bool pump_output(struct session *session, struct session_output *output) 
 		return true;
 	}
 	/* A terminal nobody has open (EIO) may be opened again as long as the command runs. */
-	bool again = n < 0 && (errno == EAGAIN || errno == EINTR || session->tty);
+	bool again = n < 0 && (errno == EAGAIN || errno == EINTR || is_terminal(session, output));
 	if (session->exited || !again) {
 		end_output(session, output);
 	}

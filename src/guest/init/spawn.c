@@ -66,30 +66,33 @@ static int open_terminal(const struct exec *exec, struct spawned *spawned, struc
 	return fchown(slave, exec->uid, TTY_GROUP) < 0 ? -errno : 0;
 }
 
-static int open_pipe(int *ours, int *theirs, bool ours_reads) {
+static int open_pipe(const struct exec *exec, int *ours, int *theirs, bool ours_reads) {
 	int fds[2];
 	if (pipe2(fds, O_CLOEXEC) < 0) {
 		return -errno;
 	}
 	*ours = fds[ours_reads ? 0 : 1];
 	*theirs = fds[ours_reads ? 1 : 0];
+	/* A program may open /dev/stdout anew, as the user it runs as. */
+	if (fchown(*theirs, exec->uid, (gid_t)-1) < 0) {
+		return -errno;
+	}
 	/* Only init's end: the flag belongs to the open file, and commands expect a blocking one. */
 	return fcntl(*ours, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 static int open_pipes(const struct exec *exec, struct spawned *spawned, struct stdio *stdio) {
-	int result = open_pipe(&spawned->in, &stdio->fds[0], false);
+	int result = open_pipe(exec, &spawned->in, &stdio->fds[0], false);
 	if (result == 0) {
-		result = open_pipe(&spawned->out, &stdio->fds[1], true);
+		result = open_pipe(exec, &spawned->out, &stdio->fds[1], true);
 	}
-	if (result == 0) {
-		result = open_pipe(&spawned->err, &stdio->fds[2], true);
-	}
-	/* A program may open /dev/stdout anew, as the user it runs as. */
-	for (int i = 0; result == 0 && i < 3; i++) {
-		if (fchown(stdio->fds[i], exec->uid, (gid_t)-1) < 0) {
-			result = -errno;
-		}
+	return result;
+}
+
+static int open_stdio(const struct exec *exec, struct spawned *spawned, struct stdio *stdio) {
+	int result = exec->tty ? open_terminal(exec, spawned, stdio) : open_pipes(exec, spawned, stdio);
+	if (result == 0 && (!exec->tty || exec->own_stderr)) {
+		result = open_pipe(exec, &spawned->err, &stdio->fds[2], true);
 	}
 	return result;
 }
@@ -116,7 +119,7 @@ static void take_stdio(const struct stdio *stdio, bool tty) {
 		ioctl(stdio->fds[0], TIOCSCTTY, 0);
 	}
 	for (int i = 0; i < 3; i++) {
-		dup2(stdio->fds[tty ? 0 : i], i);
+		dup2(stdio->fds[i] >= 0 ? stdio->fds[i] : stdio->fds[0], i);
 	}
 	syscall(SYS_close_range, 3U, ~0U, 0U);
 }
@@ -238,7 +241,7 @@ static __attribute__((noreturn)) void child_main(
 int spawn_command(const struct exec *exec, const struct config *config, struct spawned *spawned) {
 	struct stdio stdio = {{-1, -1, -1}};
 	*spawned = (struct spawned){.pid = -1, .in = -1, .out = -1, .err = -1};
-	int result = exec->tty ? open_terminal(exec, spawned, &stdio) : open_pipes(exec, spawned, &stdio);
+	int result = open_stdio(exec, spawned, &stdio);
 	if (result == 0) {
 		spawned->pid = fork();
 		result = spawned->pid < 0 ? -errno : 0;

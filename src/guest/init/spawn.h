@@ -7,7 +7,8 @@
 /* A running command and init's non-blocking ends of its stdio. */
 struct spawned {
 	pid_t pid;
-	int in, out, err; /* with a terminal in and out are its master twice, err is -1 */
+	int in, out, err; /* with a terminal in and out are its master twice, err is -1
+			     unless it is a pipe of its own */
 };
 
 /* 0, or -errno when not even a process could be made. A program that cannot be run is the child's own exit
