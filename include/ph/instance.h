@@ -43,8 +43,8 @@ enum instance_fact {
 
 enum instance_type {
 	/* to the VM */
-	INSTANCE_EXEC =
-		1, /* records (enum guest_exec), with descriptors: in, out and, without a terminal, err */
+	INSTANCE_EXEC = 1,    /* records (enum guest_exec), with descriptors: in, out and perhaps err; value:
+				 INSTANCE_EXEC_TTY. Answered with STATE, REFUSED or FAILED */
 	INSTANCE_SIGNAL = 2,  /* value: for the command */
 	INSTANCE_WINSIZE = 3, /* value: rows << 16 | columns */
 	INSTANCE_HANGUP = 4,  /* the command's terminal is gone; so is it when the connection ends */
@@ -58,6 +58,9 @@ enum instance_type {
 	INSTANCE_FAILED = 19,  /* text: why the VM ended without the command's status */
 	INSTANCE_STATE = 20,   /* value: enum instance_state << 16 | commands */
 };
+
+/* in and out are a terminal's; without err it is there, too */
+#define INSTANCE_EXEC_TTY 1
 
 #define INSTANCE_EXITED_LAST 0x100
 
@@ -120,18 +123,19 @@ int instance_connect(const char *name, struct error *error);
 /* Its description, malloc'ed: the size, or -errno. */
 ssize_t instance_read_facts(const char *name, uint8_t **facts);
 
-/* The ends of a command's streams: in, out, and err unless it has a terminal (then -1). */
+/* The ends of a command's streams: in, out, and err, which is -1 where it is the terminal. */
 struct instance_streams {
 	int ours[3], theirs[3];
 	bool tty;
 	char *palette; /* what the terminal gets meanwhile, or NULL; the caller's */
 };
 
-int instance_make_streams(struct instance_streams *streams, bool tty);
+int instance_make_streams(struct instance_streams *streams, bool tty, bool own_stderr);
 void instance_close_streams(int ends[3]);
 
 /* Carry this process's stdio and signals to and from a command that was sent (INSTANCE_EXEC) over the
- * connection, to its end. Its exit status; -EAGAIN: the VM was ending; or -errno with *error set. */
+ * connection, to its end. Its exit status; -EAGAIN: the VM was ending or ended before it had taken the
+ * command, and nothing of standard input was read; or -errno with *error set. */
 int instance_attend(int connection, struct instance_streams *streams, struct error *error);
 
 /* --list, --stop, --logs: 0 or -errno with *error set. */

@@ -47,9 +47,18 @@ static int make_plan(struct plan *plan, const struct plan_request *request, stru
 
 /* ---- a VM of its own ---- */
 
+static bool is_given(const struct cli_options *options, const char *name) {
+	for (size_t i = 0; i < options->setting_count; i++) {
+		if (strcmp(options->settings[i].name, name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static int collect_facts(
 	struct record_buffer *facts, const struct plan *plan, const struct cli_options *options) {
-	const char *list[CLI_SETTINGS_MAX + 1];
+	const char *list[CLI_SETTINGS_MAX + 3];
 	char *texts[CLI_SETTINGS_MAX];
 	size_t count = 0;
 	plan_put_facts(plan, facts);
@@ -61,8 +70,17 @@ static int collect_facts(
 			count++;
 		}
 	}
+	const size_t given = count;
+	/* What a realm has without being asked. */
+	if (plan->realm_name != NULL && plan->net.kind != PLAN_NET_NONE && !is_given(options, "net")) {
+		list[count++] = "net=";
+	}
+	if (plan->realm_name != NULL && plan->has_sound && !is_given(options, "sound")) {
+		list[count++] = "sound=yes";
+	}
 	list[count] = NULL;
 	record_put_list(facts, INSTANCE_FACT_SETTINGS, list);
+	count = given;
 	while (count > 0) {
 		free(texts[--count]);
 	}
@@ -225,7 +243,7 @@ static int start_named(const struct cli_options *options, struct instance *insta
 	struct instance_streams streams = {0};
 	int ret = make_plan(&plan, &options->request, error);
 	if (ret == 0) {
-		ret = instance_make_streams(&streams, plan.tty);
+		ret = instance_make_streams(&streams, plan.tty, plan.own_stderr);
 	}
 	if (ret == 0) {
 		ret = start_holder(&plan, instance, options, &streams);
@@ -246,6 +264,10 @@ static int start_named(const struct cli_options *options, struct instance *insta
 	instance_finish(instance);
 	plan_finish(&plan);
 	ret = instance_attend(connection, &streams, error);
+	if (ret == -EAGAIN) {
+		ret = error_set(error, -EIO, "the VM ended before the command did");
+	}
+	instance_close_streams(streams.ours);
 	free(streams.palette);
 	close(connection);
 out:
@@ -265,6 +287,29 @@ static bool is_among(char *const *settings, const char *text) {
 	return false;
 }
 
+static bool is_no(const char *value) {
+	return strcmp(value, "no") == 0 || strcmp(value, "0") == 0;
+}
+
+/* The last one counts: the command line comes behind profiles. */
+static bool has_setting(char *const *settings, const char *name) {
+	size_t length = strlen(name);
+	bool has = false;
+	for (; *settings != NULL; settings++) {
+		if (strncmp(*settings, name, length) == 0 && (*settings)[length] == '=') {
+			has = !is_no(*settings + length + 1);
+		}
+	}
+	return has;
+}
+
+static int refuse_setting(const struct cli_setting *setting, const char *name, struct error *error) {
+	bool flag = strcmp(setting->value, "yes") == 0 || setting->value[0] == '\0';
+	return error_set(error, -EBUSY,
+		"the VM %s runs without --%s%s%s, which cannot change now; ph --stop %s ends it", name,
+		setting->name, flag ? "" : " ", flag ? "" : setting->value, name);
+}
+
 /* What is asked for on the command line must be so already; a profile may have changed meanwhile. */
 static int check_settings(
 	const struct cli_options *options, const char *name, char *const *settings, struct error *error) {
@@ -274,13 +319,16 @@ static int check_settings(
 		snprintf(text, sizeof(text), "%s=%s", setting->name, setting->value);
 		/* A realm's own VM is that realm's, by whatever name it was asked for. */
 		bool known = options->request.name == NULL && strcmp(setting->name, "realm") == 0;
-		if (!known && setting->shapes_vm && setting->origin == NULL &&
-			strcmp(setting->value, "no") != 0 && !is_among(settings, text)) {
-			bool flag = strcmp(setting->value, "yes") == 0 || setting->value[0] == '\0';
+		if (known || !setting->shapes_vm || setting->origin != NULL || is_among(settings, text)) {
+			continue;
+		}
+		if (!is_no(setting->value)) {
+			return refuse_setting(setting, name, error);
+		}
+		if (has_setting(settings, setting->name)) {
 			return error_set(error, -EBUSY,
-				"the VM %s runs without --%s%s%s, which cannot change now; ph --stop %s ends "
-				"it",
-				name, setting->name, flag ? "" : " ", flag ? "" : setting->value, name);
+				"the VM %s runs with --%s, which cannot change now; ph --stop %s ends it",
+				name, setting->name, name);
 		}
 	}
 	return 0;
@@ -324,9 +372,10 @@ static int plan_joined(
 static int send_command(int connection, const struct plan *plan, const struct instance_streams *streams) {
 	struct record_buffer exec = {0};
 	plan_put_exec(plan, &exec);
-	int ret = exec.failed ? -ENOMEM
-			      : instance_send(connection, INSTANCE_EXEC, 0, exec.data, exec.size,
-					streams->theirs, plan->tty ? 2 : 3);
+	int ret = exec.failed
+			  ? -ENOMEM
+			  : instance_send(connection, INSTANCE_EXEC, plan->tty ? INSTANCE_EXEC_TTY : 0,
+				    exec.data, exec.size, streams->theirs, streams->theirs[2] < 0 ? 2 : 3);
 	record_buffer_finish(&exec);
 	return ret;
 }
@@ -337,7 +386,7 @@ static int join(const struct cli_options *options, const char *name, int connect
 	struct instance_streams streams;
 	int ret = plan_joined(&plan, options, name, error);
 	if (ret == 0) {
-		ret = instance_make_streams(&streams, plan.tty);
+		ret = instance_make_streams(&streams, plan.tty, plan.own_stderr);
 	}
 	if (ret == 0) {
 		ret = send_command(connection, &plan, &streams);

@@ -3,6 +3,9 @@
  * command there. Its one thread; the bytes of the streams are the guest's and pass through, messages are the
  * monitor's.
  *
+ * Nothing of standard input is read, and the terminal stays as it is, until the VM has taken the command: one
+ * that is about to end does not, and who asks the next one has it all still.
+ *
  * When the command was the VM's last, the wait goes on until the VM is gone and its disks are closed.
  */
 #include "instance/relay.h"
@@ -12,6 +15,7 @@
 #include "ph/log.h"
 #include "ph/loop.h"
 #include "ph/progress.h"
+#include "ph/signals.h"
 #include "ph/terminal.h"
 
 #include <errno.h>
@@ -35,8 +39,10 @@ struct attendance {
 	struct keeper keeper;
 	struct error *error;
 	uint8_t *buffer;
-	const char *palette;
-	bool tty, exited, last, lost;
+	struct instance_streams *streams;
+	bool taken; /* by the VM: the command */
+	bool exited, last, lost;
+	sigset_t mask; /* the caller's */
 	int status;    /* of the command, once it has ended */
 	int signal;    /* that asked to end, or 0 */
 	int waited_ms; /* for the VM to end */
@@ -105,6 +111,66 @@ static void stderr_ended(struct relay *relay, int error) {
 	output_ended(relay, error, 2);
 }
 
+/* ---- streams ---- */
+
+static int start_relays(struct attendance *attendance) {
+	const int *ours = attendance->streams->ours;
+	int ret = relay_init(&attendance->relays[0], &attendance->loop, STDIN_FILENO, ours[0], input_ended);
+	if (ret == 0) {
+		attendance->relay_count = 2;
+		ret = relay_init(
+			&attendance->relays[1], &attendance->loop, ours[1], STDOUT_FILENO, stdout_ended);
+	}
+	if (ret == 0 && ours[2] >= 0) {
+		attendance->relay_count = 3;
+		ret = relay_init(
+			&attendance->relays[2], &attendance->loop, ours[2], STDERR_FILENO, stderr_ended);
+	}
+	for (unsigned i = 1; i < attendance->relay_count; i++) {
+		attendance->relays[i].to.only_text = !attendance->streams->tty;
+	}
+	return ret;
+}
+
+static int take_terminal(struct attendance *attendance) {
+	if (!attendance->streams->tty) {
+		return 0;
+	}
+	const char *palette = attendance->streams->palette;
+	bool colored = palette != NULL;
+	int ret = keeper_start(&attendance->keeper, STDIN_FILENO, colored, JAIL_DEFAULT);
+	if (ret < 0) {
+		log_verbose("the terminal has no keeper: %s", strerror(-ret));
+	}
+	ret = terminal_raw(STDIN_FILENO);
+	return ret == 0 && colored ? terminal_color(STDIN_FILENO, palette) : ret;
+}
+
+static void send_size(struct attendance *attendance) {
+	uint16_t rows, columns;
+	if (attendance->streams->tty && terminal_size(STDOUT_FILENO, &rows, &columns)) {
+		instance_send(attendance->connection.fd, INSTANCE_WINSIZE, (uint32_t)rows << 16 | columns,
+			NULL, 0, NULL, 0);
+	}
+}
+
+/* The VM has the command: from now on its streams are carried. */
+static int take_streams(struct attendance *attendance) {
+	int ret = take_terminal(attendance);
+	if (ret == 0) {
+		ret = start_relays(attendance);
+	}
+	/* The relays have copies: the end of theirs shall be the end. */
+	instance_close_streams(attendance->streams->ours);
+	if (ret == 0) {
+		send_size(attendance); /* it may be another by now */
+	}
+	for (unsigned i = 0; i < attendance->relay_count && ret == 0; i++) {
+		relay_pump(&attendance->relays[i]);
+	}
+	return ret;
+}
+
 /* ---- messages ---- */
 
 /* A raw terminal needs to be told to go back to the first column, too. */
@@ -118,7 +184,8 @@ static void print_text(const struct attendance *attendance, const struct instanc
 		if (newline == NULL) {
 			return;
 		}
-		bool raw = attendance->tty && !attendance->exited;
+		bool raw = attendance->taken && attendance->streams->tty && !attendance->exited &&
+			   isatty(STDERR_FILENO);
 		fd_write_all(STDERR_FILENO, raw ? "\r\n" : "\n", raw ? 2 : 1);
 		text += length + 1;
 		left -= length + 1;
@@ -131,8 +198,25 @@ static void handle_failed(struct attendance *attendance, const struct instance_m
 	loop_stop(&attendance->loop, -EIO);
 }
 
+static void handle_taken(struct attendance *attendance) {
+	int ret = attendance->taken ? 0 : take_streams(attendance);
+	attendance->taken = true;
+	if (ret < 0) {
+		terminal_restore();
+		loop_stop(&attendance->loop, ret);
+	}
+}
+
+/* The VM is ending or gone, and has not taken the command. */
+static void refused(struct attendance *attendance) {
+	loop_stop(&attendance->loop, attendance->signal != 0 ? 128 + attendance->signal : -EAGAIN);
+}
+
 static void handle_message(struct attendance *attendance, const struct instance_message *message) {
 	switch (message->type) {
+	case INSTANCE_STATE:
+		handle_taken(attendance);
+		return;
 	case INSTANCE_EXITED:
 		attendance->exited = true;
 		attendance->status = (int)(message->value & 0xff);
@@ -145,8 +229,7 @@ static void handle_message(struct attendance *attendance, const struct instance_
 		print_text(attendance, message);
 		return;
 	case INSTANCE_REFUSED:
-		terminal_restore();
-		loop_stop(&attendance->loop, -EAGAIN);
+		refused(attendance);
 		return;
 	case INSTANCE_FAILED:
 		handle_failed(attendance, message);
@@ -161,6 +244,10 @@ static void handle_message(struct attendance *attendance, const struct instance_
 static void connection_ended(struct attendance *attendance) {
 	loop_remove(&attendance->loop, &attendance->connection);
 	terminal_restore();
+	if (!attendance->taken) {
+		refused(attendance);
+		return;
+	}
 	if (!attendance->exited) {
 		attendance->exited = true;
 		attendance->status = attendance->signal != 0 ? 128 + attendance->signal
@@ -192,20 +279,12 @@ static void connection_ready(struct loop_source *source, uint32_t events) {
 
 /* ---- signals ---- */
 
-static void send_size(struct attendance *attendance) {
-	uint16_t rows, columns;
-	if (attendance->tty && terminal_size(STDOUT_FILENO, &rows, &columns)) {
-		instance_send(attendance->connection.fd, INSTANCE_WINSIZE, (uint32_t)rows << 16 | columns,
-			NULL, 0, NULL, 0);
-	}
-}
-
 static void handle_signal(struct attendance *attendance, int signo) {
 	if (signo == SIGWINCH) {
 		send_size(attendance);
 		return;
 	}
-	if (signo != SIGINT && attendance->signal == 0) {
+	if ((signo != SIGINT || !attendance->taken) && attendance->signal == 0) {
 		attendance->signal = signo;
 		set_deadline(attendance, HANG_UP_MS);
 	}
@@ -254,12 +333,8 @@ static int watch(struct attendance *attendance, struct loop_source *source, int 
 
 static int watch_all(struct attendance *attendance, int connection) {
 	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGWINCH);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	signals_handled(&set);
+	sigprocmask(SIG_BLOCK, &set, &attendance->mask);
 	signal(SIGPIPE, SIG_IGN);
 	int ret = watch(
 		attendance, &attendance->signals, signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), signalled);
@@ -268,44 +343,6 @@ static int watch_all(struct attendance *attendance, int connection) {
 			timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), deadline_passed);
 	}
 	return ret < 0 ? ret : watch(attendance, &attendance->connection, connection, connection_ready);
-}
-
-static int start_relays(struct attendance *attendance, const int ours[3]) {
-	int ret = relay_init(&attendance->relays[0], &attendance->loop, STDIN_FILENO, ours[0], input_ended);
-	if (ret == 0) {
-		attendance->relay_count = 2;
-		ret = relay_init(
-			&attendance->relays[1], &attendance->loop, ours[1], STDOUT_FILENO, stdout_ended);
-	}
-	if (ret == 0 && ours[2] >= 0) {
-		attendance->relay_count = 3;
-		ret = relay_init(
-			&attendance->relays[2], &attendance->loop, ours[2], STDERR_FILENO, stderr_ended);
-	}
-	for (unsigned i = 1; i < attendance->relay_count; i++) {
-		attendance->relays[i].to.only_text = !attendance->tty;
-	}
-	return ret;
-}
-
-static int take_terminal(struct attendance *attendance) {
-	if (!attendance->tty) {
-		return 0;
-	}
-	bool colored = attendance->palette != NULL;
-	int ret = keeper_start(&attendance->keeper, STDIN_FILENO, colored, JAIL_DEFAULT);
-	if (ret < 0) {
-		log_verbose("the terminal has no keeper: %s", strerror(-ret));
-	}
-	ret = terminal_raw(STDIN_FILENO);
-	return ret == 0 && colored ? terminal_color(STDIN_FILENO, attendance->palette) : ret;
-}
-
-static int run(struct attendance *attendance) {
-	for (unsigned i = 0; i < attendance->relay_count; i++) {
-		relay_pump(&attendance->relays[i]);
-	}
-	return loop_run(&attendance->loop);
 }
 
 static void finish(struct attendance *attendance) {
@@ -332,23 +369,18 @@ int instance_attend(int connection, struct instance_streams *streams, struct err
 		return error_set(error, -ENOMEM, "out of memory");
 	}
 	attendance->error = error;
-	attendance->tty = streams->tty;
-	attendance->palette = streams->palette;
+	attendance->streams = streams;
 	attendance->buffer = malloc(INSTANCE_MESSAGE_MAX);
 	int ret = attendance->buffer == NULL ? -ENOMEM : loop_init(&attendance->loop);
 	if (ret == 0) {
 		ret = watch_all(attendance, connection);
 	}
 	if (ret == 0) {
-		ret = take_terminal(attendance);
+		ret = loop_run(&attendance->loop);
 	}
-	if (ret == 0) {
-		ret = start_relays(attendance, streams->ours);
-		/* The relays have copies: the end of theirs shall be the end. */
-		instance_close_streams(streams->ours);
-	}
-	if (ret == 0) {
-		ret = run(attendance);
+	if (ret == -EAGAIN) {
+		/* The next try has not begun to wait for them. */
+		sigprocmask(SIG_SETMASK, &attendance->mask, NULL);
 	}
 	finish(attendance);
 	return ret < 0 && ret != -EAGAIN

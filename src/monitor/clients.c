@@ -18,7 +18,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CLIENTS_MAX 64
+#define COMMANDS_MAX 64
+/* Room for those that ask, and for those that are told that there are too many. */
+#define CLIENTS_MAX (COMMANDS_MAX + 16)
 #define LINE_MAX_BYTES 4096
 /* A full pipe. */
 #define LAST_PIECES 16
@@ -48,13 +50,18 @@ static void send_text(struct client *client, const char *text, size_t size) {
 
 /* ---- commands ---- */
 
+static void send_state(struct client *client) {
+	struct clients *clients = client->clients;
+	send_to(client, INSTANCE_STATE, clients->ops->state(clients->owner), NULL, 0);
+}
+
 static int start_command(struct client *client, const struct instance_message *message) {
 	struct clients *clients = client->clients;
 	struct record_buffer exec = {.data = message->data, .size = message->size};
 	const struct control_stdio stdio = {.in = message->fds[0],
 		.out = message->fds[1],
 		.err = message->fds[2],
-		.tty = message->fds[2] < 0};
+		.tty = (message->value & INSTANCE_EXEC_TTY) != 0};
 	if (client->session != 0 || stdio.in < 0 || stdio.out < 0) {
 		return -EPROTO;
 	}
@@ -70,12 +77,18 @@ static int start_command(struct client *client, const struct instance_message *m
 
 static void handle_exec(struct client *client, struct instance_message *message) {
 	struct clients *clients = client->clients;
+	const char *reason = "the VM cannot take the command";
 	if (clients->ops->is_ending(clients->owner)) {
 		send_to(client, INSTANCE_REFUSED, 0, NULL, 0);
-	} else if (start_command(client, message) < 0) {
-		const char *reason = "the VM cannot take the command";
-		send_to(client, INSTANCE_FAILED, 0, reason, strlen(reason));
+		return;
 	}
+	if (clients->count > COMMANDS_MAX) {
+		reason = "as many commands run in the VM as it takes";
+	} else if (start_command(client, message) == 0) {
+		send_state(client);
+		return;
+	}
+	send_to(client, INSTANCE_FAILED, 0, reason, strlen(reason));
 }
 
 static void send_logs(struct client *client) {
@@ -108,7 +121,7 @@ static void handle_message(struct client *client, struct instance_message *messa
 		handle_exec(client, message);
 		return;
 	case INSTANCE_QUERY:
-		send_to(client, INSTANCE_STATE, clients->ops->state(clients->owner), NULL, 0);
+		send_state(client);
 		return;
 	case INSTANCE_STOP:
 		clients->ops->stop(clients->owner);
@@ -221,6 +234,7 @@ static int seat_client(struct clients *clients, const struct vm_seat *seat, uint
 	if (ret == 0) {
 		client->session = session;
 		client->running = true;
+		send_state(client);
 	}
 	return ret;
 }

@@ -68,6 +68,9 @@ refused 'runs without --private-home,' --name box --private-home -- true
 run --name box --mem 512M --home "$work/home" -- echo same
 printed same
 result "the same options may be given again"
+run --name box --sound=no --private-home=no -- echo same
+printed same
+result "and that something is not wanted which is not there"
 
 # The first command ends while another one runs.
 "$ph" --name box -- sh -c 'echo second; until [ -e ~/end2 ]; do sleep 0.1; done; echo done; exit 4' >"$work/second" 2>&1 &
@@ -125,6 +128,18 @@ run --logs box
 result "--logs shows what the kernel said"
 kill -TERM $first
 wait $first
+
+# One that ends while another one asks: that one's input is its own, whichever VM takes it.
+"$ph" --name box --private-home -- sh -c 'echo up; sleep 1000' >"$work/first" 2>&1 &
+first=$!
+await '[ -s "$work/first" ]'
+refused 'the VM box runs with --private-home, which cannot change now' --name box --private-home=no -- true
+"$ph" --stop box 2>"$work/err" &
+stop=$!
+run --name box -- cat <"$work/bytes"
+[ $status_of_ph -eq 0 ] && cmp "$work/out" "$work/bytes"
+result "what is sent to a VM that is ending reaches the next one whole"
+wait $first $stop
 
 # Two at once.
 for i in 1 2 3 4; do

@@ -2,6 +2,7 @@
 #include "ph/fd.h"
 #include "ph/instance.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,32 +18,39 @@
 /* More than a pipe and a relay hold, and less than fits into the socket, too. */
 #define SIZE 180000
 #define STATUS_ENDED 99 /* instance_attend() returned an error */
+#define STATUS_AGAIN 98 /* the VM has not taken the command */
 
 struct attending {
 	pid_t pid;
 	int connection, output;
+	int input; /* its standard input; -1: nothing */
 	struct instance_streams streams;
 };
 
 static int attend(struct attending *attending, int connection, int output) {
 	struct error error = {0};
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	dup2(null, STDIN_FILENO);
+	dup2(attending->input >= 0 ? attending->input : null, STDIN_FILENO);
 	dup2(output, STDOUT_FILENO);
 	close(output);
 	close(attending->output);
 	close(attending->connection);
 	instance_close_streams(attending->streams.theirs);
 	int ret = instance_attend(connection, &attending->streams, &error);
-	return ret < 0 ? STATUS_ENDED : ret;
+	return ret == -EAGAIN ? STATUS_AGAIN : ret < 0 ? STATUS_ENDED : ret;
 }
 
-/* In a process of its own, which writes to a pipe that nobody reads yet; the command has written all. */
-static void start(struct attending *attending) {
+static void send_message(struct attending *attending, enum instance_type type, uint32_t value) {
+	assert_int_equal(instance_send(attending->connection, type, value, NULL, 0, NULL, 0), 0);
+}
+
+/* In a process of its own, which writes to a pipe that nobody reads yet. */
+static void start(struct attending *attending, int input) {
 	int ends[2], output[2];
+	attending->input = input;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	assert_int_equal(pipe2(output, O_CLOEXEC), 0);
-	assert_int_equal(instance_make_streams(&attending->streams, false), 0);
+	assert_int_equal(instance_make_streams(&attending->streams, false, false), 0);
 	attending->connection = ends[0];
 	attending->output = output[0];
 	attending->pid = fork();
@@ -52,6 +60,11 @@ static void start(struct attending *attending) {
 	close(ends[1]);
 	close(output[1]);
 	instance_close_streams(attending->streams.ours);
+}
+
+/* The VM has taken the command, and the command has written all. */
+static void take(struct attending *attending) {
+	send_message(attending, INSTANCE_STATE, 0);
 	char *bytes = calloc(1, SIZE);
 	assert_int_equal(fd_write_all(attending->streams.theirs[1], bytes, SIZE), 0);
 	free(bytes);
@@ -76,11 +89,10 @@ static int finish(struct attending *attending) {
 static void test_last_command(void **state) {
 	(void)state;
 	struct attending attending;
-	start(&attending);
+	start(&attending, -1);
+	take(&attending);
 	instance_close_streams(attending.streams.theirs);
-	assert_int_equal(instance_send(attending.connection, INSTANCE_EXITED, INSTANCE_EXITED_LAST | 7, NULL,
-				 0, NULL, 0),
-		0);
+	send_message(&attending, INSTANCE_EXITED, INSTANCE_EXITED_LAST | 7);
 	close(attending.connection);
 	assert_int_equal(finish(&attending), 7);
 }
@@ -89,16 +101,56 @@ static void test_last_command(void **state) {
 static void test_vm_is_gone(void **state) {
 	(void)state;
 	struct attending attending;
-	start(&attending);
+	start(&attending, -1);
+	take(&attending);
 	close(attending.connection);
 	assert_int_equal(finish(&attending), STATUS_ENDED);
 	instance_close_streams(attending.streams.theirs);
+}
+
+/* Whether the VM says so or is gone: the next one finds all of standard input. */
+static void not_taken(bool refused) {
+	struct attending attending;
+	int input[2], status;
+	char text[8];
+	assert_int_equal(pipe2(input, O_CLOEXEC), 0);
+	assert_int_equal(write(input[1], "all", 3), 3);
+	start(&attending, input[0]);
+	usleep(100000); /* it would have read by now */
+	if (refused) {
+		send_message(&attending, INSTANCE_REFUSED, 0);
+	} else {
+		close(attending.connection);
+	}
+	assert_int_equal(waitpid(attending.pid, &status, 0), attending.pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), STATUS_AGAIN);
+	assert_int_equal(read(input[0], text, sizeof(text)), 3);
+	if (refused) {
+		close(attending.connection);
+	}
+	close(input[0]);
+	close(input[1]);
+	close(attending.output);
+	instance_close_streams(attending.streams.theirs);
+}
+
+static void test_refused(void **state) {
+	(void)state;
+	not_taken(true);
+}
+
+static void test_ended_before(void **state) {
+	(void)state;
+	not_taken(false);
 }
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_last_command),
 		cmocka_unit_test(test_vm_is_gone),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_ended_before),
 	};
 	return cmocka_run_group_tests_name("attend", tests, NULL, NULL);
 }

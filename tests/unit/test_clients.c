@@ -34,7 +34,12 @@ static void keep(void *owner, const char *text, size_t size) {
 	loop_stop(&loop, 0);
 }
 
-static const struct clients_ops ops = {.keep = keep};
+static uint32_t state(void *owner) {
+	(void)owner;
+	return (uint32_t)INSTANCE_RUNNING << 16 | 1;
+}
+
+static const struct clients_ops ops = {.keep = keep, .state = state};
 
 static int set_up(void **state) {
 	(void)state;
