@@ -136,6 +136,9 @@ void net_link_lose(struct net_pair *pair) {
 	fd_close(&pair->link.fd);
 	pair->out_start = pair->out_end = 0;
 	pair->in_start = pair->in_end = 0;
-	pair->blocked = false;
+	/* A notification of more buffers goes unheard without a link: the next one's first frame finds out.
+	 * What waits to be sent must not wait for this link. */
+	pair->starved = pair->blocked = false;
+	fd_event_signal(net_transmit_queue(pair)->kick_fd);
 	virtio_device_change_config(&pair->net->device, STATUS_AT, 0);
 }
