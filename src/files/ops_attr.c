@@ -143,7 +143,8 @@ static int change_times(struct p9_server *server, int fd, struct changes *change
 	return utimensat(server->proc_fd, name, times, 0) < 0 ? -errno : 0;
 }
 
-/* Owner before mode, because a change of owner takes bits away; size before times, because it sets one. */
+/* Owner before mode, because a change of owner takes bits away; size before times, because it sets one: now,
+ * as ftruncate() does also when the size stays. Only the owner may ask for that again by utimensat(). */
 static int change(struct p9_server *server, struct p9_fid *fid, int fd, struct changes *changes) {
 	int ret = 0;
 	if ((changes->valid & (SETATTR_UID | SETATTR_GID)) != 0) {
@@ -154,6 +155,9 @@ static int change(struct p9_server *server, struct p9_fid *fid, int fd, struct c
 	}
 	if (ret == 0 && (changes->valid & SETATTR_SIZE) != 0) {
 		ret = change_size(server, fid, fd, changes->size);
+		if ((changes->valid & SETATTR_MTIME_SET) == 0) {
+			changes->valid &= ~(uint32_t)SETATTR_MTIME;
+		}
 	}
 	if (ret == 0 && (changes->valid & (SETATTR_ATIME | SETATTR_MTIME)) != 0) {
 		ret = change_times(server, fd, changes);

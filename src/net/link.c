@@ -67,6 +67,8 @@ static void supply_ready(struct loop_source *source, uint32_t events) {
 
 static int start_pair(struct net_pair *pair) {
 	pair->link.ready = link_ready;
+	/* A notification of more buffers went unheard while the pair was not used. */
+	pair->starved = false;
 	/* A frame that passt has the beginning of must be finished whatever became of its sender. */
 	pair->blocked = pair->out_start < pair->out_end;
 	return pair->link.fd < 0 ? 0 : loop_add(pair->net->device.loop, &pair->link, wanted(pair));
@@ -136,6 +138,9 @@ void net_link_lose(struct net_pair *pair) {
 	fd_close(&pair->link.fd);
 	pair->out_start = pair->out_end = 0;
 	pair->in_start = pair->in_end = 0;
-	pair->blocked = false;
+	/* A notification of more buffers goes unheard without a link: the next one's first frame finds out.
+	 * What waits to be sent must not wait for this link. */
+	pair->starved = pair->blocked = false;
+	fd_event_signal(net_transmit_queue(pair)->kick_fd);
 	virtio_device_change_config(&pair->net->device, STATUS_AT, 0);
 }

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/virtio_net.h>
+#include <linux/virtio_ring.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -178,18 +179,23 @@ static void test_transmit(void **state) {
 	tear_down(f);
 }
 
+/* Send the frame that it makes in page 0 so many times. */
+static void transmit_many(struct fixture *f, unsigned count, uint32_t size) {
+	const struct driver_buffer buffer = {page_address(f, 0), HEADER + size, false};
+	make_frame(page(f, 0) + HEADER, size);
+	for (unsigned i = 0; i < count; i++) {
+		driver_add(&f->driver, TRANSMIT, &buffer, 1);
+	}
+	driver_kick(&f->driver, TRANSMIT);
+	driver_run(&f->driver, 5);
+}
+
 /* More than the socket holds: nothing is lost, nothing is out of order. */
 static void test_transmit_waits(void **state) {
 	(void)state;
 	enum { FRAMES = 100, SIZE = 60000 };
 	struct fixture *f = set_up(MERGE);
-	make_frame(page(f, 0) + HEADER, SIZE);
-	for (int i = 0; i < FRAMES; i++) {
-		const struct driver_buffer buffer = {page_address(f, 0), HEADER + SIZE, false};
-		driver_add(&f->driver, TRANSMIT, &buffer, 1);
-	}
-	driver_kick(&f->driver, TRANSMIT);
-	driver_run(&f->driver, 5);
+	transmit_many(f, FRAMES, SIZE);
 	for (int i = 0; i < FRAMES; i++) {
 		expect_frame(f, page(f, 0) + HEADER, SIZE);
 	}
@@ -204,13 +210,7 @@ static void test_reset_while_waiting(void **state) {
 	(void)state;
 	enum { FRAMES = 20, SIZE = 60000 };
 	struct fixture *f = set_up(MERGE);
-	make_frame(page(f, 0) + HEADER, SIZE);
-	for (int i = 0; i < FRAMES; i++) {
-		const struct driver_buffer buffer = {page_address(f, 0), HEADER + SIZE, false};
-		driver_add(&f->driver, TRANSMIT, &buffer, 1);
-	}
-	driver_kick(&f->driver, TRANSMIT);
-	driver_run(&f->driver, 5);
+	transmit_many(f, FRAMES, SIZE);
 	driver_stop(&f->driver);
 	assert_int_equal(driver_start(&f->driver, f->device, MERGE), 0);
 	make_frame(page(f, 20) + HEADER, 99);
@@ -414,27 +414,38 @@ static bool link_is_up(const struct fixture *f) {
 	return !f->device->shared->config_changed || f->device->shared->config[6] == 1;
 }
 
-static void test_link(void **state) {
-	(void)state;
-	struct fixture *f = set_up(MERGE);
-	int frames[2];
-	make_frame(page(f, 0) + HEADER, 100);
-	/* In the middle of a frame, in both directions. */
-	assert_int_equal(write(f->peer, "\0\0\1", 3), 3);
-	driver_run(&f->driver, 5);
-	assert_true(link_is_up(f));
-	close(f->peer);
-	driver_run(&f->driver, 5);
-	assert_false(link_is_up(f));
-	assert_int_equal(f->device->shared->config[5], 9);
-	transmit(f, 0, HEADER + 100);
-	expect_transmitted(f);
+/* The end of the link that it replaces stays open: passt may live on a little. */
+static int replace_link(struct fixture *f) {
+	int frames[2], old = f->peer;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, frames), 0);
 	give_link(f, frames[0]);
 	close(frames[0]);
 	f->peer = frames[1];
 	driver_run(&f->driver, 5);
 	assert_true(link_is_up(f));
+	return old;
+}
+
+static void lose_link(struct fixture *f) {
+	close(f->peer);
+	f->peer = -1;
+	driver_run(&f->driver, 5);
+	assert_false(link_is_up(f));
+}
+
+static void test_link(void **state) {
+	(void)state;
+	struct fixture *f = set_up(MERGE);
+	make_frame(page(f, 0) + HEADER, 100);
+	/* In the middle of a frame, in both directions. */
+	assert_int_equal(write(f->peer, "\0\0\1", 3), 3);
+	driver_run(&f->driver, 5);
+	assert_true(link_is_up(f));
+	lose_link(f);
+	assert_int_equal(f->device->shared->config[5], 9);
+	transmit(f, 0, HEADER + 100);
+	expect_transmitted(f);
+	replace_link(f);
 	transmit(f, 0, HEADER + 100);
 	expect_transmitted(f);
 	expect_frame(f, page(f, 0) + HEADER, 100);
@@ -443,10 +454,75 @@ static void test_link(void **state) {
 	expect_received(f, 1, page(f, 0) + HEADER, 100);
 	/* Nobody brings another one. */
 	close(f->supply);
-	close(f->peer);
+	lose_link(f);
+	f->supply = -1;
+	tear_down(f);
+}
+
+/* Without buffers when the link goes; those that come while there is none serve the next link. */
+static void test_link_lost_while_starved(void **state) {
+	(void)state;
+	uint8_t frame[100];
+	struct fixture *f = set_up(MERGE);
+	make_frame(frame, sizeof(frame));
+	write_frame(f->peer, frame, sizeof(frame));
+	driver_run(&f->driver, 5);
+	lose_link(f);
+	offer(f, 0, PAGE);
+	driver_kick(&f->driver, RECEIVE);
+	driver_run(&f->driver, 5);
+	replace_link(f);
+	frame[20] ^= 1;
+	write_frame(f->peer, frame, sizeof(frame));
+	expect_received(f, 0, frame, sizeof(frame));
+	tear_down(f);
+}
+
+static bool wants_notifications(struct fixture *f, unsigned queue) {
+	const uint16_t *used = driver_at(&f->driver, f->driver.queues[queue].config.device_area);
+	return (used[0] & VRING_USED_F_NO_NOTIFY) == 0;
+}
+
+/* The link goes while frames wait for it: without another one they are dropped. */
+static void test_link_lost_while_blocked(void **state) {
+	(void)state;
+	enum { FRAMES = 20, SIZE = 60000 };
+	struct fixture *f = set_up(MERGE);
+	transmit_many(f, FRAMES, SIZE);
+	assert_false(wants_notifications(f, TRANSMIT));
+	assert_int_equal(write(f->peer, "\0\0\0\0", 4), 4); /* no frame has this length */
 	driver_run(&f->driver, 5);
 	assert_false(link_is_up(f));
-	f->peer = f->supply = -1;
+	for (int i = 0; i < FRAMES; i++) {
+		expect_transmitted(f);
+	}
+	assert_true(wants_notifications(f, TRANSMIT));
+	close(replace_link(f));
+	expect_nothing(f);
+	transmit(f, 0, HEADER + 100);
+	expect_transmitted(f);
+	expect_frame(f, page(f, 0) + HEADER, 100);
+	tear_down(f);
+}
+
+/* Another link takes the place of a blocked one: what waits goes over it, from a frame's beginning on. */
+static void test_link_replaced_while_blocked(void **state) {
+	(void)state;
+	enum { FRAMES = 20, SIZE = 60000 };
+	struct fixture *f = set_up(MERGE);
+	unsigned done = 0;
+	transmit_many(f, FRAMES, SIZE);
+	while (driver_wait_used(&f->driver, TRANSMIT, 5, NULL, NULL)) {
+		done++;
+	}
+	assert_in_range(done, 1, FRAMES - 1);
+	close(replace_link(f));
+	for (; done < FRAMES; done++) {
+		expect_frame(f, page(f, 0) + HEADER, SIZE);
+		expect_transmitted(f);
+	}
+	expect_nothing(f);
+	assert_true(wants_notifications(f, TRANSMIT));
 	tear_down(f);
 }
 
@@ -567,6 +643,9 @@ int main(void) {
 		cmocka_unit_test(test_receive_merged),
 		cmocka_unit_test(test_receive_too_large),
 		cmocka_unit_test(test_link),
+		cmocka_unit_test(test_link_lost_while_starved),
+		cmocka_unit_test(test_link_lost_while_blocked),
+		cmocka_unit_test(test_link_replaced_while_blocked),
 		cmocka_unit_test(test_bad_stream),
 		cmocka_unit_test(test_broken_rules),
 		cmocka_unit_test(test_broken_receive_rules),

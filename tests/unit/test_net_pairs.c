@@ -171,6 +171,16 @@ static void test_use(void **state) {
 	tear_down(f);
 }
 
+/* Buffers for a pair's received frames. */
+static void offer_some(struct fixture *f, unsigned pair) {
+	for (unsigned i = 0; i < 16; i++) {
+		const struct driver_buffer buffer = {
+			{f->memory.value + 4096 + (pair * 16 + i) * 1024}, 1024, true};
+		driver_add(&f->driver, 2 * pair, &buffer, 1);
+	}
+	driver_kick(&f->driver, 2 * pair);
+}
+
 /* Whatever queue the host takes for a frame, the driver hears of it. */
 static void test_receive(void **state) {
 	(void)state;
@@ -178,12 +188,7 @@ static void test_receive(void **state) {
 	uint8_t frame[FRAME];
 	assert_int_equal(use(f, PAIRS), VIRTIO_NET_OK);
 	for (unsigned pair = 0; pair < PAIRS; pair++) {
-		for (unsigned i = 0; i < 16; i++) {
-			const struct driver_buffer buffer = {
-				{f->memory.value + 4096 + (pair * 16 + i) * 1024}, 1024, true};
-			driver_add(&f->driver, 2 * pair, &buffer, 1);
-		}
-		driver_kick(&f->driver, 2 * pair);
+		offer_some(f, pair);
 	}
 	driver_run(&f->driver, 10);
 	make_frame(frame, 9);
@@ -265,6 +270,26 @@ static void test_use_while_starved(void **state) {
 	tear_down(f);
 }
 
+/* The buffers that were missing come while the queues are not used: nobody tells of them again. */
+static void test_refill_while_unused(void **state) {
+	(void)state;
+	struct fixture *f = set_up(SEVERAL);
+	assert_int_equal(use(f, PAIRS), VIRTIO_NET_OK);
+	receive_some(f);
+	assert_true(is_idle(f));
+	assert_int_equal(use(f, 1), VIRTIO_NET_OK);
+	for (unsigned pair = 0; pair < PAIRS; pair++) {
+		offer_some(f, pair);
+	}
+	driver_run(&f->driver, 10);
+	assert_int_equal(use(f, PAIRS), VIRTIO_NET_OK);
+	receive_some(f);
+	for (unsigned pair = 0; pair < PAIRS; pair++) {
+		assert_true(driver_wait_used(&f->driver, 2 * pair, 1000, NULL, NULL));
+	}
+	tear_down(f);
+}
+
 static void delete_tap(void) {
 	struct {
 		struct nlmsghdr header;
@@ -328,6 +353,7 @@ int main(void) {
 		cmocka_unit_test(test_bad_commands),
 		cmocka_unit_test(test_one_pair),
 		cmocka_unit_test(test_use_while_starved),
+		cmocka_unit_test(test_refill_while_unused),
 		cmocka_unit_test(test_tap_goes),
 	};
 	return cmocka_run_group_tests_name("net pairs", tests, set_up_network, NULL);

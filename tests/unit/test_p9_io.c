@@ -34,6 +34,7 @@
 #define SET_SIZE 0x8u
 #define SET_ATIME 0x10u
 #define SET_MTIME 0x20u
+#define SET_CTIME 0x40u
 #define SET_ATIME_SET 0x80u
 #define SET_MTIME_SET 0x100u
 
@@ -53,8 +54,37 @@ static int setup_read_only(void **state) {
 	return setup_share(state, true);
 }
 
+/* A share with a file of root's that everybody may write: only root can make it. */
+static char others_share[] = "/tmp/ph-p9-others-XXXXXX";
+static bool others_made;
+
+static void make_others_share(void) {
+	if (geteuid() != 0 || mkdtemp(others_share) == NULL) {
+		return;
+	}
+	int directory = open(others_share, O_PATH | O_CLOEXEC);
+	int fd = openat(directory, "file", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	others_made = fd >= 0 && write(fd, "0123456789", 10) == 10 && fchmod(fd, 0666) == 0 &&
+		      chown(others_share, 65534, 65534) == 0;
+	close(fd);
+	close(directory);
+}
+
+static int setup_others(void **state) {
+	struct p9_client *client = NULL;
+	if (others_made) {
+		client = malloc(sizeof(*client));
+		p9_client_init_on(client, others_share, false, NULL);
+		p9_client_attach(client);
+	}
+	*state = client;
+	return 0;
+}
+
 static int teardown(void **state) {
-	p9_client_finish(*state);
+	if (*state != NULL) {
+		p9_client_finish(*state);
+	}
 	free(*state);
 	return 0;
 }
@@ -246,6 +276,46 @@ static void test_setattr(void **state) {
 	assert_int_equal(set(c, 2, SET_SIZE, 0, 0), EISDIR);
 	assert_int_equal(set(c, 2, SET_MODE, 02700, 0), 0);
 	assert_int_equal(host_stat(c, "dir").st_mode & 07777, 0700);
+}
+
+/* Who may write a file may truncate it, with the time that Linux sends along, but not set one time alone. */
+static void test_truncate_others(void **state) {
+	struct p9_client *c = *state;
+	if (c == NULL) {
+		skip();
+	}
+	assert_int_not_equal(host_stat(c, "file").st_uid, geteuid());
+	assert_int_equal(p9_walk(c, 0, 1, "file"), 0);
+	assert_int_equal(set(c, 1, SET_SIZE | SET_MTIME | SET_CTIME, 0, 6), 0);
+	assert_true(p9_host_has(c, "file", "012345"));
+	assert_int_equal(p9_walk_open(c, 2, "file", WRONLY), 0);
+	assert_int_equal(set(c, 2, SET_SIZE | SET_MTIME | SET_CTIME, 0, 3), 0);
+	assert_true(p9_host_has(c, "file", "012"));
+	assert_int_equal(set(c, 2, SET_SIZE | SET_MTIME | SET_CTIME, 0, 3), 0); /* as it is already */
+	assert_int_equal(set(c, 2, SET_ATIME | SET_MTIME, 0, 0), 0);
+	assert_int_equal(set(c, 2, SET_MTIME, 0, 0), EPERM);
+	assert_int_equal(set(c, 2, SET_SIZE | SET_MTIME | SET_MTIME_SET, 0, 3), EPERM);
+}
+
+/* The time of modification is now, whether the size changes or not, or what the guest says. */
+static void test_truncate_times(void **state) {
+	struct p9_client *c = *state;
+	p9_host_make(c, "file", "0123456789");
+	assert_int_equal(p9_walk_open(c, 1, "file", WRONLY), 0);
+	static const uint64_t sizes[] = {4, 4, 9};
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		const struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 2}};
+		assert_int_equal(utimensat(c->directory_fd, "file", old, 0), 0);
+		assert_int_equal(set(c, 1, SET_SIZE | SET_MTIME | SET_CTIME, 0, sizes[i]), 0);
+		assert_int_equal(host_stat(c, "file").st_size, sizes[i]);
+		assert_true(host_stat(c, "file").st_mtim.tv_sec > 2);
+		assert_int_equal(host_stat(c, "file").st_atim.tv_sec, 1);
+	}
+	assert_int_equal(p9_call(c, P9_TSETATTR, "wwwwwqqqqq", 1, SET_SIZE | SET_MTIME | SET_MTIME_SET, 0, 0,
+				 0, UINT64_C(2), UINT64_C(0), UINT64_C(0), UINT64_C(7), UINT64_C(8)),
+		0);
+	assert_int_equal(host_stat(c, "file").st_mtim.tv_sec, 7);
+	assert_int_equal(host_stat(c, "file").st_size, 2);
 }
 
 static void test_owner(void **state) {
@@ -476,6 +546,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_write_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_getattr, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_setattr, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_truncate_others, setup_others, teardown),
+		cmocka_unit_test_setup_teardown(test_truncate_times, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_owner, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_set_id_stripped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unlinked, setup, teardown),
@@ -485,6 +557,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_readdir_root, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_only, setup_read_only, teardown),
 	};
+	make_others_share();
 	p9_drop_root();
 	return cmocka_run_group_tests_name("p9 files", tests, NULL, NULL);
 }
