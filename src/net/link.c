@@ -67,8 +67,9 @@ static void supply_ready(struct loop_source *source, uint32_t events) {
 
 static int start_pair(struct net_pair *pair) {
 	pair->link.ready = link_ready;
-	/* A notification of more buffers went unheard while the pair was not used. */
+	/* Notifications of more buffers and of frames went unheard while the pair was not used. */
 	pair->starved = false;
+	fd_event_signal(net_transmit_queue(pair)->kick_fd);
 	/* A frame that passt has the beginning of must be finished whatever became of its sender. */
 	pair->blocked = pair->out_start < pair->out_end;
 	return pair->link.fd < 0 ? 0 : loop_add(pair->net->device.loop, &pair->link, wanted(pair));

@@ -127,13 +127,16 @@ static void make_frame(uint8_t *frame, uint8_t mark) {
 }
 
 /* Whether the host gets what the driver sends by this queue. */
-static bool sends(struct fixture *f, unsigned queue, uint8_t mark) {
-	uint8_t *data = driver_at(&f->driver, f->memory), got[2048];
-	memset(data, 0, HEADER);
-	make_frame(data + HEADER, mark);
-	const struct driver_buffer buffer = {f->memory, HEADER + FRAME, false};
-	driver_add(&f->driver, queue, &buffer, 1);
-	driver_kick(&f->driver, queue);
+/* Beside what commands are made of. */
+static uint8_t *frame_place(struct fixture *f, gpa_t *place) {
+	*place = (gpa_t){f->memory.value + 1024};
+	return driver_at(&f->driver, *place);
+}
+
+static bool leaves(struct fixture *f) {
+	gpa_t place;
+	const uint8_t *data = frame_place(f, &place);
+	uint8_t got[2048];
 	for (int i = 0; i < 50; i++) {
 		driver_run(&f->driver, 2);
 		ssize_t n = read(f->wire, got, sizeof(got));
@@ -142,6 +145,17 @@ static bool sends(struct fixture *f, unsigned queue, uint8_t mark) {
 		}
 	}
 	return false;
+}
+
+static bool sends(struct fixture *f, unsigned queue, uint8_t mark) {
+	gpa_t place;
+	uint8_t *data = frame_place(f, &place);
+	memset(data, 0, HEADER);
+	make_frame(data + HEADER, mark);
+	const struct driver_buffer buffer = {place, HEADER + FRAME, false};
+	driver_add(&f->driver, queue, &buffer, 1);
+	driver_kick(&f->driver, queue);
+	return leaves(f);
 }
 
 static void test_description(void **state) {
@@ -290,6 +304,16 @@ static void test_refill_while_unused(void **state) {
 	tear_down(f);
 }
 
+/* So does a frame whose notification came meanwhile. */
+static void test_frame_while_unused(void **state) {
+	(void)state;
+	struct fixture *f = set_up(SEVERAL);
+	assert_false(sends(f, 3, 2));
+	assert_int_equal(use(f, 2), VIRTIO_NET_OK);
+	assert_true(leaves(f));
+	tear_down(f);
+}
+
 static void delete_tap(void) {
 	struct {
 		struct nlmsghdr header;
@@ -354,6 +378,7 @@ int main(void) {
 		cmocka_unit_test(test_one_pair),
 		cmocka_unit_test(test_use_while_starved),
 		cmocka_unit_test(test_refill_while_unused),
+		cmocka_unit_test(test_frame_while_unused),
 		cmocka_unit_test(test_tap_goes),
 	};
 	return cmocka_run_group_tests_name("net pairs", tests, set_up_network, NULL);
