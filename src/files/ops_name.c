@@ -50,6 +50,7 @@ struct making {
 	const char *name, *target;
 	mode_t mode;
 	uint32_t gid;
+	int (*pin)(struct p9_server *server, struct p9_fid *fid, const char *name);
 	int (*make)(int directory, const struct making *making); /* 0, or -1 and errno */
 };
 
@@ -60,7 +61,7 @@ static int make(struct p9_request *request, uint32_t number, const struct making
 	if (fid == NULL) {
 		return ret;
 	}
-	int directory = p9_pin_directory(server, fid, making->name);
+	int directory = making->pin(server, fid, making->name);
 	ret = directory;
 	if (directory >= 0) {
 		struct p9_owner owner;
@@ -82,7 +83,8 @@ static int make_symlink(int directory, const struct making *making) {
 
 int p9_op_symlink(struct p9_request *request) {
 	uint32_t number = p9_get_u32(&request->in);
-	struct making making = {.name = p9_get_name(&request->in), .make = make_symlink};
+	struct making making = {
+		.name = p9_get_name(&request->in), .pin = p9_pin_directory, .make = make_symlink};
 	making.target = p9_get_string(&request->in, TARGET_MAX);
 	making.gid = p9_get_u32(&request->in);
 	int ret = p9_get_end(&request->in);
@@ -95,7 +97,8 @@ static int make_node(int directory, const struct making *making) {
 
 int p9_op_mknod(struct p9_request *request) {
 	uint32_t number = p9_get_u32(&request->in);
-	struct making making = {.name = p9_get_name(&request->in), .make = make_node};
+	struct making making = {
+		.name = p9_get_name(&request->in), .pin = p9_pin_directory, .make = make_node};
 	uint32_t mode = p9_get_u32(&request->in);
 	p9_get_u32(&request->in); /* major and minor */
 	p9_get_u32(&request->in);
@@ -117,7 +120,8 @@ static int make_directory(int directory, const struct making *making) {
 
 int p9_op_mkdir(struct p9_request *request) {
 	uint32_t number = p9_get_u32(&request->in);
-	struct making making = {.name = p9_get_name(&request->in), .make = make_directory};
+	struct making making = {
+		.name = p9_get_name(&request->in), .pin = p9_pin_for_directory, .make = make_directory};
 	making.mode = p9_get_u32(&request->in) & 01777;
 	making.gid = p9_get_u32(&request->in);
 	int ret = p9_get_end(&request->in);
@@ -210,11 +214,43 @@ static int check_same(int directory, const char *name, const struct p9_node *nod
 	return ret == 0 && !p9_identity_equal(p9_identity_of(&stat), node->identity) ? -ESTALE : ret;
 }
 
+/* Whether the guest may take an entry away. */
+static int check_removal(struct p9_server *server, struct p9_node *parent, int directory, const char *name) {
+	if (server->hide.count == 0) {
+		return 0;
+	}
+	int view = p9_entry_view(server, parent, directory, name);
+	return view < 0 ? view : view == P9_HIDDEN ? -ENOENT : view == P9_ON_THE_WAY ? -EBUSY : 0;
+}
+
+/* Whether it may put another in its place. That the name may be used is known already. */
+static int check_replacement(
+	struct p9_server *server, struct p9_node *parent, int directory, const char *name) {
+	if (server->hide.count == 0) {
+		return 0;
+	}
+	int view = p9_entry_view(server, parent, directory, name);
+	if (view < 0) {
+		return view == -ENOENT ? 0 : view;
+	}
+	return view == P9_HIDDEN ? -EPERM : view == P9_ON_THE_WAY ? -EBUSY : 0;
+}
+
+static int rename_pinned(struct p9_server *server, struct p9_node *old_parent, int from, const char *old_name,
+	struct p9_node *new_parent, int to, const char *new_name) {
+	struct p9_node *replaced = p9_tree_keep(&server->tree, new_parent, new_name);
+	p9_tree_begin_rename(&server->tree);
+	int ret = renameat(from, old_name, to, new_name) < 0 ? -errno : 0;
+	if (ret == 0) {
+		p9_tree_renamed(&server->tree, old_parent, old_name, new_parent, new_name);
+	}
+	p9_tree_end_rename(&server->tree);
+	p9_tree_release(&server->tree, replaced);
+	return ret;
+}
+
 static int rename_entry(struct p9_server *server, struct p9_node *old_parent, const char *old_name,
 	struct p9_fid *new_parent, const char *new_name) {
-	if (p9_hide_has_name(&server->hide, old_parent->identity, old_name)) {
-		return -ENOENT;
-	}
 	int to = p9_pin_directory(server, new_parent, new_name);
 	if (to < 0) {
 		return to;
@@ -222,28 +258,18 @@ static int rename_entry(struct p9_server *server, struct p9_node *old_parent, co
 	int from = p9_node_pin(&server->tree, old_parent);
 	int ret = from;
 	if (from >= 0) {
-		struct p9_node *replaced = p9_tree_keep(&server->tree, new_parent->node, new_name);
-		p9_tree_begin_rename(&server->tree);
-		ret = renameat(from, old_name, to, new_name) < 0 ? -errno : 0;
+		ret = check_removal(server, old_parent, from, old_name);
 		if (ret == 0) {
-			p9_tree_renamed(&server->tree, old_parent, old_name, new_parent->node, new_name);
+			ret = check_replacement(server, new_parent->node, to, new_name);
 		}
-		p9_tree_end_rename(&server->tree);
-		p9_tree_release(&server->tree, replaced);
+		if (ret == 0) {
+			ret = rename_pinned(
+				server, old_parent, from, old_name, new_parent->node, to, new_name);
+		}
 		p9_node_unpin(&server->tree, old_parent);
 	}
 	p9_node_unpin(&server->tree, new_parent->node);
 	return ret;
-}
-
-/* Whether the entry is hidden by being another name of something hidden. */
-static int check_visible(struct p9_server *server, int directory, const char *name) {
-	struct statx stat;
-	if (server->hide.count == 0) {
-		return 0;
-	}
-	int ret = p9_host_stat(directory, name, &stat);
-	return ret == 0 && p9_hide_has(&server->hide, p9_identity_of(&stat)) ? -ENOENT : ret;
 }
 
 int p9_op_renameat(struct p9_request *request) {
@@ -256,13 +282,6 @@ int p9_op_renameat(struct p9_request *request) {
 	int ret = p9_get_end(&request->in);
 	if (ret == 0) {
 		ret = pair_get(request, old_parent, new_parent, &pair);
-	}
-	if (ret == 0) {
-		int directory = p9_pin_directory(server, pair.first, "");
-		ret = directory < 0 ? directory : check_visible(server, directory, old_name);
-		if (directory >= 0) {
-			p9_node_unpin(&server->tree, pair.first->node);
-		}
 	}
 	if (ret == 0) {
 		ret = rename_entry(server, pair.first->node, old_name, pair.second, new_name);
@@ -336,7 +355,7 @@ int p9_op_unlinkat(struct p9_request *request) {
 	int directory = p9_pin_directory(server, fid, name);
 	ret = directory;
 	if (directory >= 0) {
-		ret = check_visible(server, directory, name);
+		ret = check_removal(server, fid->node, directory, name);
 		if (ret == 0) {
 			ret = unlink_entry(server, fid->node, directory, name, flags != 0);
 		}
@@ -353,6 +372,9 @@ static int remove_entry(
 		return directory;
 	}
 	int ret = check_same(directory, name, node);
+	if (ret == 0) {
+		ret = check_removal(server, parent, directory, name);
+	}
 	if (ret == 0) {
 		ret = unlink_entry(server, parent, directory, name, node->type == S_IFDIR);
 	}

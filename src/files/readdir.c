@@ -40,8 +40,13 @@ static bool is_hidden(const struct listing *listing, const struct host_entry *en
 	if (hide->count == 0) {
 		return false;
 	}
-	return p9_hide_has_name(hide, directory, entry->name) ||
-	       p9_hide_has(hide, (struct p9_identity){.device = directory.device, .inode = entry->inode});
+	if (p9_hide_view(hide, listing->fid->node->place, directory, entry->name) == P9_HIDDEN) {
+		return true;
+	}
+	struct p9_identity identity = {.device = directory.device, .inode = entry->inode};
+	struct statx stat;
+	return p9_hide_has_number(hide, identity) && p9_host_stat(listing->fd, entry->name, &stat) == 0 &&
+	       p9_hide_view_file(hide, &stat) == P9_HIDDEN;
 }
 
 /* The number of an entry, without looking at it. Above the root the guest must not see even a number. */

@@ -59,10 +59,10 @@ int p9_server_init(struct p9_server *server, const struct p9_server_config *conf
 	pthread_mutex_init(&server->flight_lock, NULL);
 	int ret = p9_fids_init(&server->fids);
 	if (ret == 0) {
-		ret = p9_tree_init(&server->tree, config->root_fd);
+		ret = p9_hide_init(&server->hide, config->root_fd, config->hide);
 	}
 	if (ret == 0) {
-		ret = p9_hide_init(&server->hide, config->root_fd, config->hide);
+		ret = p9_tree_init(&server->tree, config->root_fd, &server->hide);
 	}
 	if (ret < 0) {
 		p9_server_finish(server);
@@ -76,8 +76,8 @@ void p9_server_finish(struct p9_server *server) {
 	}
 	p9_server_reset(server);
 	fd_close(&server->proc_fd);
-	p9_hide_finish(&server->hide);
 	p9_tree_finish(&server->tree);
+	p9_hide_finish(&server->hide);
 	p9_fids_finish(&server->fids);
 	p9_locks_finish(&server->locks);
 	p9_qids_finish(&server->qids);

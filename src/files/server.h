@@ -111,9 +111,13 @@ int p9_node_stat(struct p9_server *server, struct p9_node *node, struct statx *s
 /* The entry name of a directory, seen as the guest may see it; counted. */
 int p9_walk_child(struct p9_server *server, struct p9_node *parent, const char *name, struct p9_node **node,
 	struct statx *stat);
+/* What an entry is that exists, by its name and by itself: an enum p9_view, or -errno. */
+int p9_entry_view(struct p9_server *server, struct p9_node *parent, int directory, const char *name);
 /* A directory's descriptor, pinned, in which the guest may create or remove the entry name; -ENOTDIR, -EPERM
- * for a hidden name, or another -errno. */
+ * for a hidden name, -EBUSY for one on the way to such, or another -errno. */
 int p9_pin_directory(struct p9_server *server, struct p9_fid *fid, const char *name);
+/* The same for a directory to be made, which may be on the way. */
+int p9_pin_for_directory(struct p9_server *server, struct p9_fid *fid, const char *name);
 
 int p9_op_version(struct p9_request *request);
 int p9_op_auth(struct p9_request *request);

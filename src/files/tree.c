@@ -165,8 +165,8 @@ void p9_node_unref(struct p9_tree *tree, struct p9_node *node) {
 	}
 }
 
-int p9_tree_init(struct p9_tree *tree, int root_fd) {
-	*tree = (struct p9_tree){0};
+int p9_tree_init(struct p9_tree *tree, int root_fd, const struct p9_hide *hide) {
+	*tree = (struct p9_tree){.hide = hide};
 	tree->cold.colder = tree->cold.warmer = &tree->cold;
 	pthread_mutex_init(&tree->lock, NULL);
 	pthread_cond_init(&tree->moved, NULL);
@@ -179,7 +179,8 @@ int p9_tree_init(struct p9_tree *tree, int root_fd) {
 		return -ENOMEM;
 	}
 	tree->root = root;
-	*root = (struct p9_node){.fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 0), .refs = 1, .type = S_IFDIR};
+	*root = (struct p9_node){
+		.fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 0), .refs = 1, .type = S_IFDIR, .place = P9_PLACE_ROOT};
 	struct statx stat;
 	int ret = root->fd < 0 ? -errno : p9_host_stat(root->fd, "", &stat);
 	if (ret < 0) {
@@ -359,8 +360,8 @@ struct p9_node *p9_tree_find(
 	return node;
 }
 
-static struct p9_node *node_create(
-	struct p9_node *parent, const char *name, const struct statx *stat, int fd) {
+static struct p9_node *node_create(const struct p9_hide *hide, struct p9_node *parent, const char *name,
+	const struct statx *stat, int fd) {
 	struct p9_node *node = malloc(sizeof(*node));
 	char *copy = strdup(name);
 	if (node == NULL || copy == NULL) {
@@ -371,6 +372,7 @@ static struct p9_node *node_create(
 	*node = (struct p9_node){.identity = p9_identity_of(stat),
 		.type = stat->stx_mode & S_IFMT,
 		.birth = stat->stx_btime,
+		.place = p9_hide_place(hide, parent->place, name),
 		.parent = parent,
 		.name = copy,
 		.refs = 1,
@@ -380,7 +382,7 @@ static struct p9_node *node_create(
 
 struct p9_node *p9_tree_add(
 	struct p9_tree *tree, struct p9_node *parent, const char *name, const struct statx *stat, int fd) {
-	struct p9_node *fresh = node_create(parent, name, stat, fd);
+	struct p9_node *fresh = node_create(tree->hide, parent, name, stat, fd);
 	int unused = fd;
 	pthread_mutex_lock(&tree->lock);
 	struct p9_node *node = table_find(tree, parent, name);

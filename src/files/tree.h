@@ -9,7 +9,7 @@
 #ifndef FILES_TREE_H
 #define FILES_TREE_H
 
-#include "files/host.h"
+#include "files/hide.h"
 #include "files/wire.h"
 
 #include <pthread.h>
@@ -20,6 +20,7 @@ struct p9_node {
 	struct p9_identity identity;
 	mode_t type;                  /* S_IFMT bits */
 	struct statx_timestamp birth; /* 0 where the host keeps none: inode numbers are given out again */
+	int place; /* in what is hidden: no rename of the guest's leads into a place, or out of one */
 	/* under the tree's lock */
 	struct p9_node *parent; /* counted; NULL: the root */
 	char *name;             /* in parent; NULL: the root */
@@ -32,6 +33,7 @@ struct p9_node {
 };
 
 struct p9_tree {
+	const struct p9_hide *hide;
 	pthread_mutex_t lock;
 	struct p9_node *root;
 	struct p9_node **buckets;
@@ -44,8 +46,8 @@ struct p9_tree {
 	pthread_cond_t moved;
 };
 
-/* The root node takes a duplicate of root_fd. 0 or -errno. */
-int p9_tree_init(struct p9_tree *tree, int root_fd);
+/* The root node takes a duplicate of root_fd; what is hidden stays the caller's. 0 or -errno. */
+int p9_tree_init(struct p9_tree *tree, int root_fd, const struct p9_hide *hide);
 /* All references but the tree's own to its root are gone by now. Accepts a zeroed tree. */
 void p9_tree_finish(struct p9_tree *tree);
 

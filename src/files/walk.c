@@ -30,6 +30,27 @@ int p9_fid_stat(struct p9_server *server, struct p9_fid *fid, struct statx *stat
 	return ret;
 }
 
+/* What a file is that was found in parent. Where the guest may write, what is hidden there by now counts,
+ * too; in the root that may be a network's file system, for which nobody should have to wait. */
+static enum p9_view view_file(
+	struct p9_server *server, struct p9_node *parent, int directory, const struct statx *stat) {
+	const struct p9_hide *hide = &server->hide;
+	bool hidden = !server->config.read_only &&
+		      p9_hide_holds(hide, parent->place, parent->identity, directory, stat);
+	return hidden ? P9_HIDDEN : p9_hide_view_file(hide, stat);
+}
+
+static enum p9_view view_name(struct p9_server *server, struct p9_node *parent, const char *name) {
+	return p9_hide_view(&server->hide, parent->place, parent->identity, name);
+}
+
+int p9_entry_view(struct p9_server *server, struct p9_node *parent, int directory, const char *name) {
+	struct statx stat;
+	int ret = p9_host_stat(directory, name, &stat);
+	enum p9_view view = view_name(server, parent, name);
+	return ret < 0 ? ret : (int)(view != P9_SHOWN ? view : view_file(server, parent, directory, &stat));
+}
+
 /* Open the entry; what was opened decides, not what was looked at before. */
 static int open_child(struct p9_server *server, struct p9_node *parent, int directory, const char *name,
 	struct p9_node **node, struct statx *stat) {
@@ -41,7 +62,7 @@ static int open_child(struct p9_server *server, struct p9_node *parent, int dire
 		return fd;
 	}
 	int ret = p9_host_stat(fd, "", stat);
-	if (ret == 0 && p9_hide_has(&server->hide, p9_identity_of(stat))) {
+	if (ret == 0 && view_file(server, parent, directory, stat) == P9_HIDDEN) {
 		ret = -ENOENT;
 	}
 	if (ret < 0) {
@@ -57,7 +78,7 @@ int p9_walk_child(struct p9_server *server, struct p9_node *parent, const char *
 	if (parent->type != S_IFDIR) {
 		return -ENOTDIR;
 	}
-	if (p9_hide_has_name(&server->hide, parent->identity, name)) {
+	if (view_name(server, parent, name) == P9_HIDDEN) {
 		return -ENOENT;
 	}
 	int directory = p9_node_pin(&server->tree, parent);
@@ -77,14 +98,21 @@ int p9_walk_child(struct p9_server *server, struct p9_node *parent, const char *
 	return ret;
 }
 
-int p9_pin_directory(struct p9_server *server, struct p9_fid *fid, const char *name) {
+int p9_pin_for_directory(struct p9_server *server, struct p9_fid *fid, const char *name) {
 	if (fid->node->type != S_IFDIR) {
 		return -ENOTDIR;
 	}
-	if (p9_hide_has_name(&server->hide, fid->node->identity, name)) {
+	if (view_name(server, fid->node, name) == P9_HIDDEN) {
 		return -EPERM;
 	}
 	return p9_node_pin(&server->tree, fid->node);
+}
+
+int p9_pin_directory(struct p9_server *server, struct p9_fid *fid, const char *name) {
+	if (fid->node->type == S_IFDIR && view_name(server, fid->node, name) == P9_ON_THE_WAY) {
+		return -EBUSY;
+	}
+	return p9_pin_for_directory(server, fid, name);
 }
 
 /* ---- the session ---- */

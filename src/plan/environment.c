@@ -154,15 +154,15 @@ static int resolve_variables(struct plan *plan, const struct plan_request *reque
 	return plan->environment == NULL ? error_set(error, -ENOMEM, "out of memory") : 0;
 }
 
-/* Where a directory of the host is in the guest: in the deepest share that holds it, or in the root when it
+/* Where a directory of the host is in the guest: in the deepest share that holds it, or in the root, when it
  * is not hidden there. NULL: nowhere. malloc'ed. */
 static char *guest_directory(const struct plan *plan, const char *host) {
 	const struct plan_share *best = NULL;
 	const char *best_rest = NULL;
 	for (size_t i = 0; i < plan->share_count; i++) {
 		const char *rest = path_below(host, plan->shares[i].host_path);
-		bool hidden = rest == NULL || (plan->shares[i].guest_path == NULL &&
-						      plan_is_hidden(plan->shares[i].files.hide, host));
+		bool hidden =
+			rest == NULL || (rest[0] != '\0' && plan_is_hidden(plan->shares[i].files.hide, rest));
 		if (!hidden && (best == NULL || strlen(rest) < strlen(best_rest))) {
 			best = &plan->shares[i];
 			best_rest = rest;

@@ -1,7 +1,7 @@
 /*
  * What of this system's / the guest does not see: what the guest has its own of, the homes of people, and
  * secrets that root could read. The file server treats these paths as not there; init makes the mount points
- * it needs in the overlay.
+ * it needs in the overlay. And what of the home and of shares it is not to see either.
  *
  * ph's first thread; the input is the caller's own and the host's tree.
  */
@@ -179,4 +179,112 @@ int plan_hide_list(
 	}
 	*hide = strings_take(&list);
 	return *hide == NULL ? error_set(error, -ENOMEM, "out of memory") : 0;
+}
+
+/* ---- in the home and in shares ---- */
+
+/*
+ * Add what a path is in a share: once for each directory on its way that lies there. Without links it is the
+ * same each time; with links it is the way by them, which the file server keeps from being led elsewhere, and
+ * where it really goes.
+ */
+static void hide_in_share(struct strings *hide, const struct plan_share *share, const char *path) {
+	size_t length = strlen(path);
+	for (size_t end = 1; end <= length; end++) {
+		if (path[end] != '/' && path[end] != '\0') {
+			continue;
+		}
+		char *part = strndup(path, end), *real = part != NULL ? realpath(part, NULL) : NULL;
+		const char *below = real != NULL ? path_below(real, share->host_path) : NULL;
+		struct strings entry = {0};
+		if (below != NULL) {
+			strings_add_format(&entry, "%s%s", below, path + end);
+		}
+		hide->failed = hide->failed || part == NULL || entry.failed;
+		if (entry.count > 0 && !plan_is_hidden(hide->items, entry.items[0])) {
+			strings_add(hide, strdup(entry.items[0] + 1));
+		}
+		strings_finish(&entry);
+		free(real);
+		free(part);
+	}
+}
+
+static bool is_home(const struct plan *plan, const struct plan_share *share) {
+	return !plan->private_home && strcmp(share->guest_path, plan->user.home) == 0;
+}
+
+/* To share a directory and to hide it contradict each other. To hide one and share what is in it does not: of
+ * all that is there it is shown alone. But whoever hides where the home is does not mean it to be shown. */
+static int check_shared(const struct plan *plan, const struct plan_share *share,
+	const struct plan_request *request, const char *path, struct error *error) {
+	char *real = realpath(path, NULL);
+	bool same = real != NULL && strcmp(real, share->host_path) == 0;
+	bool above = real != NULL && path_below(share->host_path, real) != NULL;
+	free(real);
+	if (is_home(plan, share) && request->home == NULL && same) {
+		return error_set(error, -EINVAL,
+			"--hide %s: it is shared as the home; --private-home leaves it out", path);
+	}
+	if (is_home(plan, share) && request->home == NULL && above) {
+		return error_set(error, -EINVAL,
+			"--hide %s: the home %s is in it, and shared; --private-home leaves it out", path,
+			share->host_path);
+	}
+	return !same ? 0
+		     : error_set(error, -EINVAL, "--hide %s: %s shares it at %s; leave out one of the two",
+			       path, is_home(plan, share) ? "--home" : "--share", share->guest_path);
+}
+
+static int hide_requests_in(struct plan *plan, struct plan_share *share, const struct plan_request *request,
+	struct error *error) {
+	struct strings hide = {0};
+	int ret = 0;
+	for (size_t i = 0; i < request->hide_count && ret == 0; i++) {
+		char *path = path_normalize(request->hide[i]);
+		ret = path == NULL ? error_set(error, -ENOMEM, "out of memory")
+				   : check_shared(plan, share, request, path, error);
+		if (ret == 0) {
+			hide_in_share(&hide, share, path);
+		}
+		free(path);
+	}
+	if (ret == 0 && (hide.count > 0 || hide.failed)) {
+		share->files.hide = strings_take(&hide);
+		ret = share->files.hide == NULL ? error_set(error, -ENOMEM, "out of memory") : 0;
+	}
+	strings_finish(&hide);
+	return ret;
+}
+
+/* A share cannot be mounted where another one does not show a directory. */
+static int check_places(const struct plan *plan, const struct plan_share *inner, struct error *error) {
+	for (size_t i = 0; i < plan->share_count; i++) {
+		const struct plan_share *outer = &plan->shares[i];
+		const char *below = outer->guest_path == NULL || outer == inner
+					    ? NULL
+					    : path_below(inner->guest_path, outer->guest_path);
+		if (below != NULL && below[0] != '\0' && plan_is_hidden(outer->files.hide, below)) {
+			return error_set(error, -EINVAL,
+				"--share %s: its place %s is hidden there; give it another with --share "
+				"HOST:GUEST",
+				inner->host_path, inner->guest_path);
+		}
+	}
+	return 0;
+}
+
+int plan_hide_in_shares(struct plan *plan, const struct plan_request *request, struct error *error) {
+	int ret = 0;
+	for (size_t i = 0; i < plan->share_count && ret == 0; i++) {
+		if (plan->shares[i].guest_path != NULL) {
+			ret = hide_requests_in(plan, &plan->shares[i], request, error);
+		}
+	}
+	for (size_t i = 0; i < plan->share_count && ret == 0; i++) {
+		if (plan->shares[i].guest_path != NULL) {
+			ret = check_places(plan, &plan->shares[i], error);
+		}
+	}
+	return ret;
 }

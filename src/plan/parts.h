@@ -56,7 +56,9 @@ int plan_resolve_environment(struct plan *plan, const struct plan_request *reque
 /* hide.c: what of this system's / the guest does not see. */
 int plan_hide_list(
 	char ***hide, const struct plan *plan, const struct plan_request *request, struct error *error);
-/* Whether an absolute path lies in one of the hidden ones (which have no leading '/'). */
+/* The same for the home and the shares, which are in the plan by now: what is asked for alone. */
+int plan_hide_in_shares(struct plan *plan, const struct plan_request *request, struct error *error);
+/* Whether a path, which begins with '/', lies in one of the hidden ones, which do not; hide may be NULL. */
 bool plan_is_hidden(char *const *hide, const char *path);
 
 /* resolv.c: the guest's resolv.conf, with servers if there are any, else with the host's; malloc'ed, NULL

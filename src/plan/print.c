@@ -45,6 +45,9 @@ static void print_files(const struct plan *plan) {
 		}
 		printf("%-12s%s at %s, %s\n", "share", share->host_path, share->guest_path,
 			share->files.read_only ? "read-only" : "read-write");
+		if (share->files.hide != NULL) {
+			print_words("  hidden", share->files.hide);
+		}
 		print_ids(&share->files);
 	}
 	if (plan->private_home) {

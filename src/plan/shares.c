@@ -243,6 +243,10 @@ int plan_resolve_shares(struct plan *plan, const struct plan_request *request, s
 	if (ret == 0) {
 		ret = map_ids(plan, request, error);
 	}
+	/* Without it an image is the root, and options refuse what asks to hide something of this system. */
+	if (ret == 0 && plan->root == PLAN_ROOT_SELF) {
+		ret = plan_hide_in_shares(plan, request, error);
+	}
 	if (ret == 0) {
 		ret = check_conflicts(plan, error);
 		name_tags(plan);

@@ -73,6 +73,7 @@ static void make_tree(void) {
 	close(outside);
 	require(mkdirat(share_fd, "d", 0755) == 0);
 	make_file(share_fd, "d/f", "inside");
+	make_file(share_fd, "d/hidden", "HIDDEN");
 	make_file(share_fd, "f", "content");
 	require(symlinkat("..", share_fd, "l") == 0);
 }
@@ -155,9 +156,20 @@ void p9_share_send_body(uint8_t type, const uint8_t *body, size_t size) {
 	p9_share_send(message, total);
 }
 
+/* What is hidden is still in its place: whatever the modes of the way there are by now. */
+static void check_hidden(void) {
+	char data[16], path[64];
+	snprintf(path, sizeof(path), "%s/share", top);
+	require(chmod(path, 0700) == 0 && fchmodat(share_fd, "d", 0700, 0) == 0);
+	int fd = openat(share_fd, "d/hidden", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	require(fd >= 0 && read(fd, data, sizeof(data)) == 6 && memcmp(data, "HIDDEN", 6) == 0);
+	close(fd);
+}
+
 void p9_share_end(void) {
 	char data[16], path[64];
 	p9_server_finish(&server);
+	check_hidden();
 	close(share_fd);
 	snprintf(path, sizeof(path), "%s/prize", top);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -145,6 +145,52 @@ printed 'given up
 taken'
 result "waits for a lock of the host"
 
+# What --hide names in the home and in shares is not there, whatever the guest moves, and stays what it is.
+mkdir -p home/.ssh home/.config/app share/data/deep
+echo key >home/.ssh/id
+echo token >home/.config/app/token
+echo secret >share/data/deep/secret
+hide=(--hide "$PWD/home/.ssh" --hide "$PWD/home/.config/app/token" --hide "$PWD/share/data/deep/secret")
+HOME=$PWD/home run "${hide[@]}" --share "$PWD/share:/mnt/share" --dry-run
+grep -qx '  hidden    .ssh .config/app/token' "$work/out" && grep -qx '  hidden    data/deep/secret' "$work/out"
+result "--dry-run tells what is hidden in which share"
+# shellcheck disable=SC2016
+HOME=$PWD/home run "${hide[@]}" --root --share "$PWD/share:/mnt/share" -- sh -c 'cd "$1"
+ls -A . .config/app /mnt/share/data/deep
+for file in .ssh .ssh/id .config/app/token /mnt/share/data/deep/secret; do
+	! cat $file && [ ! -e $file ] && ! touch $file && ! mkdir $file && ! ln -s /etc/passwd $file &&
+		! mv /mnt/share/watched $file && ! rm -r $file && ! mv $file mine || echo "$file is there"
+done
+for way in .config .config/app /mnt/share/data /mnt/share/data/deep; do
+	! mv -T $way $way-moved && ! rmdir $way && ! rm -r $way && [ -d $way ] || echo "$way went away"
+done
+mkdir .config/app/new && mv .config/app/new .config/new && rmdir .config/new || echo "nothing works"
+: >ready; while [ -e ready ]; do sleep 0.1; done
+cat .config/app/token .ssh/id /mnt/share/data/deep/secret
+ls -A .config/app' sh "$PWD/home" 2>/dev/null &
+for _ in $(seq 600); do [ -e home/ready ] && break; sleep 0.1; done
+# As editors do, and as a program that makes its folder anew.
+echo new >home/.config/app/.token.new
+mv home/.config/app/.token.new home/.config/app/token
+mv home/.ssh home/ssh-before
+mkdir home/.ssh
+echo new >home/.ssh/id
+mv share/data share/data-before
+mkdir -p share/data/deep
+echo new >share/data/deep/secret
+rm home/ready
+wait
+printf '%s\n' .: .config '' .config/app: '' /mnt/share/data/deep: | diff - "$work/out" >"$work/difference" &&
+	[ "$(cat home/ssh-before/id share/data-before/deep/secret home/.ssh/id home/.config/app/token \
+		share/data/deep/secret)" = 'key
+secret
+new
+new
+new' ]
+result "hidden in the home and in a share"
+HOME=$PWD/home refused "it is shared as the home; --private-home leaves it out" --hide "$PWD/home" -- true
+rm -r share/data share/data-before
+
 # Read-only, whatever the guest's mount says.
 run --root --share "$PWD/share:/mnt/share:ro" -- sh -c 'mount -o remount,rw /mnt/share 2>/dev/null
 cd /mnt/share && cat watched

@@ -32,8 +32,9 @@
 
 static char outside[64];
 
-static char secret[] = "secret", shadow[] = "etc/shadow", other[] = "link-home/other", tree[] = "tree/";
-static char *const hidden[] = {secret, shadow, other, tree, NULL};
+static char secret[] = "secret", shadow[] = "etc/shadow", other[] = "link-home/other", tree[] = "tree/",
+	    deep[] = "a/b/deep";
+static char *const hidden[] = {secret, shadow, other, tree, deep, NULL};
 
 static int setup_share(void **state, char *const *hide) {
 	struct p9_client *client = malloc(sizeof(*client));
@@ -53,6 +54,9 @@ static int setup_share(void **state, char *const *hide) {
 		mkdirat(directory, "home/other", 0755);
 		mkdirat(directory, "home/mine", 0755);
 		mkdirat(directory, "tree", 0755);
+		mkdirat(directory, "a", 0755);
+		mkdirat(directory, "a/b", 0755);
+		close(openat(directory, "a/b/deep", O_WRONLY | O_CREAT, 0600));
 		symlinkat("home", directory, "link-home");
 		close(openat(directory, "etc/shadow", O_WRONLY | O_CREAT, 0600));
 		close(openat(directory, "secret", O_WRONLY | O_CREAT, 0600));
@@ -285,6 +289,105 @@ static void test_hidden(void **state) {
 	assert_false(listed(c, "etc", "shadow"));
 }
 
+/* A name on the way to what is hidden, in a directory that fid stands for, stays what it is. */
+static void check_kept(struct p9_client *c, uint32_t fid, const char *name) {
+	assert_int_equal(p9_call(c, P9_TRENAMEAT, "wsws", fid, name, 0, "mine"), EBUSY);
+	assert_int_equal(p9_call(c, P9_TRENAMEAT, "wsws", 0, "empty", fid, name), EBUSY);
+	assert_int_equal(p9_call(c, P9_TUNLINKAT, "wsw", fid, name, 0), EBUSY);
+	assert_int_equal(p9_call(c, P9_TUNLINKAT, "wsw", fid, name, 0x200), EBUSY);
+	assert_int_equal(p9_walk(c, fid, 50, name), 0);
+	assert_int_equal(p9_call(c, P9_TRENAME, "wws", 50, 0, "mine"), EBUSY);
+	assert_int_equal(p9_call(c, P9_TREMOVE, "w", 50), EBUSY);
+}
+
+/* Where a link would lead elsewhere what the host writes there, directories may be made again. */
+static void check_remade(struct p9_client *c, uint32_t fid, const char *name) {
+	assert_int_equal(p9_call(c, P9_TSYMLINK, "wssw", fid, name, "mine", 0), EBUSY);
+	assert_int_equal(p9_call(c, P9_TMKNOD, "wswwww", fid, name, S_IFREG | 0600, 0, 0, 0), EBUSY);
+	assert_int_equal(p9_call(c, P9_TRENAMEAT, "wsws", 0, "empty", fid, name), EBUSY);
+	assert_int_equal(p9_walk(c, 0, 50, "free"), 0);
+	assert_int_equal(p9_call(c, P9_TLINK, "wws", fid, 50, name), EBUSY);
+	assert_int_equal(p9_clunk(c, 50), 0);
+	assert_int_equal(p9_walk(c, fid, 50, ""), 0);
+	assert_int_equal(p9_create(c, 50, name, RDWR, 0600), EBUSY);
+	assert_int_equal(p9_clunk(c, 50), 0);
+	assert_int_equal(p9_call(c, P9_TMKDIR, "wsww", fid, name, 0755, 0), 0);
+}
+
+/* The guest cannot put another directory, or a link, where the host will look for what is hidden. */
+static void test_hidden_way(void **state) {
+	struct p9_client *c = *state;
+	p9_host_make(c, "free", "");
+	p9_host_make(c, "empty", NULL);
+	assert_int_equal(p9_walk(c, 0, 1, "a"), 0);
+	assert_int_equal(p9_walk(c, 0, 2, "a/b"), 0);
+	check_kept(c, 0, "etc");
+	check_kept(c, 0, "link-home");
+	check_kept(c, 0, "a");
+	check_kept(c, 1, "b");
+	check_hidden(c, 2, "deep");
+	/* Beside it everything goes on. */
+	assert_int_equal(p9_call(c, P9_TMKDIR, "wsww", 2, "beside", 0755, 0), 0);
+	assert_int_equal(p9_call(c, P9_TRENAMEAT, "wsws", 2, "beside", 0, "mine"), 0);
+	assert_int_equal(p9_call(c, P9_TUNLINKAT, "wsw", 0, "mine", 0x200), 0);
+	/* The host removes it all. */
+	assert_int_equal(unlinkat(c->directory_fd, "a/b/deep", 0), 0);
+	assert_int_equal(unlinkat(c->directory_fd, "a/b", AT_REMOVEDIR), 0);
+	assert_int_equal(unlinkat(c->directory_fd, "a", AT_REMOVEDIR), 0);
+	check_remade(c, 0, "a");
+	assert_int_equal(p9_walk(c, 0, 3, "a"), 0);
+	check_remade(c, 3, "b");
+	assert_int_equal(p9_walk(c, 0, 4, "a/b"), 0);
+	check_hidden(c, 4, "deep");
+	p9_host_make(c, "a/b/deep", "new");
+	check_hidden(c, 4, "deep");
+	check_kept(c, 0, "a");
+	check_kept(c, 3, "b");
+}
+
+/* Whatever the host moves and replaces on the way, the path is hidden, and so is what was hidden first. */
+static void test_hidden_moved(void **state) {
+	struct p9_client *c = *state;
+	p9_host_make(c, "free", "");
+	assert_int_equal(p9_walk(c, 0, 1, "a"), 0);
+	assert_int_equal(p9_walk(c, 0, 2, "a/b"), 0);
+	assert_int_equal(renameat(c->directory_fd, "a", c->directory_fd, "old"), 0);
+	p9_host_make(c, "a", NULL);
+	p9_host_make(c, "a/b", NULL);
+	p9_host_make(c, "a/b/deep", "new");
+	assert_int_equal(p9_walk(c, 0, 3, "a/b"), 0);
+	check_hidden(c, 3, "deep");
+	assert_false(listed(c, "a/b", "deep"));
+	assert_int_equal(p9_walk(c, 0, 4, "old/b"), 0);
+	check_hidden(c, 4, "deep");
+	assert_false(listed(c, "old/b", "deep"));
+	/* By handles from before, too. */
+	check_hidden(c, 2, "deep");
+	assert_int_equal(p9_walk(c, 1, 50, "b/deep"), ENOENT);
+	assert_int_equal(renameat(c->directory_fd, "old/b/deep", c->directory_fd, "moved"), 0);
+	assert_int_equal(p9_walk(c, 0, 50, "moved"), ENOENT);
+	assert_false(listed(c, "", "moved"));
+	assert_int_equal(p9_call(c, P9_TRENAMEAT, "wsws", 0, "free", 0, "moved"), EPERM);
+	/* By another name there, as where case does not count. */
+	p9_host_make(c, "a/b/fresh", "fresh");
+	assert_int_equal(linkat(c->directory_fd, "a/b/fresh", c->directory_fd, "a/b/Deep", 0), 0);
+	assert_int_equal(renameat(c->directory_fd, "a/b/fresh", c->directory_fd, "a/b/deep"), 0);
+	assert_int_equal(p9_walk(c, 3, 50, "Deep"), ENOENT);
+	assert_int_equal(p9_call(c, P9_TRENAMEAT, "wsws", 0, "free", 3, "Deep"), EPERM);
+	assert_int_equal(p9_call(c, P9_TRENAMEAT, "wsws", 3, "Deep", 0, "mine"), ENOENT);
+	assert_int_equal(p9_call(c, P9_TUNLINKAT, "wsw", 3, "Deep", 0), ENOENT);
+	/* A new file may be given the number that a hidden one had. */
+	assert_int_equal(unlinkat(c->directory_fd, "moved", 0), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		char name[8];
+		snprintf(name, sizeof(name), "n%u", i);
+		assert_int_equal(p9_walk(c, 0, 50, ""), 0);
+		assert_int_equal(p9_create(c, 50, name, RDWR, 0600), 0);
+		assert_int_equal(p9_clunk(c, 50), 0);
+		assert_true(listed(c, "", name));
+	}
+}
+
 /* ---- the race ---- */
 
 static atomic_bool racing;
@@ -356,7 +459,9 @@ static void test_refuse_openat2(void **state) {
 		{"swapped parent" suffix, test_swapped_parent, setup, teardown, NULL}, \
 		{"special files" suffix, test_special_files, setup, teardown, NULL}, \
 		{"magic links" suffix, test_magic_links, setup, teardown, NULL}, \
-		{"hidden" suffix, test_hidden, setup_hidden, teardown, NULL}, { \
+		{"hidden" suffix, test_hidden, setup_hidden, teardown, NULL}, \
+		{"the way to hidden" suffix, test_hidden_way, setup_hidden, teardown, NULL}, \
+		{"hidden, moved" suffix, test_hidden_moved, setup_hidden, teardown, NULL}, { \
 		"race" suffix, test_race, setup, teardown, NULL \
 	}
 

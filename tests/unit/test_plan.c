@@ -58,13 +58,17 @@ static void assert_refused(const struct plan_request *request, const char *messa
 	plan_finish(&plan);
 }
 
-static bool hides(const struct plan *plan, const char *path) {
-	for (char **hide = plan->shares[0].files.hide; *hide != NULL; hide++) {
+static bool share_hides(const struct plan_share *share, const char *path) {
+	for (char **hide = share->files.hide; hide != NULL && *hide != NULL; hide++) {
 		if (strcmp(*hide, path) == 0) {
 			return true;
 		}
 	}
 	return false;
+}
+
+static bool hides(const struct plan *plan, const char *path) {
+	return share_hides(&plan->shares[0], path);
 }
 
 static const char *variable(const struct plan *plan, const char *name) {
@@ -261,6 +265,92 @@ static void hiding_and_showing(void **state) {
 		&(struct plan_request){.show = {"/home/x"}, .show_count = 1}, "use --share /home/x:ro");
 }
 
+static void hiding_in_the_home_and_in_shares(void **state) {
+	(void)state;
+	struct plan plan;
+	assert_plan(&plan, &(struct plan_request){.hide = {in_top("/a/inner"), in_top("/a/inner/")},
+				   .hide_count = 2,
+				   .shares = {"a:/work", "b:/other"},
+				   .share_count = 2});
+	assert_int_equal(plan.share_count, 4);
+	assert_string_equal(plan.shares[1].guest_path, "/other");
+	assert_null(plan.shares[1].files.hide);
+	assert_string_equal(plan.shares[2].guest_path, top);
+	assert_true(share_hides(&plan.shares[2], "a/inner"));
+	assert_null(plan.shares[2].files.hide[1]);
+	assert_true(share_hides(&plan.shares[3], "inner"));
+	plan_finish(&plan);
+	/* From there a command starts elsewhere, also one that joins. */
+	assert_int_equal(mkdir(in_top("/a/inner/deep"), 0755), 0);
+	assert_int_equal(chdir(in_top("/a/inner/deep")), 0);
+	struct plan_request request = {.hide = {in_top("/a/inner")}, .hide_count = 1};
+	assert_plan(&plan, &request);
+	assert_string_equal(plan.cwd, top);
+	struct record_buffer facts = {0};
+	plan_put_facts(&plan, &facts);
+	plan_finish(&plan);
+	struct error error = {0};
+	assert_int_equal(plan_init_join(&plan, &request, facts.data, facts.size, &error), 0);
+	assert_string_equal(plan.cwd, top);
+	plan_finish(&plan);
+	assert_int_equal(chdir(in_top("/a")), 0);
+	assert_int_equal(plan_init_join(&plan, &request, facts.data, facts.size, &error), 0);
+	assert_string_equal(plan.cwd, in_top("/a"));
+	plan_finish(&plan);
+	record_buffer_finish(&facts);
+	assert_int_equal(chdir(top), 0);
+	assert_int_equal(rmdir(in_top("/a/inner/deep")), 0);
+}
+
+/* A path with links in it is hidden where it really is, and the links are kept from being changed. */
+static void hiding_by_links(void **state) {
+	(void)state;
+	struct plan plan;
+	char outside[] = "/tmp/ph-plan-link-XXXXXX", path[64];
+	assert_non_null(mkdtemp(outside));
+	assert_int_equal(rmdir(outside), 0);
+	assert_int_equal(symlink(top, outside), 0);
+	assert_int_equal(symlink("a", in_top("/short")), 0);
+	assert_int_equal(symlink("inner", in_top("/a/last")), 0);
+	snprintf(path, sizeof(path), "%s/short/last", outside);
+	assert_plan(&plan, &(struct plan_request){.hide = {path}, .hide_count = 1});
+	assert_true(share_hides(&plan.shares[1], "short/last"));
+	assert_true(share_hides(&plan.shares[1], "a/last"));
+	assert_true(share_hides(&plan.shares[1], "a/inner"));
+	plan_finish(&plan);
+	unlink(outside);
+	unlink(in_top("/short"));
+	unlink(in_top("/a/last"));
+}
+
+static void hiding_what_is_shared(void **state) {
+	(void)state;
+	struct plan plan;
+	assert_refused(&(struct plan_request){.hide = {top}, .hide_count = 1},
+		"it is shared as the home; --private-home leaves it out");
+	assert_refused(&(struct plan_request){.hide = {"/tmp"}, .hide_count = 1},
+		"is in it, and shared; --private-home leaves it out");
+	assert_refused(
+		&(struct plan_request){
+			.hide = {in_top("/a")}, .hide_count = 1, .shares = {"a:/work"}, .share_count = 1},
+		"--share shares it at /work; leave out one of the two");
+	assert_refused(
+		&(struct plan_request){
+			.hide = {in_top("/a")}, .hide_count = 1, .shares = {"a/inner"}, .share_count = 1},
+		"is hidden there; give it another with --share HOST:GUEST");
+	/* What is named inside of it is shown, if it has a place. */
+	assert_plan(&plan, &(struct plan_request){.hide = {in_top("/a")},
+				   .hide_count = 1,
+				   .shares = {"a/inner:/work"},
+				   .share_count = 1});
+	assert_null(plan.shares[2].files.hide);
+	plan_finish(&plan);
+	assert_plan(&plan, &(struct plan_request){.hide = {"/tmp"}, .hide_count = 1, .private_home = true});
+	plan_finish(&plan);
+	assert_plan(&plan, &(struct plan_request){.hide = {"/tmp"}, .hide_count = 1, .home = in_top("/a")});
+	plan_finish(&plan);
+}
+
 /* A home outside the hidden folders is hidden through every name it has. */
 static void a_linked_home_is_hidden_twice(void **state) {
 	(void)state;
@@ -441,6 +531,9 @@ int main(void) {
 		cmocka_unit_test(wrong_shares),
 		cmocka_unit_test(owners_by_a_map),
 		cmocka_unit_test(hiding_and_showing),
+		cmocka_unit_test(hiding_in_the_home_and_in_shares),
+		cmocka_unit_test(hiding_by_links),
+		cmocka_unit_test(hiding_what_is_shared),
 		cmocka_unit_test(a_linked_home_is_hidden_twice),
 		cmocka_unit_test(working_directories),
 		cmocka_unit_test(the_environment),
