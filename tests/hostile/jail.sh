@@ -11,6 +11,7 @@ as_user() {
 # A socket that the display server may connect to, and a folder for a sign.
 chmod 755 "$work"
 mkdir -m 777 "$work/sign"
+echo leaked >"$work/leaked"
 perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0) && bind(S, sockaddr_un($ARGV[0])) || die' "$work/socket"
 chmod 777 "$work/socket"
 
@@ -20,7 +21,7 @@ start() {
 	rm -f "$work/sign/end"
 	"$@" "$ph" --private-home --share /usr/share:/mnt/share:ro --share "$work/sign:/mnt/sign" --net \
 		--wl-socket "x=$work/socket" -- sh -c 'echo up; until [ -e /mnt/sign/end ]; do sleep 0.2; done; exit 3' \
-		>"$work/out" 2>"$work/err" &
+		>"$work/out" 2>"$work/err" 5<"$work/leaked" &
 	job=$!
 	for _ in $(seq 1200); do
 		[ -s "$work/out" ] && break
@@ -77,6 +78,8 @@ for user in as_user env; do
 	! grep -E 'kvm|/dev/tty|/dev/pts|pidfd|signalfd|timerfd|io_uring' "$work/fds" &&
 		[ "$(grep -c '^socket:' "$work/fds")" -eq 1 ] && [ "$(grep -c '^/memfd:' "$work/fds")" -eq 1 ]
 	result "$who: the file server has nothing of the monitor's open"
+	[ -n "$(ls "/proc/$pid/fd")" ] && ! find "/proc/$pid/fd" -type l -printf '%l\n' | grep -F "$work/leaked"
+	result "$who: the monitor has nothing open that its caller happened to"
 	stop
 done
 
