@@ -125,7 +125,10 @@ const struct jail_call jail_calls[] = {
 	{CALL(connect), .kinds = CONNECTOR},
 	{CALL(bind), .kinds = CONNECTOR},
 	{CALL(listen), .kinds = CONNECTOR},
-	{CALL(socketpair), .kinds = DISPLAY, .conditions = {INT(0, AF_UNIX, "AF_UNIX")}},
+	/* Datagrams would go from there to any socket by its name. */
+	{CALL(socketpair), .kinds = DISPLAY,
+		.conditions = {INT(0, AF_UNIX, "AF_UNIX"),
+			INT(1, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, "a stream")}},
 	{CALL(pipe2), .kinds = DISPLAY | CONNECTOR},
 	{IOCTL(SYNC_IOC_FILE_INFO), .kinds = DISPLAY},
 	{IOCTL(DMA_BUF_IOCTL_SYNC), .kinds = DISPLAY},

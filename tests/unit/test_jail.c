@@ -365,6 +365,26 @@ static void test_file_sizes(void **state) {
 	}
 }
 
+/* ---- sockets that are the process's own ---- */
+
+static int pair[2];
+ACT(act_pair, socketpair(AF_UNIX, A_STREAM, 0, pair))
+ACT(act_pair_of_packets, socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair))
+ACT(act_pair_that_waits, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+
+/* A datagram goes to whatever socket it names. */
+static void test_pairs_are_streams(void **state) {
+	(void)state;
+	if (!jail_has_filters()) {
+		skip();
+	}
+	for (int kind = 0; kind < JAIL_KINDS; kind++) {
+		assert_int_equal(try((enum jail_kind)kind, act_pair), kind == JAIL_DISPLAY ? 0 : FORBIDDEN);
+	}
+	assert_int_equal(try_all(act_pair_of_packets, FORBIDDEN), 0);
+	assert_int_equal(try_all(act_pair_that_waits, FORBIDDEN), 0);
+}
+
 /* ---- files ---- */
 
 static long act_serve(void) {
@@ -740,3 +760,4 @@ int main(void) {
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
+		cmocka_unit_test(test_pairs_are_streams),
