@@ -24,6 +24,10 @@ struct terminal_filter {
 };
 void terminal_filter(struct terminal_filter *filter, uint8_t *to, const uint8_t *from, size_t size);
 
+/* The terminal that fd is, opened once more, for writing alone: its flags are nobody else's, and nothing can
+ * be read. A descriptor, or -1 when fd is no terminal or cannot be opened. */
+int terminal_open_output(int fd);
+
 /* Back to what it was; harmless when it was never raw. Async-signal-safe. */
 void terminal_restore(void);
 /* False when fd is no terminal, or one of unknown size. */

@@ -8,11 +8,15 @@
 #include "ph/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -110,6 +114,29 @@ int terminal_color(int fd, const char *sequences) {
 	terminal.color_fd = fd;
 	atomic_store(&terminal.colored, true);
 	return fd_write_all(fd, sequences, strlen(sequences));
+}
+
+/* Itself, or /dev/tty where that is the same: after su, the terminal belongs to somebody else. */
+int terminal_open_output(int fd) {
+	const int flags = O_WRONLY | O_NOCTTY | O_CLOEXEC;
+	unsigned wanted = 0, found = 1;
+	struct stat stat;
+	char path[32];
+	/* /dev/ptmx would open a new terminal instead. */
+	if (!isatty(fd) || fstat(fd, &stat) < 0 || stat.st_rdev == makedev(5, 2)) {
+		return -1;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	int copy = open(path, flags);
+	if (copy >= 0) {
+		return copy;
+	}
+	copy = open("/dev/tty", flags);
+	if (copy >= 0 &&
+		(ioctl(fd, TIOCGDEV, &wanted) < 0 || ioctl(copy, TIOCGDEV, &found) < 0 || wanted != found)) {
+		fd_close(&copy);
+	}
+	return copy;
 }
 
 bool terminal_size(int fd, uint16_t *rows, uint16_t *columns) {

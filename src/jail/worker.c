@@ -7,6 +7,7 @@
 
 #include "ph/fd.h"
 
+#include "ph/terminal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -102,6 +103,16 @@ static int drop_streams(void) {
 	}
 	return 0;
 }
+/* A terminal is written to, and no more: not read, nor changed for the shell, whose open file it would
+ * otherwise be. Where it cannot be opened (another user's) there is but that one. */
+static void leave_terminal(void) {
+	int fd = terminal_open_output(STDERR_FILENO);
+	if (fd >= 0) {
+		dup2(fd, STDERR_FILENO);
+		close(fd);
+	}
+}
+
 
 /* Signals to the terminal's process group are for the monitor, which ends the workers in order. A write
  * beyond the caller's RLIMIT_FSIZE is an error of that write. */
@@ -119,6 +130,7 @@ static int enclose(const char *name, pid_t parent) {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) {
 		return -errno;
 	}
+	leave_terminal();
 	ignore_signals();
 	return getppid() == parent ? drop_streams() : -ESRCH;
 }
