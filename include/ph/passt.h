@@ -14,6 +14,7 @@
 
 struct passt {
 	pid_t pid; /* of the process that tends it */
+	int pid_fd;
 	int fd;    /* its pipe: the end of file is the VM's end */
 	int names; /* a SOCK_SEQPACKET: each message is a new resolv.conf for the guest */
 };

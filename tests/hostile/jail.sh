@@ -19,7 +19,7 @@ chmod 777 "$work/socket"
 # are $workers
 start() {
 	rm -f "$work/sign/end"
-	"$@" "$ph" --private-home --share /usr/share:/mnt/share:ro --share "$work/sign:/mnt/sign" --net \
+	"$@" "$ph" --private-home --share /usr/share:/mnt/share:ro --share "$work/sign:/mnt/sign" --net --open-urls \
 		--wl-socket "x=$work/socket" -- sh -c 'echo up; until [ -e /mnt/sign/end ]; do sleep 0.2; done; exit 3' \
 		>"$work/out" 2>"$work/err" 5<"$work/leaked" &
 	job=$!
@@ -130,12 +130,14 @@ status_of_ph=$?
 result "when the display server is killed, ph says so, and the VM goes on"
 
 start as_user
-kill -STOP "$display"
+mapfile -t helpers < <(pgrep -P "$pid" '^ph-(network|opener)$')
+kill -STOP "$display" "${helpers[@]}"
 touch "$work/sign/end"
 wait $job
 status_of_ph=$?
-[ $status_of_ph -eq 3 ] && ! kill -0 "$display" 2>/dev/null
-result "a worker that does not end by itself is killed"
+[ $status_of_ph -eq 3 ] && [ ${#helpers[@]} -eq 2 ] && ! kill -0 "$display" 2>/dev/null &&
+	! kill -0 "${helpers[0]}" 2>/dev/null && ! kill -0 "${helpers[1]}" 2>/dev/null
+result "a process that does not end by itself is killed"
 
 # Root by sudo is the user who ran that.
 SUDO_UID=1000 SUDO_GID=1000 run --private-home -- id -u
