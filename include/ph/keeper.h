@@ -12,6 +12,7 @@
 
 struct keeper {
 	pid_t pid;
+	int pid_fd;
 	int fd; /* its pipe: the end of file is the monitor's death */
 };
 

@@ -15,7 +15,8 @@
 
 struct opener {
 	pid_t pid; /* 0: none */
-	int fd;    /* SOCK_SEQPACKET, non-blocking: an address, and then a byte, enum guest_url */
+	int pid_fd;
+	int fd; /* SOCK_SEQPACKET, non-blocking: an address, and then a byte, enum guest_url */
 };
 
 /* While the process has one thread. 0 or -errno. Stop accepts zeroed. */

@@ -24,6 +24,11 @@ struct terminal_filter {
 };
 void terminal_filter(struct terminal_filter *filter, uint8_t *to, const uint8_t *from, size_t size);
 
+/* The terminal that fd is, opened once more with open(2)'s flags: itself where we may open it, else as
+ * /dev/tty when it is the one that controls us (after su, it belongs to somebody else). Its flags are nobody
+ * else's then. A descriptor, close-on-exec, or -1 when fd is no terminal or cannot be opened. */
+int terminal_reopen(int fd, int flags);
+
 /* Back to what it was; harmless when it was never raw. Async-signal-safe. */
 void terminal_restore(void);
 /* Whether fd is the terminal that controls this process, and another job has it: to read it, or to set it,

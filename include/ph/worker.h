@@ -38,9 +38,6 @@ int worker_start(struct worker *worker, const struct worker_options *options);
 int worker_leave_monitor(const char *name, pid_t monitor, const int *fds, unsigned count);
 /* Of a worker that has ended, how, as the end of a sentence: "was killed by signal 9". */
 void worker_describe_end(const struct worker *worker, char *text, size_t size);
-/* Wait for such a child, whose end was asked for, by its descriptor (-1: none); killed after a grace time, as
- * it may have been taken over. Zeroes *pid; accepts 0. */
-void worker_reap(pid_t *pid, int *pid_fd);
 /* Close the socket, which ends the worker, and reap it; killed after a grace time. Accepts a zeroed worker.
  */
 void worker_stop(struct worker *worker);

@@ -8,11 +8,15 @@
 #include "ph/fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -115,6 +119,27 @@ int terminal_color(int fd, const char *sequences) {
 bool terminal_in_background(int fd) {
 	pid_t foreground = tcgetpgrp(fd);
 	return foreground > 0 && foreground != getpgrp();
+}
+
+int terminal_reopen(int fd, int flags) {
+	unsigned wanted = 0, found = 1;
+	struct stat stat;
+	char path[32];
+	/* /dev/ptmx would open a new terminal instead. */
+	if (!isatty(fd) || fstat(fd, &stat) < 0 || stat.st_rdev == makedev(5, 2)) {
+		return -1;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	int copy = open(path, flags | O_NOCTTY | O_CLOEXEC);
+	if (copy >= 0) {
+		return copy;
+	}
+	copy = open("/dev/tty", flags | O_NOCTTY | O_CLOEXEC);
+	if (copy >= 0 &&
+		(ioctl(fd, TIOCGDEV, &wanted) < 0 || ioctl(copy, TIOCGDEV, &found) < 0 || wanted != found)) {
+		fd_close(&copy);
+	}
+	return copy;
 }
 
 bool terminal_size(int fd, uint16_t *rows, uint16_t *columns) {

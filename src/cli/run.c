@@ -56,6 +56,30 @@ static bool is_given(const struct cli_options *options, const char *name) {
 	return false;
 }
 
+/* The kernel may have been given as one of those, and is yet to be opened. */
+static bool is_kernel(const struct plan *plan, int fd) {
+	struct stat kernel, stat;
+	return plan->kernel != NULL && fstatat(AT_FDCWD, plan->kernel, &kernel, 0) == 0 &&
+	       fstat(fd, &stat) == 0 && stat.st_dev == kernel.st_dev && stat.st_ino == kernel.st_ino;
+}
+
+/* What the caller had open besides: a lock, or the end of a pipe, is not to be kept as long as the VM runs,
+ * and no file is to be found by who takes the monitor over. All that ph opens is close-on-exec, so that what
+ * is not is the caller's. */
+static void leave_inherited(const struct plan *plan) {
+	DIR *folder = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	while (folder != NULL && (entry = readdir(folder)) != NULL) {
+		int fd = (int)strtol(entry->d_name, NULL, 10);
+		if (fd > STDERR_FILENO && (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0 && !is_kernel(plan, fd)) {
+			close(fd);
+		}
+	}
+	if (folder != NULL) {
+		closedir(folder);
+	}
+}
+
 static int collect_facts(
 	struct record_buffer *facts, const struct plan *plan, const struct cli_options *options) {
 	const char *list[CLI_SETTINGS_MAX + 3];
@@ -117,6 +141,9 @@ static int run_alone(const struct cli_options *options, struct error *error) {
 		.messages_fd = -1,
 		.janitor_fd = -1};
 	int ret = make_plan(&plan, &options->request, error);
+	if (ret == 0) {
+		leave_inherited(&plan);
+	}
 	if (ret == 0 && getenv("XDG_RUNTIME_DIR") != NULL) {
 		struct error cause = {0};
 		if (instance_take_any(&instance, &cause) == 0) {
@@ -156,29 +183,6 @@ static int leave_stdio(void) {
 	close(null);
 	close(pipe[1]);
 	return pipe[0];
-}
-
-/* The kernel may have been given as one of those, and is yet to be opened. */
-static bool is_kernel(const struct plan *plan, int fd) {
-	struct stat kernel, stat;
-	return plan->kernel != NULL && fstatat(AT_FDCWD, plan->kernel, &kernel, 0) == 0 &&
-	       fstat(fd, &stat) == 0 && stat.st_dev == kernel.st_dev && stat.st_ino == kernel.st_ino;
-}
-
-/* What the caller had open besides: a lock, or the end of a pipe, is not to be kept as long as the VM runs.
- * All that ph opens is close-on-exec, so that what is not is the caller's. */
-static void leave_inherited(const struct plan *plan) {
-	DIR *folder = opendir("/proc/self/fd");
-	const struct dirent *entry;
-	while (folder != NULL && (entry = readdir(folder)) != NULL) {
-		int fd = (int)strtol(entry->d_name, NULL, 10);
-		if (fd > STDERR_FILENO && (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0 && !is_kernel(plan, fd)) {
-			close(fd);
-		}
-	}
-	if (folder != NULL) {
-		closedir(folder);
-	}
 }
 
 /* What was said after the VM's loop had ended. */

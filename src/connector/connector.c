@@ -7,6 +7,7 @@
 
 #include "connector/context.h"
 #include "connector/request.h"
+#include "ph/child.h"
 #include "ph/fd.h"
 #include "ph/log.h"
 #include "ph/loop.h"
@@ -19,7 +20,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PATIENCE_MS 10000 /* for a compositor that is busy */
@@ -254,10 +254,10 @@ int connector_start(struct connector *connector, struct connector_door *doors, u
 		return ret;
 	}
 	*connector = (struct connector){.pid = pid};
-	connector->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	return connector->pid_fd < 0 ? -errno : 0;
+	connector->pid_fd = child_watch(pid);
+	return connector->pid_fd < 0 ? connector->pid_fd : 0;
 }
 
 void connector_stop(struct connector *connector) {
-	worker_reap(&connector->pid, &connector->pid_fd);
+	child_reap(&connector->pid, &connector->pid_fd, CHILD_GRACE_MS);
 }

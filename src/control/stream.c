@@ -25,7 +25,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -33,41 +32,16 @@
 #define TERMINAL_STEP 64
 #define TEXT_STEP 4096
 
-static int reopen(const char *path, bool writing) {
-	return open(path, (writing ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
-
 static int reopen_self(int fd, bool writing) {
 	char path[32];
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return reopen(path, writing);
+	return open(path, (writing ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 /* A named pipe without a writer opens non-blocking, but then never reports the end of file to epoll. */
 static bool fifo_can_reopen(int fd, bool writing) {
 	struct statfs filesystem;
 	return writing || (fstatfs(fd, &filesystem) == 0 && filesystem.f_type == PIPEFS_MAGIC);
-}
-
-/*
- * A terminal once more: itself where we may open it, else as /dev/tty when it is the one that controls
- * us (after su, the terminal belongs to somebody else). /dev/ptmx would open a new terminal instead.
- */
-static int terminal_reopen(int fd, const struct stat *stat, bool writing) {
-	if (stat->st_rdev == makedev(5, 2)) {
-		return -1;
-	}
-	int copy = reopen_self(fd, writing);
-	if (copy >= 0) {
-		return copy;
-	}
-	copy = reopen("/dev/tty", writing);
-	unsigned wanted = 0, found = 1;
-	if (copy >= 0 &&
-		(ioctl(fd, TIOCGDEV, &wanted) < 0 || ioctl(copy, TIOCGDEV, &found) < 0 || wanted != found)) {
-		fd_close(&copy);
-	}
-	return copy;
 }
 
 static enum stream_kind open_kind(struct stream *stream, int fd) {
@@ -85,7 +59,7 @@ static enum stream_kind open_kind(struct stream *stream, int fd) {
 		copy = fifo_can_reopen(fd, stream->writing) ? reopen_self(fd, stream->writing) : -1;
 	} else if (S_ISCHR(stat.st_mode) && isatty(fd)) {
 		stream->terminal = true;
-		copy = terminal_reopen(fd, &stat, stream->writing);
+		copy = terminal_reopen(fd, (stream->writing ? O_WRONLY : O_RDONLY) | O_NONBLOCK);
 	}
 	stream->source.fd = copy;
 	return copy >= 0 ? STREAM_NONBLOCK : STREAM_GATED;

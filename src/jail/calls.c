@@ -56,7 +56,7 @@
 /* A descriptor, not AT_FDCWD. */
 #define IN_DIRECTORY(argument) BITS(argument, 0x80000000, 0, "in a directory that is open")
 #define NO_SET_ID(argument) BITS(argument, 06000, 0, "no set-id bits")
-#define NODE(type, text) BITS(2, S_IFMT, type, text)
+#define NODE(type, text) BITS(2, S_IFMT | 06000, type, text)
 
 #define A_THREAD (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 #define NO_THREAD \
@@ -125,7 +125,10 @@ const struct jail_call jail_calls[] = {
 	{CALL(connect), .kinds = CONNECTOR},
 	{CALL(bind), .kinds = CONNECTOR},
 	{CALL(listen), .kinds = CONNECTOR},
-	{CALL(socketpair), .kinds = DISPLAY, .conditions = {INT(0, AF_UNIX, "AF_UNIX")}},
+	/* Datagrams would go from there to any socket by its name. */
+	{CALL(socketpair), .kinds = DISPLAY,
+		.conditions = {INT(0, AF_UNIX, "AF_UNIX"),
+			INT(1, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, "a stream")}},
 	{CALL(pipe2), .kinds = DISPLAY | CONNECTOR},
 	{IOCTL(SYNC_IOC_FILE_INFO), .kinds = DISPLAY},
 	{IOCTL(DMA_BUF_IOCTL_SYNC), .kinds = DISPLAY},
@@ -138,6 +141,7 @@ const struct jail_call jail_calls[] = {
 	/* ---- files, which the file server alone reaches; where Landlock and the modes of files let it ----
 	 */
 	{CALL(openat), .kinds = FILES, .conditions = {IN_DIRECTORY(0), NO_SET_ID(3)}},
+	/* What it asks for is out of a filter's sight: see SERVE_ANY_FILE for what its mode can do. */
 	{CALL(openat2), .kinds = FILES, .conditions = {IN_DIRECTORY(0)}},
 	/* The C library looks at kernel settings while it gives memory back; it does without. */
 	{CALL(openat), .kinds = FILES, .error = EACCES,

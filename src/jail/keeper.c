@@ -4,6 +4,7 @@
  */
 #include "ph/keeper.h"
 
+#include "ph/child.h"
 #include "ph/fd.h"
 #include "ph/terminal.h"
 
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -84,8 +84,12 @@ int keeper_start(struct keeper *keeper, int fd, bool colored, enum jail_mode mod
 		close(ends[1]);
 		return ret;
 	}
-	*keeper = (struct keeper){.pid = pid, .fd = ends[1]};
-	return 0;
+	*keeper = (struct keeper){.pid = pid, .pid_fd = child_watch(pid), .fd = ends[1]};
+	ret = keeper->pid_fd;
+	if (ret < 0) {
+		keeper_stop(keeper);
+	}
+	return ret < 0 ? ret : 0;
 }
 
 void keeper_stop(struct keeper *keeper) {
@@ -94,7 +98,5 @@ void keeper_stop(struct keeper *keeper) {
 	}
 	fd_write_all(keeper->fd, "", 1);
 	fd_close(&keeper->fd);
-	while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR) {
-	}
-	keeper->pid = 0;
+	child_reap(&keeper->pid, &keeper->pid_fd, CHILD_GRACE_MS);
 }

@@ -8,7 +8,11 @@
 /*
  * Root's file server serves root's files: it reads and writes whatever their modes say, changes modes and
  * times of other people's, and gives files away, as root does outside. Nothing else of root's power is left:
- * no device nodes, no mounts, no other processes, no set-id bits that survive a write.
+ * no device nodes, no mounts, no other processes.
+ *
+ * Set-id bits, anybody's file server: fchmodat gives set-gid, which folders need, and the kernel holds that
+ * to the process's own groups. openat2 can make a file with either bit; without CAP_FSETID the first byte, or
+ * length, that the file gets takes set-uid away again, so that only an empty file has it.
  */
 #define SERVE_ANY_FILE \
 	(CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_DAC_READ_SEARCH) | CAPABILITY(CAP_FOWNER) | \

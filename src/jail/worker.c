@@ -5,11 +5,12 @@
  */
 #include "ph/worker.h"
 
+#include "ph/child.h"
 #include "ph/fd.h"
+#include "ph/terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GRACE_MS 2000
 /* A device's eventfds, and what a worker keeps beside them. */
 #define KEEP_MAX (VIRTIO_HOST_DEVICES_MAX * (VIRTIO_QUEUES_MAX + VIRTIO_VECTORS_MAX + VIRTIO_OWN_FDS_MAX) + 8)
 
@@ -103,6 +103,16 @@ static int drop_streams(void) {
 	return 0;
 }
 
+/* A terminal is written to, and no more: not read, nor changed for the shell, whose open file it would
+ * otherwise be. Where it cannot be opened (another user's) there is but that one. */
+static void leave_terminal(void) {
+	int fd = terminal_reopen(STDERR_FILENO, O_WRONLY);
+	if (fd >= 0) {
+		dup2(fd, STDERR_FILENO);
+		close(fd);
+	}
+}
+
 /* Signals to the terminal's process group are for the monitor, which ends the workers in order. A write
  * beyond the caller's RLIMIT_FSIZE is an error of that write. */
 static void ignore_signals(void) {
@@ -120,6 +130,7 @@ static int enclose(const char *name, pid_t parent) {
 		return -errno;
 	}
 	ignore_signals();
+	leave_terminal();
 	return getppid() == parent ? drop_streams() : -ESRCH;
 }
 
@@ -213,8 +224,8 @@ int worker_start(struct worker *worker, const struct worker_options *options) {
 		return ret;
 	}
 	*worker = (struct worker){.name = options->name, .pid = pid};
-	worker->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	ret = worker->pid_fd < 0 ? -errno : virtio_host_client_init(&worker->client, client_end);
+	worker->pid_fd = child_watch(pid);
+	ret = worker->pid_fd < 0 ? worker->pid_fd : virtio_host_client_init(&worker->client, client_end);
 	if (ret < 0) {
 		fd_close(&client_end);
 		worker_stop(worker);
@@ -235,32 +246,9 @@ void worker_describe_end(const struct worker *worker, char *text, size_t size) {
 	}
 }
 
-/* By its descriptor, as that is all the monitor's filter allows. */
-static void kill_child(pid_t pid, int pid_fd) {
-	if (pid_fd < 0) {
-		kill(pid, SIGKILL);
-	} else {
-		syscall(SYS_pidfd_send_signal, pid_fd, SIGKILL, NULL, 0);
-	}
-}
-
-void worker_reap(pid_t *pid, int *pid_fd) {
-	if (*pid <= 0) {
-		return;
-	}
-	struct pollfd ended = {.fd = *pid_fd, .events = POLLIN};
-	if (*pid_fd < 0 || poll(&ended, 1, GRACE_MS) != 1) {
-		kill_child(*pid, *pid_fd);
-	}
-	while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR) {
-	}
-	fd_close(pid_fd);
-	*pid = 0;
-}
-
 void worker_stop(struct worker *worker) {
 	if (worker->pid > 0) {
 		virtio_host_client_finish(&worker->client);
 	}
-	worker_reap(&worker->pid, &worker->pid_fd);
+	child_reap(&worker->pid, &worker->pid_fd, CHILD_GRACE_MS);
 }

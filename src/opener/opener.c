@@ -5,6 +5,7 @@
  */
 #include "ph/opener.h"
 
+#include "ph/child.h"
 #include "ph/fd.h"
 #include "ph/log.h"
 
@@ -139,8 +140,12 @@ int opener_start(struct opener *opener) {
 		close(ends[0]);
 		return ret;
 	}
-	*opener = (struct opener){.pid = pid, .fd = ends[0]};
-	return 0;
+	*opener = (struct opener){.pid = pid, .pid_fd = child_watch(pid), .fd = ends[0]};
+	ret = opener->pid_fd;
+	if (ret < 0) {
+		opener_stop(opener);
+	}
+	return ret < 0 ? ret : 0;
 }
 
 void opener_stop(struct opener *opener) {
@@ -148,7 +153,5 @@ void opener_stop(struct opener *opener) {
 		return;
 	}
 	fd_close(&opener->fd);
-	while (waitpid(opener->pid, NULL, 0) < 0 && errno == EINTR) {
-	}
-	opener->pid = 0;
+	child_reap(&opener->pid, &opener->pid_fd, CHILD_GRACE_MS);
 }

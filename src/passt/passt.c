@@ -6,6 +6,7 @@
 
 #include "passt/child.h"
 #include "passt/names.h"
+#include "ph/child.h"
 #include "ph/fd.h"
 #include "ph/log.h"
 
@@ -18,11 +19,13 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* Once, and then once more. */
 #define RUNS 2
+/* What passt has (passt_child_stop()), and then some for the process that tends it: if that is killed, nobody
+ * ends a passt that is stopped. */
+#define GRACE_MS 5000
 /* A message from passt may arrive after its end. */
 #define LAST_WORDS_MS 200
 
@@ -201,6 +204,8 @@ int passt_start(struct passt *passt, const struct passt_options *options, int *l
 		run(&tender, frames[THEIRS], parent);
 		_exit(0);
 	}
+	int pid_fd = pid < 0 ? -1 : child_watch(pid);
+	ret = ret == 0 && pid_fd < 0 ? pid_fd : ret;
 	fd_close(&frames[THEIRS]);
 	fd_close(&links[THEIRS]);
 	fd_close(&names[THEIRS]);
@@ -210,9 +215,10 @@ int passt_start(struct passt *passt, const struct passt_options *options, int *l
 		fd_close(&links[OURS]);
 		fd_close(&names[OURS]);
 		fd_close(&life[OURS]);
+		child_reap(&pid, &pid_fd, 0);
 		return ret;
 	}
-	*passt = (struct passt){.pid = pid, .fd = life[OURS], .names = names[OURS]};
+	*passt = (struct passt){.pid = pid, .pid_fd = pid_fd, .fd = life[OURS], .names = names[OURS]};
 	*link_fd = frames[OURS];
 	*supply_fd = links[OURS];
 	return 0;
@@ -226,10 +232,8 @@ void passt_hang_up(struct passt *passt) {
 
 void passt_stop(struct passt *passt) {
 	passt_hang_up(passt);
-	while (passt->pid > 0 && waitpid(passt->pid, NULL, 0) < 0 && errno == EINTR) {
-	}
 	if (passt->pid > 0) {
 		fd_close(&passt->names);
 	}
-	passt->pid = 0;
+	child_reap(&passt->pid, &passt->pid_fd, GRACE_MS);
 }

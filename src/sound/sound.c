@@ -5,6 +5,7 @@
  */
 #include "ph/sound.h"
 
+#include "ph/child.h"
 #include "ph/connector.h"
 #include "ph/fd.h"
 #include "ph/log.h"
@@ -16,7 +17,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 32
@@ -103,8 +103,8 @@ int sound_start(struct sound *sound, int connector, bool microphone, enum jail_m
 		return ret;
 	}
 	*sound = (struct sound){.pid = pid, .door = door[0]};
-	sound->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	return sound->pid_fd < 0 ? -errno : 0;
+	sound->pid_fd = child_watch(pid);
+	return sound->pid_fd < 0 ? sound->pid_fd : 0;
 }
 
 void sound_leave(struct sound *sound) {
@@ -115,5 +115,5 @@ void sound_leave(struct sound *sound) {
 
 void sound_stop(struct sound *sound) {
 	sound_leave(sound);
-	worker_reap(&sound->pid, &sound->pid_fd);
+	child_reap(&sound->pid, &sound->pid_fd, CHILD_GRACE_MS);
 }

@@ -11,6 +11,7 @@ as_user() {
 # A socket that the display server may connect to, and a folder for a sign.
 chmod 755 "$work"
 mkdir -m 777 "$work/sign"
+echo leaked >"$work/leaked"
 perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0) && bind(S, sockaddr_un($ARGV[0])) || die' "$work/socket"
 chmod 777 "$work/socket"
 
@@ -18,9 +19,9 @@ chmod 777 "$work/socket"
 # are $workers
 start() {
 	rm -f "$work/sign/end"
-	"$@" "$ph" --private-home --share /usr/share:/mnt/share:ro --share "$work/sign:/mnt/sign" --net \
+	"$@" "$ph" --private-home --share /usr/share:/mnt/share:ro --share "$work/sign:/mnt/sign" --net --open-urls \
 		--wl-socket "x=$work/socket" -- sh -c 'echo up; until [ -e /mnt/sign/end ]; do sleep 0.2; done; exit 3' \
-		>"$work/out" 2>"$work/err" &
+		>"$work/out" 2>"$work/err" 5<"$work/leaked" &
 	job=$!
 	for _ in $(seq 1200); do
 		[ -s "$work/out" ] && break
@@ -77,6 +78,8 @@ for user in as_user env; do
 	! grep -E 'kvm|/dev/tty|/dev/pts|pidfd|signalfd|timerfd|io_uring' "$work/fds" &&
 		[ "$(grep -c '^socket:' "$work/fds")" -eq 1 ] && [ "$(grep -c '^/memfd:' "$work/fds")" -eq 1 ]
 	result "$who: the file server has nothing of the monitor's open"
+	[ -n "$(ls "/proc/$pid/fd")" ] && ! find "/proc/$pid/fd" -type l -printf '%l\n' | grep -F "$work/leaked"
+	result "$who: the monitor has nothing open that its caller happened to"
 	stop
 done
 
@@ -94,6 +97,30 @@ status_of_ph=$?
 	'ph: the file server was killed by signal 9; the VM cannot go on without it' ]
 result "when the file server is killed, ph says so and ends"
 nothing_left
+
+# What the guest has written is on the disk then, and the file system whole.
+mkdir -p "$work/tree/bin" "$work/tree/mnt/share"
+cp /bin/busybox "$work/tree/bin/busybox"
+ln -s busybox "$work/tree/bin/sh"
+ln -s busybox "$work/tree/bin/sleep"
+/usr/sbin/mke2fs -q -t ext4 -d "$work/tree" "$work/root.img" 64M 2>"$work/err"
+"$ph" --root --private-home --rootfs "$work/root.img" --rootfs-mode rw --share /usr/share:/mnt/share:ro -- \
+	sh -c 'echo stored >/stored; echo up; sleep 1000' >"$work/out" 2>"$work/err" &
+job=$!
+for _ in $(seq 1200); do
+	[ -s "$work/out" ] && break
+	sleep 0.1
+done
+pkill -KILL -P $job -x ph-files
+wait $job
+status_of_ph=$?
+[ $status_of_ph -eq 125 ] && [ "$(cat "$work/err")" = "\
+ph: the file server was killed by signal 9; the VM is shut down to store what is for its disks
+ph: the VM has ended: it cannot go on without its file server" ]
+result "when that happens to a VM with a root of its own, it is shut down in order"
+[ "$(/usr/sbin/debugfs -R 'cat /stored' "$work/root.img" 2>/dev/null)" = stored ] &&
+	/usr/sbin/e2fsck -fn "$work/root.img" >"$work/out" 2>&1 && ! grep -q 'recover' "$work/out"
+result "and its file system is clean"
 
 start as_user
 kill -SYS "$files"
@@ -127,12 +154,14 @@ status_of_ph=$?
 result "when the display server is killed, ph says so, and the VM goes on"
 
 start as_user
-kill -STOP "$display"
+mapfile -t helpers < <(pgrep -P "$pid" '^ph-(network|opener)$')
+kill -STOP "$display" "${helpers[@]}"
 touch "$work/sign/end"
 wait $job
 status_of_ph=$?
-[ $status_of_ph -eq 3 ] && ! kill -0 "$display" 2>/dev/null
-result "a worker that does not end by itself is killed"
+[ $status_of_ph -eq 3 ] && [ ${#helpers[@]} -eq 2 ] && ! kill -0 "$display" 2>/dev/null &&
+	! kill -0 "${helpers[0]}" 2>/dev/null && ! kill -0 "${helpers[1]}" 2>/dev/null
+result "a process that does not end by itself is killed"
 
 # Root by sudo is the user who ran that.
 SUDO_UID=1000 SUDO_GID=1000 run --private-home -- id -u

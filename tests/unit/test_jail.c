@@ -365,6 +365,26 @@ static void test_file_sizes(void **state) {
 	}
 }
 
+/* ---- sockets that are the process's own ---- */
+
+static int pair[2];
+ACT(act_pair, socketpair(AF_UNIX, A_STREAM, 0, pair))
+ACT(act_pair_of_packets, socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair))
+ACT(act_pair_that_waits, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+
+/* A datagram goes to whatever socket it names. */
+static void test_pairs_are_streams(void **state) {
+	(void)state;
+	if (!jail_has_filters()) {
+		skip();
+	}
+	for (int kind = 0; kind < JAIL_KINDS; kind++) {
+		assert_int_equal(try((enum jail_kind)kind, act_pair), kind == JAIL_DISPLAY ? 0 : FORBIDDEN);
+	}
+	assert_int_equal(try_all(act_pair_of_packets, FORBIDDEN), 0);
+	assert_int_equal(try_all(act_pair_that_waits, FORBIDDEN), 0);
+}
+
 /* ---- files ---- */
 
 static long act_serve(void) {
@@ -406,7 +426,54 @@ ACT(act_move_outside, renameat(writable_fd, "file", outside_fd, "moved"))
 ACT(act_read_hidden, openat(read_only_fd, "secret/file", O_RDONLY))
 ACT(act_set_uid, fchmodat(writable_fd, "file", 04755, 0))
 ACT(act_create_set_uid, openat(writable_fd, "suid", O_WRONLY | O_CREAT, 04755))
+ACT(act_node_set_uid, mknodat(writable_fd, "suid", S_IFREG | 04755, 0))
+ACT(act_node_set_gid, mknodat(writable_fd, "sgid", S_IFREG | 02755, 0))
+ACT(act_fifo_set_uid, mknodat(writable_fd, "suid", S_IFIFO | 04755, 0))
 ACT(act_device, mknodat(writable_fd, "device", S_IFCHR | 0600, 0x103))
+
+/* What a filter cannot see: the bits that a file is made with, before and after it gets its first bytes. */
+static long make_empty_set_id(const char *name) {
+	struct open_how how = {.flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, .mode = 06755};
+	return syscall(SYS_openat2, writable_fd, name, &how, sizeof(how));
+}
+
+static long set_id_of(int fd) {
+	struct stat stat;
+	return fstat(fd, &stat) < 0 ? -1 : (long)(stat.st_mode & 06000);
+}
+
+static long act_empty_set_id(void) {
+	int fd = (int)make_empty_set_id("empty");
+	return fd < 0 ? -1 : set_id_of(fd);
+}
+
+static long act_written_set_id(void) {
+	int fd = (int)make_empty_set_id("written");
+	return fd < 0 || write(fd, page, 1) != 1 ? -1 : set_id_of(fd);
+}
+
+static long act_grown_set_id(void) {
+	int fd = (int)make_empty_set_id("grown");
+	return fd < 0 || ftruncate(fd, 4096) < 0 ? -1 : set_id_of(fd);
+}
+
+static long act_set_gid(void) {
+	struct stat stat;
+	if (fchmodat(writable_fd, "file", 02755, 0) < 0 || fstatat(writable_fd, "file", &stat, 0) < 0) {
+		return -1;
+	}
+	return (long)(stat.st_mode & 06000);
+}
+
+static void test_set_id_by_openat2(void **state) {
+	(void)state;
+	mode_t mask = umask(0);
+	assert_int_equal(try(JAIL_FILES, act_empty_set_id), 06000);
+	assert_int_equal(try(JAIL_FILES, act_written_set_id), 0);
+	assert_int_equal(try(JAIL_FILES, act_grown_set_id), 0);
+	assert_int_equal(try(JAIL_FILES, act_set_gid), 02000);
+	umask(mask);
+}
 
 /* Who owns what is seen as on the host, whatever else is around the file server. */
 static long act_owners(void) {
@@ -444,6 +511,9 @@ static void test_files_makes_nothing_special(void **state) {
 	}
 	assert_int_equal(try(JAIL_FILES, act_set_uid), FORBIDDEN);
 	assert_int_equal(try(JAIL_FILES, act_create_set_uid), FORBIDDEN);
+	assert_int_equal(try(JAIL_FILES, act_node_set_uid), FORBIDDEN);
+	assert_int_equal(try(JAIL_FILES, act_node_set_gid), FORBIDDEN);
+	assert_int_equal(try(JAIL_FILES, act_fifo_set_uid), FORBIDDEN);
 	assert_int_equal(try(JAIL_FILES, act_device), FORBIDDEN);
 }
 
@@ -724,9 +794,11 @@ int main(void) {
 		cmocka_unit_test(test_nobody_makes_others_wait),
 		cmocka_unit_test(test_file_sizes),
 		cmocka_unit_test(test_kvm_is_the_monitors),
+		cmocka_unit_test(test_pairs_are_streams),
 		cmocka_unit_test(test_files_serves),
 		cmocka_unit_test(test_user_namespaces_hide_owners),
 		cmocka_unit_test(test_files_makes_nothing_special),
+		cmocka_unit_test(test_set_id_by_openat2),
 		cmocka_unit_test(test_files_stays_in_its_trees),
 		cmocka_unit_test(test_files_beside_a_foreign_mount),
 		cmocka_unit_test(test_connecting_is_the_connectors),

@@ -133,6 +133,28 @@ static void test_leaves_what_others_set(void **state) {
 	assert_true(is_raw(f));
 }
 
+/* One that was stopped does not keep a monitor, which is in its jail by then, from ending. */
+static void test_who_stays_is_killed(void **state) {
+	struct fixture *f = *state;
+	int status;
+	pid_t owner = fork();
+	if (owner == 0) {
+		struct keeper keeper = {0};
+		const struct jail_reach none = {0};
+		alarm(60);
+		bool ok = keeper_start(&keeper, f->slave, false, JAIL_DEFAULT) == 0 &&
+			  kill(keeper.pid, SIGSTOP) == 0 &&
+			  jail_enter(JAIL_MONITOR, JAIL_DEFAULT, "test", &none) == 0 &&
+			  jail_filter(JAIL_MONITOR, JAIL_DEFAULT, "test") == 0;
+		keeper_stop(&keeper);
+		keeper_stop(&keeper);
+		_exit(ok ? 0 : 1);
+	}
+	assert_int_equal(waitpid(owner, &status, 0), owner);
+	assert_int_equal(status, 0);
+	assert_int_equal(waitpid(-1, &status, WNOHANG), -1);
+}
+
 static void test_needs_a_terminal(void **state) {
 	(void)state;
 	struct keeper keeper = {0};
@@ -150,6 +172,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_gives_colors_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ends_when_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_leaves_what_others_set, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_who_stays_is_killed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_needs_a_terminal, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -146,6 +147,19 @@ static void what_is_executed(void **state) {
 	free(path);
 }
 
+static void who_stays_is_killed(void **state) {
+	(void)state;
+	struct opener opener = {0};
+	assert_int_equal(opener_start(&opener), 0);
+	pid_t pid = opener.pid;
+	kill(pid, SIGSTOP);
+	alarm(60);
+	opener_stop(&opener);
+	alarm(0);
+	assert_int_equal(kill(pid, 0), -1);
+	opener_stop(&opener);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_addresses),
@@ -153,6 +167,7 @@ int main(void) {
 		cmocka_unit_test(lengths),
 		cmocka_unit_test(how_often),
 		cmocka_unit_test_setup_teardown(what_is_executed, set_up, tear_down),
+		cmocka_unit_test(who_stays_is_killed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -201,12 +202,38 @@ static void test_loopback(void **state) {
 	expect_silence(f->supply);
 }
 
+static void test_who_stays_is_killed(void **state) {
+	struct fixture *f = fixture_or_skip(state);
+	pid_t pid = f->passt.pid;
+	kill(pid, SIGSTOP);
+	alarm(60);
+	passt_stop(&f->passt);
+	alarm(0);
+	assert_int_equal(kill(pid, 0), -1);
+}
+
+/* And passt itself is ended by who tends it, which gets the time for that. */
+static void test_stopped_passt_is_killed(void **state) {
+	struct fixture *f = fixture_or_skip(state);
+	char path[64], text[64] = "";
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", f->passt.pid, f->passt.pid);
+	if (fd_read_file(path, text, sizeof(text)) <= 0) {
+		skip(); /* a kernel without this list */
+	}
+	pid_t pid = (pid_t)strtol(text, NULL, 10);
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	passt_stop(&f->passt);
+	assert_int_equal(kill(pid, 0), -1);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_written, start, stop),
 		cmocka_unit_test_setup_teardown(test_replaced, start, stop),
 		cmocka_unit_test_setup_teardown(test_linked, start, stop),
 		cmocka_unit_test_setup_teardown(test_loopback, start, stop),
+		cmocka_unit_test_setup_teardown(test_who_stays_is_killed, start, stop),
+		cmocka_unit_test_setup_teardown(test_stopped_passt_is_killed, start, stop),
 	};
 	return cmocka_run_group_tests_name("passt", tests, enter_namespaces, NULL);
 }

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pty.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -116,6 +117,43 @@ static void test_keeps_only_what_it_needs(void **state) {
 	assert_in_range(count, 9, 11);
 }
 
+/* The flags of a process's standard error, or -1. */
+static long stderr_flags(pid_t pid) {
+	char path[64], text[512];
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/2", pid);
+	const char *flags = fd_read_file(path, text, sizeof(text)) > 0 ? strstr(text, "flags:") : NULL;
+	return flags == NULL ? -1 : strtol(flags + strlen("flags:"), NULL, 8);
+}
+
+/* The shell's own open file is not a worker's to read, nor its flags to change. */
+static void test_terminal_is_for_writing(void **state) {
+	struct fixture *f = *state;
+	struct worker worker = {0};
+	int master, slave, err = dup(STDERR_FILENO);
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	dup2(slave, STDERR_FILENO);
+	int ret = start(f, &worker, "terminal");
+	ret = ret < 0 ? ret : virtio_host_reset(&worker.client, 0);
+	fcntl(slave, F_SETFL, O_RDWR | O_NONBLOCK);
+	long flags = stderr_flags(worker.pid);
+	/* And it is that terminal. */
+	char path[64], ours[64] = "", theirs[64] = "";
+	snprintf(path, sizeof(path), "/proc/%d/fd/2", worker.pid);
+	ssize_t size = readlink(path, theirs, sizeof(theirs) - 1);
+	dup2(err, STDERR_FILENO);
+	worker_stop(&worker);
+	assert_int_equal(ttyname_r(slave, ours, sizeof(ours)), 0);
+	close(master);
+	close(slave);
+	close(err);
+	assert_int_equal(ret, 0);
+	if (flags < 0 || size < 0) {
+		skip(); /* not dumpable, so only root may look */
+	}
+	assert_int_equal(flags & (O_ACCMODE | O_NONBLOCK), O_WRONLY);
+	assert_string_equal(theirs, ours);
+}
+
 static bool status_has(pid_t pid, const char *line) {
 	char path[64], text[4096];
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
@@ -212,6 +250,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_serves_in_shared_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keeps_only_what_it_needs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_terminal_is_for_writing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gives_up_privileges, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_survives_signals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_its_death_is_seen, setup, teardown),

@@ -6,7 +6,7 @@
  *                Linux would calibrate against a PIT that is not there), hypervisor bit, no VMX
  *   4, 8000001D  private first- and second-level caches, one third-level cache
  *   6            ARAT alone: the APIC timer never stops, there is no thermal or frequency control
- *   A, 80000022  no performance counters
+ *   A, 80000022  no performance counters (AMD's oldest four need no bit: kvm.c has KVM leave them out)
  *   B, 1F        one thread a core, one package (1F: absent)
  *   80000001     no SVM, no performance counters; cores in the AMD style
  *   80000008     cores, width of the core's id
