@@ -53,11 +53,16 @@ result "the terminal is as it was"
 keys "clear; $ph -- sh -c 'echo to-stderr >&2; test -t 1 && echo to-stdout' 2>$work/stderr; echo end" Enter
 await '^end' && await '^to-stdout' && [ "$(cat "$work/stderr")" = to-stderr ]
 result "standard error goes where it was led to"
-# timeout(1) makes a job in the background of its command.
-keys "clear; timeout 240 $ph -- sh -c 'test -t 1 || echo no terminal; exit 3'; echo status-\$?" Enter
+# In a script, timeout(1) makes a job in the background of its command.
+cat >"$work/script" <<END
+timeout 240 $ph -- sh -c 'test -t 1 || echo no terminal; exit 3'
+echo status-\$?
+timeout 5 $ph
+echo status-\$?
+END
+keys "clear; sh $work/script" Enter
 await '^no terminal' && await '^status-3'
 result "a job in the background runs, and leaves the terminal alone"
-keys "clear; timeout 5 $ph --env PS1; echo status-\$?" Enter
 await '^status-124'
 result "a shell there waits for its turn, and can be ended"
 keys "clear; stty -g >$work/after" Enter
