@@ -21,6 +21,9 @@
 /* When a guest that has not come up makes ph look at KVM, and when it is given up. */
 #define START_CHECK_MS 4000
 #define START_LIMIT_MS 180000
+/* For a guest without its file server to store what is for its disks. One that still waits for a share, as
+ * init does for those that were written to, does not end at all. */
+#define LOST_LIMIT_MS 20000
 
 static struct vm *vm_of(struct loop_source *source, size_t offset) {
 	return (struct vm *)(void *)((char *)source - offset);
@@ -42,7 +45,7 @@ static void set_deadline(struct vm *vm, int ms) {
 
 static void finish(struct vm *vm, int result) {
 	progress_clear();
-	loop_stop(&vm->loop, result);
+	loop_stop(&vm->loop, vm->lost ? -EIO : result);
 }
 
 /* The machine is gone, or must go, and the command's status is not to be had. */
@@ -114,6 +117,9 @@ static void first_ended(struct vm *vm) {
 static void on_exited(void *owner, uint32_t session, int status) {
 	struct vm *vm = owner;
 	vm->commands--;
+	if (vm->lost) {
+		return; /* what it was killed by is nobody's status: clients are told of the failure */
+	}
 	if (session == RUN_COMMAND_SESSION && vm->status < 0) {
 		vm->status = status;
 		first_ended(vm);
@@ -266,7 +272,7 @@ static void deadline_passed(struct loop_source *source, uint32_t events) {
 		break;
 	case RUN_STOPPING:
 		vm->stop_waited_ms += PROGRESS_MS;
-		if (vm->stop_waited_ms < INSTANCE_SHUT_DOWN_MS) {
+		if (vm->stop_waited_ms < (vm->lost ? LOST_LIMIT_MS : INSTANCE_SHUT_DOWN_MS)) {
 			progress_show("the VM is ending and stores what was written (%d s)",
 				vm->stop_waited_ms / 1000);
 			set_deadline(vm, PROGRESS_MS);
@@ -279,6 +285,25 @@ static void deadline_passed(struct loop_source *source, uint32_t events) {
 	}
 }
 
+/* A file system on a disk is to be whole afterwards. A guest whose root was served cannot end in order: its
+ * programs are gone, too. */
+static bool has_data_on_disks(const struct plan *plan) {
+	bool written = false;
+	for (size_t i = 0; i < plan->disk_count; i++) {
+		written |= plan->disks[i].mode == BLOCK_READ_WRITE;
+	}
+	return plan->root == PLAN_ROOT_IMAGE && written;
+}
+
+static void shut_down_lost(struct vm *vm, const char *end) {
+	log_error("the file server %s; the VM is shut down to store what is for its disks", end);
+	error_set(vm->error, -EIO, "the VM has ended: it cannot go on without its file server");
+	vm->lost = true;
+	if (vm->phase != RUN_STOPPING) {
+		shut_down(vm);
+	}
+}
+
 static void worker_ended(struct loop_source *source, uint32_t events) {
 	(void)events;
 	struct vm *vm = vm_of(source, offsetof(struct vm, worker));
@@ -286,6 +311,10 @@ static void worker_ended(struct loop_source *source, uint32_t events) {
 	loop_remove(&vm->loop, source);
 	terminal_restore();
 	worker_describe_end(&vm->devices.files, end, sizeof(end));
+	if (vm->phase != RUN_STARTING && has_data_on_disks(vm->plan)) {
+		shut_down_lost(vm, end);
+		return;
+	}
 	error_set(vm->error, -EIO, "the file server %s; the VM cannot go on without it", end);
 	finish(vm, -EIO);
 }

@@ -44,6 +44,7 @@ struct vm {
 	int status;        /* exit status of the first command, once it is known, or -1 */
 	int signal;        /* that asked to end, or 0 */
 	bool end_deferred; /* see machine_ended() */
+	bool lost;         /* it shuts down in order, but its end is a failure */
 	int64_t started_ms;
 	int stop_waited_ms; /* for the guest to shut down */
 	struct loop_source signals, deadline, ended, worker, display, network, sound, connector;

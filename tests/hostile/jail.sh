@@ -98,6 +98,30 @@ status_of_ph=$?
 result "when the file server is killed, ph says so and ends"
 nothing_left
 
+# What the guest has written is on the disk then, and the file system whole.
+mkdir -p "$work/tree/bin" "$work/tree/mnt/share"
+cp /bin/busybox "$work/tree/bin/busybox"
+ln -s busybox "$work/tree/bin/sh"
+ln -s busybox "$work/tree/bin/sleep"
+/usr/sbin/mke2fs -q -t ext4 -d "$work/tree" "$work/root.img" 64M >/dev/null
+"$ph" --root --private-home --rootfs "$work/root.img" --rootfs-mode rw --share /usr/share:/mnt/share:ro -- \
+	sh -c 'echo stored >/stored; echo up; sleep 1000' >"$work/out" 2>"$work/err" &
+job=$!
+for _ in $(seq 1200); do
+	[ -s "$work/out" ] && break
+	sleep 0.1
+done
+pkill -KILL -P $job -x ph-files
+wait $job
+status_of_ph=$?
+[ $status_of_ph -eq 125 ] && [ "$(cat "$work/err")" = "\
+ph: the file server was killed by signal 9; the VM is shut down to store what is for its disks
+ph: the VM has ended: it cannot go on without its file server" ]
+result "when that happens to a VM with a root of its own, it is shut down in order"
+[ "$(/usr/sbin/debugfs -R 'cat /stored' "$work/root.img" 2>/dev/null)" = stored ] &&
+	/usr/sbin/e2fsck -fn "$work/root.img" >"$work/out" 2>&1 && ! grep -q 'recover' "$work/out"
+result "and its file system is clean"
+
 start as_user
 kill -SYS "$files"
 wait $job
