@@ -3,7 +3,7 @@
  * when it ends, and starts it once more. It also tells when this host's name servers are others. passt itself
  * enters namespaces of its own.
  *
- * The process that tends passt is one of the two of a running ph that may execute a program (ph/opener.h),
+ * The process that tends passt is one of those of a running ph that may execute a program (docs/security.md),
  * and that are not jailed; nothing of the guest's reaches it.
  */
 #ifndef PH_PASST_H
