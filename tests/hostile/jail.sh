@@ -103,7 +103,7 @@ mkdir -p "$work/tree/bin" "$work/tree/mnt/share"
 cp /bin/busybox "$work/tree/bin/busybox"
 ln -s busybox "$work/tree/bin/sh"
 ln -s busybox "$work/tree/bin/sleep"
-/usr/sbin/mke2fs -q -t ext4 -d "$work/tree" "$work/root.img" 64M 2>"$work/err"
+/usr/sbin/mke2fs -q -t ext4 -d "$work/tree" "$work/root.img" 64M >/dev/null
 "$ph" --root --private-home --rootfs "$work/root.img" --rootfs-mode rw --share /usr/share:/mnt/share:ro -- \
 	sh -c 'echo stored >/stored; echo up; sleep 1000' >"$work/out" 2>"$work/err" &
 job=$!
