@@ -93,6 +93,15 @@ static bool is_hidden(const struct jail_tree *tree, const char *name) {
 	return false;
 }
 
+static bool hides_in_first_level(const struct jail_tree *tree) {
+	for (size_t i = 0; tree->hidden != NULL && tree->hidden[i] != NULL; i++) {
+		if (strchr(tree->hidden[i], '/') == NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Rules only add rights: what cannot be looked at, as another user's FUSE mount, goes without one. */
 static int allow_entry(int ruleset, const struct jail_tree *tree, const char *name, uint64_t rights) {
 	struct stat stat;
@@ -132,7 +141,7 @@ static int allow_entries(int ruleset, const struct jail_tree *tree, uint64_t rig
  */
 static int allow_tree(int ruleset, const struct jail_tree *tree, int version) {
 	uint64_t rights = (tree->writable ? WRITING : READING) & file_rights(version);
-	if (tree->writable || tree->hidden == NULL) {
+	if (tree->writable || !hides_in_first_level(tree)) {
 		return allow(ruleset, tree->fd, rights);
 	}
 	int ret = allow(ruleset, tree->fd, READ_DIR);
