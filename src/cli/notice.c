@@ -7,6 +7,7 @@
 #include "ph/cli.h"
 
 #include "ph/dbus.h"
+#include "ph/child.h"
 #include "ph/fd.h"
 
 #include <errno.h>
@@ -21,7 +22,6 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define NOTIFICATIONS "org.freedesktop.Notifications"
@@ -34,6 +34,7 @@
 
 static struct {
 	pid_t pid;
+	int pid_fd;
 	int fd;
 } notice = {.fd = -1};
 
@@ -206,6 +207,7 @@ void cli_notice_start(char *const *argv) {
 		_exit(0);
 	}
 	close(ends[0]);
+	notice.pid_fd = notice.pid < 0 ? -1 : child_watch(notice.pid);
 	notice.fd = ends[1];
 }
 
@@ -222,6 +224,5 @@ void cli_notice_send(const char *line) {
 	fd_write_all(notice.fd, line, strlen(line));
 	cli_notice_forget();
 	/* Where ph is a service, its end is that of its processes. */
-	while (notice.pid > 0 && waitpid(notice.pid, NULL, 0) < 0 && errno == EINTR) {
-	}
+	child_reap(&notice.pid, &notice.pid_fd, (WAIT_SECONDS + 1) * 1000);
 }
