@@ -74,8 +74,8 @@ enum verdict filter_toplevel_create(struct passage *passage);
 enum verdict filter_set_title(struct passage *passage);
 enum verdict filter_set_app_id(struct passage *passage);
 enum verdict filter_by_gesture(struct passage *passage);
-/* The surface becomes the icon of what is dragged. */
-enum verdict filter_set_icon(struct passage *passage, uint32_t surface);
+/* The surface that this argument names becomes the icon of what is dragged, unless it is too large. */
+enum verdict filter_set_icon(struct passage *passage, union wire_arg *surface);
 
 /* buffers.c: memory. */
 enum verdict filter_pool_create(struct passage *passage);
