@@ -1024,6 +1024,21 @@ static void test_copy_needs_serial(void **state) {
 	assert_false(sets_selection(f, &d, 78));
 }
 
+/* Toolkits name the last serial that they saw, and that is often of their having been left. */
+static void test_copy_after_leaving(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t surface = new_surface(f, &d.screen);
+	assert_true(event(f, d.pointer, &wl_pointer_interface, WL_POINTER_EVENT_LEAVE,
+		ARGS({.u = 81}, {.object = surface})));
+	assert_true(event(f, d.keyboard, &wl_keyboard_interface, WL_KEYBOARD_EVENT_LEAVE,
+		ARGS({.u = 82}, {.object = surface})));
+	drop_passed(f);
+	assert_true(sets_selection(f, &d, 81));
+	assert_true(sets_selection(f, &d, 82));
+	assert_false(sets_selection(f, &d, 83));
+}
+
 static void drag(struct fixture *f, const struct desk *d, uint32_t surface, uint32_t offered) {
 	assert_true(event(f, d->device, &wl_data_device_interface, WL_DATA_DEVICE_EVENT_ENTER,
 		ARGS({.u = 9}, {.object = surface}, {.i = 0}, {.i = 0}, {.object = offered})));
@@ -1036,6 +1051,7 @@ static void test_drop(void **state) {
 	struct desk d = open_desk(f);
 	uint32_t surface = new_surface(f, &d.screen), first = offer(f, &d, false, NULL);
 	drag(f, &d, surface, first);
+	assert_false(sets_selection(f, &d, 9));
 	key(f, &d, 10, CONTROL, KEY_V, 0);
 	drop_passed(f);
 	assert_false(receives(f, first, false));
@@ -1200,6 +1216,7 @@ int main(void) {
 		TEST(test_paste_own),
 		TEST(test_marks_of_others),
 		TEST(test_copy_needs_serial),
+		TEST(test_copy_after_leaving),
 		TEST(test_drop),
 		TEST(test_icon_too_large),
 		cmocka_unit_test_setup_teardown(test_clipboard_off, setup_off, teardown),
