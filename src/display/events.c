@@ -138,6 +138,7 @@ void filter_release(struct filter *filter, struct wire_object *object) {
 	}
 }
 
+/* What the compositor sent for the object came before this, descriptors too. */
 static enum verdict delete_id(struct passage *passage) {
 	struct filter *filter = passage->filter;
 	uint32_t id = passage->args[0].u;
@@ -147,8 +148,8 @@ static enum verdict delete_id(struct passage *passage) {
 		return filter_break(passage, "the compositor deleted object %u, which there is not", id);
 	}
 	filter_release(filter, object);
+	filter_count(filter->vm, object->interface, -1);
 	wire_objects_remove(&filter->objects, id);
-	filter->vm->objects--;
 	return FILTER_PASS;
 }
 

@@ -32,6 +32,8 @@ static inline struct wire_object *passage_object(const struct passage *passage) 
 
 enum verdict filter_break(struct passage *passage, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* An object of the guest's comes to be (1), or its id is free again (-1). */
+void filter_count(struct filter_vm *vm, const struct wl_interface *interface, int change);
 /* Send the message on as it now is. */
 enum verdict filter_forward(struct passage *passage, struct wire_queue *to);
 

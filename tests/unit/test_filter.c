@@ -64,7 +64,7 @@ static int setup_on(void **state) {
 static int teardown(void **state) {
 	struct fixture *f = *state;
 	filter_destroy(f->filter);
-	bool balanced = f->vm.objects == 0 && f->vm.focused == 0;
+	bool balanced = f->vm.objects == 0 && f->vm.senders == 0 && f->vm.focused == 0;
 	filter_vm_finish(&f->vm);
 	free(f);
 	return balanced ? 0 : -1;
@@ -1151,6 +1151,28 @@ static void test_receive_into_memory(void **state) {
 
 /* ---- limits ---- */
 
+static bool get_keyboard(struct fixture *f, uint32_t seat, uint32_t id) {
+	return request(f, seat, &wl_seat_interface, WL_SEAT_REQUEST_GET_KEYBOARD, ARGS({.object = id}));
+}
+
+/* Each makes the compositor send a descriptor, which is on its way until what follows it has arrived. */
+static void test_too_many_keyboards(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t dmabuf = bind_new(f, screen.registry, &zwp_linux_dmabuf_v1_interface);
+	uint32_t first = f->next_id;
+	while (f->next_id < first + FILTER_SENDERS_MAX - 1) {
+		assert_true(get_keyboard(f, screen.seat, f->next_id++));
+	}
+	MAKE(f, dmabuf, zwp_linux_dmabuf_v1, ZWP_LINUX_DMABUF_V1_REQUEST_GET_DEFAULT_FEEDBACK, 0, 0);
+	assert_true(request(f, first, &wl_keyboard_interface, WL_KEYBOARD_REQUEST_RELEASE, ARGS({0})));
+	assert_true(event(f, 1, &wl_display_interface, WL_DISPLAY_EVENT_DELETE_ID, ARGS({.u = first})));
+	assert_true(get_keyboard(f, screen.seat, first));
+	assert_true(request(f, first, &wl_keyboard_interface, WL_KEYBOARD_REQUEST_RELEASE, ARGS({0})));
+	assert_false(get_keyboard(f, screen.seat, f->next_id++));
+	assert_broken(f, "too many keyboards");
+}
+
 static void test_too_many_objects(void **state) {
 	struct fixture *f = *state;
 	struct filter *other = filter_create(&f->vm);
@@ -1223,6 +1245,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_clipboard_focus, setup_focus, teardown),
 		cmocka_unit_test_setup_teardown(test_clipboard_on, setup_on, teardown),
 		TEST(test_receive_into_memory),
+		TEST(test_too_many_keyboards),
 		TEST(test_too_many_objects),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
