@@ -107,6 +107,7 @@ int wl_filtered_feed(struct wl_vfd *vfd, struct wl_feed *feed) {
 	}
 	if (ret == 0 && wl_filtered_waits(vfd)) {
 		wl_vfd_continue(vfd); /* the filter has answered itself */
+		ret = vfd->broken ? -EPROTO : 0;
 	}
 	return ret;
 }
