@@ -149,14 +149,14 @@ static enum verdict delete_id(struct passage *passage) {
 	}
 	filter_release(filter, object);
 	filter_count(filter->vm, object->interface, -1);
+	filter_drop_memory(filter->vm, object);
 	wire_objects_remove(&filter->objects, id);
 	return FILTER_PASS;
 }
 
-/* The buffer is as large as was asked for. */
 static enum verdict dmabuf_created(struct passage *passage) {
 	struct wire_object *buffer = wire_objects_find(&passage->filter->objects, passage->args[0].object);
-	buffer->data = passage_object(passage)->data;
+	filter_dmabuf_created(buffer, passage_object(passage));
 	return FILTER_PASS;
 }
 

@@ -72,12 +72,14 @@ static void release_all(struct filter *filter) {
 	struct wire_objects *objects = &filter->objects;
 	for (uint32_t i = 0; i < objects->client_count; i++) {
 		filter_release(filter, &objects->client[i]);
+		filter_drop_memory(filter->vm, &objects->client[i]);
 		if (objects->client[i].interface != NULL) {
 			filter_count(filter->vm, objects->client[i].interface, -1);
 		}
 	}
 	for (uint32_t i = 0; i < objects->server_count; i++) {
 		filter_release(filter, &objects->server[i]);
+		filter_drop_memory(filter->vm, &objects->server[i]);
 	}
 }
 
@@ -225,6 +227,15 @@ static enum verdict check_objects(struct passage *passage) {
 	return verdict;
 }
 
+/* Its id is free when the compositor says so; of its own ids it never does. */
+static void bury(struct filter *filter, struct wire_object *object, uint32_t id) {
+	filter_release(filter, object);
+	if (id >= WIRE_SERVER_ID_FIRST) {
+		filter_drop_memory(filter->vm, object);
+	}
+	object->dead = true;
+}
+
 static enum verdict pass_request(struct passage *passage) {
 	struct filter *filter = passage->filter;
 	enum verdict verdict = find_request(passage);
@@ -250,8 +261,7 @@ static enum verdict pass_request(struct passage *passage) {
 	}
 	struct wire_object *object = verdict == FILTER_DONE ? passage_object(passage) : NULL;
 	if (object != NULL && (object->destructors >> passage->message.opcode & 1) != 0) {
-		filter_release(filter, object);
-		object->dead = true;
+		bury(filter, object, passage->message.object);
 	}
 	return verdict;
 }

@@ -86,6 +86,10 @@ enum verdict filter_buffer_create(struct passage *passage);
 enum verdict filter_dmabuf_add(struct passage *passage);
 enum verdict filter_dmabuf_create(struct passage *passage);
 enum verdict filter_pixel_create(struct passage *passage);
+/* The buffer that an event makes of these parameters. */
+void filter_dmabuf_created(struct wire_object *buffer, const struct wire_object *params);
+/* The compositor has nothing by this object any more. */
+void filter_drop_memory(struct filter_vm *vm, struct wire_object *object);
 /* Two sizes in what an object has for its owner's use. */
 static inline void *filter_pack_size(int32_t width, int32_t height) {
 	return (void *)(uintptr_t)((uint64_t)(uint32_t)height << 32 | (uint32_t)width);

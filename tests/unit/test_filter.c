@@ -64,7 +64,8 @@ static int setup_on(void **state) {
 static int teardown(void **state) {
 	struct fixture *f = *state;
 	filter_destroy(f->filter);
-	bool balanced = f->vm.objects == 0 && f->vm.senders == 0 && f->vm.focused == 0;
+	bool balanced =
+		f->vm.objects == 0 && f->vm.senders == 0 && f->vm.pool_bytes == 0 && f->vm.focused == 0;
 	filter_vm_finish(&f->vm);
 	free(f);
 	return balanced ? 0 : -1;
@@ -395,6 +396,89 @@ static void test_pool_of_a_pipe(void **state) {
 	struct fixture *f = *state;
 	assert_false(create_pool(f, bind_shm(f), memory(4096), FILTER_FD_PIPE, 4096));
 	assert_broken(f, "no memory");
+}
+
+static void destroy(struct fixture *f, uint32_t id, const struct wl_interface *interface, uint16_t opcode) {
+	assert_true(request(f, id, interface, opcode, ARGS({0})));
+	drop_passed(f);
+}
+
+static void delete_id(struct fixture *f, uint32_t id) {
+	assert_true(event(f, 1, &wl_display_interface, WL_DISPLAY_EVENT_DELETE_ID, ARGS({.u = id})));
+	drop_passed(f);
+}
+
+static const uint32_t GIB = 1u << 30;
+
+/* The compositor has the memory, all that is behind the descriptor, until pool and buffers are gone there. */
+static void test_too_much_memory(void **state) {
+	struct fixture *f = *state;
+	uint32_t shm = bind_shm(f), pool = f->next_id;
+	assert_true(create_pool(f, shm, memory(GIB), FILTER_FD_MEMORY, 4096));
+	assert_int_equal(f->vm.pool_bytes, GIB);
+	uint32_t buffer = f->next_id++;
+	assert_true(request(f, pool, &wl_shm_pool_interface, WL_SHM_POOL_REQUEST_CREATE_BUFFER,
+		ARGS({.object = buffer}, {.i = 0}, {.i = 32}, {.i = 32}, {.i = 128}, {.u = 0})));
+	destroy(f, pool, &wl_shm_pool_interface, WL_SHM_POOL_REQUEST_DESTROY);
+	delete_id(f, pool);
+	assert_int_equal(f->vm.pool_bytes, GIB);
+	destroy(f, buffer, &wl_buffer_interface, WL_BUFFER_REQUEST_DESTROY);
+	assert_int_equal(f->vm.pool_bytes, GIB);
+	delete_id(f, buffer);
+	assert_int_equal(f->vm.pool_bytes, 0);
+	f->next_id = pool;
+	assert_true(create_pool(f, shm, memory(GIB), FILTER_FD_MEMORY, 4096));
+	assert_true(create_pool(f, shm, memory(GIB), FILTER_FD_DMABUF, 4096));
+	f->next_id = buffer + 1;
+	assert_false(create_pool(f, shm, memory(4096), FILTER_FD_MEMORY, 4096));
+	assert_broken(f, "the VM has too much memory with the compositor");
+}
+
+static bool add_plane(struct fixture *f, uint32_t params, uint32_t size) {
+	wire_queue_push_fd(&f->filter->from_guest, memory(size), FILTER_FD_DMABUF);
+	return request(f, params, &zwp_linux_buffer_params_v1_interface,
+		ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_ADD,
+		ARGS({0}, {.u = 0}, {.u = 0}, {.u = 256}, {.u = 0}, {.u = 0}));
+}
+
+static uint32_t new_params(struct fixture *f, uint32_t dmabuf) {
+	return MAKE(f, dmabuf, zwp_linux_dmabuf_v1, ZWP_LINUX_DMABUF_V1_REQUEST_CREATE_PARAMS, 0, 0);
+}
+
+static void test_too_much_in_dmabufs(void **state) {
+	struct fixture *f = *state;
+	const struct wl_interface *type = &zwp_linux_buffer_params_v1_interface;
+	uint32_t registry = get_registry(f), dmabuf = bind_new(f, registry, &zwp_linux_dmabuf_v1_interface);
+	uint32_t late = new_params(f, dmabuf);
+	assert_true(add_plane(f, late, GIB));
+	assert_true(request(f, late, type, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_CREATE,
+		ARGS({.i = 64}, {.i = 64}, {.u = 0}, {.u = 0})));
+	destroy(f, late, type, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_DESTROY);
+	assert_true(event(f, late, type, ZWP_LINUX_BUFFER_PARAMS_V1_EVENT_CREATED,
+		ARGS({.object = WIRE_SERVER_ID_FIRST})));
+	delete_id(f, late);
+	assert_int_equal(f->vm.pool_bytes, GIB);
+	destroy(f, WIRE_SERVER_ID_FIRST, &wl_buffer_interface, WL_BUFFER_REQUEST_DESTROY);
+	assert_int_equal(f->vm.pool_bytes, 0);
+	f->next_id = late;
+	uint32_t params = new_params(f, dmabuf), buffer = params + 1;
+	f->next_id = buffer + 1;
+	assert_true(add_plane(f, params, 8192));
+	assert_true(add_plane(f, params, 4096));
+	assert_true(request(f, params, type, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_CREATE_IMMED,
+		ARGS({.object = buffer}, {.i = 64}, {.i = 64}, {.u = 0}, {.u = 0})));
+	destroy(f, params, type, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_DESTROY);
+	delete_id(f, params);
+	assert_int_equal(f->vm.pool_bytes, 12288);
+	assert_true(request(f, buffer, &wl_buffer_interface, WL_BUFFER_REQUEST_DESTROY, ARGS({0})));
+	delete_id(f, buffer);
+	assert_int_equal(f->vm.pool_bytes, 0);
+	f->next_id = params;
+	params = new_params(f, dmabuf);
+	assert_true(add_plane(f, params, GIB));
+	assert_true(add_plane(f, params, GIB));
+	assert_false(add_plane(f, params, 4096));
+	assert_broken(f, "too much memory");
 }
 
 static void test_no_descriptor(void **state) {
@@ -1213,6 +1297,8 @@ int main(void) {
 		TEST(test_pool_too_small),
 		TEST(test_pool_grows_too_far),
 		TEST(test_pool_of_a_pipe),
+		TEST(test_too_much_memory),
+		TEST(test_too_much_in_dmabufs),
 		TEST(test_no_descriptor),
 		TEST(test_many_descriptors),
 		TEST(test_titles),
