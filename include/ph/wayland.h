@@ -132,7 +132,8 @@ struct wire_object {
 	uint32_t destructors;
 	/* Its destructor was sent. Events for it may still come, and its id is taken until delete_id. */
 	bool dead;
-	void *data; /* the owner's; destroying objects does not free it */
+	void *data;                   /* the owner's; destroying objects does not free it */
+	struct filter_memory *memory; /* the filter's, likewise: what the compositor has by it */
 };
 
 /* Those the client named and those the server named, by id. Zeroed there is none, not even wl_display. */

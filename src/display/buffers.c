@@ -4,11 +4,57 @@
  */
 #include "display/filter_parts.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static struct wire_object *created(const struct passage *passage, unsigned arg) {
 	return wire_objects_find(&passage->filter->objects, passage->args[arg].object);
+}
+
+/* ---- what the compositor has ---- */
+
+/*
+ * All that is behind the descriptors of a pool, or of a dma-buf's planes. The guest may close them as soon as
+ * they are sent, and neither the window nor any vfd counts them then; the compositor has the memory for as
+ * long as there are the pool, or the parameters, and buffers made of it.
+ */
+struct filter_memory {
+	unsigned references;
+	uint64_t bytes;
+};
+
+static enum verdict charge(struct passage *passage, struct wire_object *object, uint64_t bytes) {
+	struct filter_vm *vm = passage->filter->vm;
+	if (bytes > FILTER_POOLS_MAX - vm->pool_bytes) {
+		return filter_break(passage, "the VM has too much memory with the compositor");
+	}
+	if (object->memory == NULL) {
+		object->memory = calloc(1, sizeof(*object->memory));
+		if (object->memory == NULL) {
+			return filter_break(passage, "no memory to count it");
+		}
+		object->memory->references = 1;
+	}
+	object->memory->bytes += bytes;
+	vm->pool_bytes += bytes;
+	return FILTER_PASS;
+}
+
+static void share(struct wire_object *buffer, const struct wire_object *source) {
+	buffer->memory = source->memory;
+	if (buffer->memory != NULL) {
+		buffer->memory->references++;
+	}
+}
+
+void filter_drop_memory(struct filter_vm *vm, struct wire_object *object) {
+	struct filter_memory *memory = object->memory;
+	object->memory = NULL;
+	if (memory != NULL && --memory->references == 0) {
+		vm->pool_bytes -= memory->bytes;
+		free(memory);
+	}
 }
 
 /* ---- wl_shm ---- */
@@ -33,8 +79,9 @@ enum verdict filter_pool_create(struct passage *passage) {
 	if (size <= 0 || (uint64_t)size > have) {
 		return filter_break(passage, "%d bytes of %llu", size, (unsigned long long)have);
 	}
-	created(passage, 0)->data = filter_pack_size(size, have < INT32_MAX ? (int32_t)have : INT32_MAX);
-	return FILTER_PASS;
+	struct wire_object *pool = created(passage, 0);
+	pool->data = filter_pack_size(size, have < INT32_MAX ? (int32_t)have : INT32_MAX);
+	return charge(passage, pool, have);
 }
 
 enum verdict filter_pool_resize(struct passage *passage) {
@@ -56,7 +103,9 @@ enum verdict filter_buffer_create(struct passage *passage) {
 			(long long)width, (long long)height, (long long)stride, (long long)offset,
 			(long long)size);
 	}
-	created(passage, 0)->data = filter_pack_size((int32_t)width, (int32_t)height);
+	struct wire_object *buffer = created(passage, 0);
+	buffer->data = filter_pack_size((int32_t)width, (int32_t)height);
+	share(buffer, passage_object(passage));
 	return FILTER_PASS;
 }
 
@@ -66,7 +115,7 @@ enum verdict filter_dmabuf_add(struct passage *passage) {
 	if (passage->kinds[0] != FILTER_FD_DMABUF) {
 		return filter_break(passage, "the descriptor is no dma-buf");
 	}
-	return FILTER_PASS;
+	return charge(passage, passage_object(passage), size_of(passage->fds[0], FILTER_FD_DMABUF));
 }
 
 /* create_immed makes the buffer, create has an event make it. */
@@ -78,7 +127,16 @@ enum verdict filter_dmabuf_create(struct passage *passage) {
 	}
 	struct wire_object *object = immediate ? created(passage, 0) : passage_object(passage);
 	object->data = filter_pack_size(size[0].i, size[1].i);
+	if (immediate) {
+		share(object, passage_object(passage));
+	}
 	return FILTER_PASS;
+}
+
+/* It is as large as was asked for. */
+void filter_dmabuf_created(struct wire_object *buffer, const struct wire_object *params) {
+	buffer->data = params->data;
+	share(buffer, params);
 }
 
 enum verdict filter_pixel_create(struct passage *passage) {

@@ -90,6 +90,8 @@ static int connect_to(struct wl_vfd *vfd, const struct display_socket *target) {
 		return ret;
 	}
 	vfd->is_socket = vfd->readable = vfd->writable = true;
+	/* In ph's own processes nobody wants any, and those on their way count as the user's. */
+	vfd->takes_fds = !target->has_door;
 	ret = target->filtered ? wl_filtered_open(vfd) : 0;
 	return ret < 0 ? ret : wl_vfd_watch(vfd);
 }

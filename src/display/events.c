@@ -13,6 +13,8 @@ struct keyboard {
 	bool focused;
 };
 
+/* Of input. Leaving tells a program no more than that it was entered before. What is dragged across a window
+ * is not meant for it: no serial of that counts. */
 static void add_serial(struct passage *passage) {
 	struct filter *filter = passage->filter;
 	filter->serials[filter->serial_count++ % FILTER_SERIALS] = passage->args[0].u;
@@ -70,6 +72,7 @@ static enum verdict enter_keyboard(struct passage *passage) {
 }
 
 static enum verdict leave_keyboard(struct passage *passage) {
+	add_serial(passage);
 	set_focus(passage->filter, keyboard_of(passage), false);
 	return FILTER_PASS;
 }
@@ -135,6 +138,7 @@ void filter_release(struct filter *filter, struct wire_object *object) {
 	}
 }
 
+/* What the compositor sent for the object came before this, descriptors too. */
 static enum verdict delete_id(struct passage *passage) {
 	struct filter *filter = passage->filter;
 	uint32_t id = passage->args[0].u;
@@ -144,15 +148,15 @@ static enum verdict delete_id(struct passage *passage) {
 		return filter_break(passage, "the compositor deleted object %u, which there is not", id);
 	}
 	filter_release(filter, object);
+	filter_count(filter->vm, object->interface, -1);
+	filter_drop_memory(filter->vm, object);
 	wire_objects_remove(&filter->objects, id);
-	filter->vm->objects--;
 	return FILTER_PASS;
 }
 
-/* The buffer is as large as was asked for. */
 static enum verdict dmabuf_created(struct passage *passage) {
 	struct wire_object *buffer = wire_objects_find(&passage->filter->objects, passage->args[0].object);
-	buffer->data = passage_object(passage)->data;
+	filter_dmabuf_created(buffer, passage_object(passage));
 	return FILTER_PASS;
 }
 
@@ -172,6 +176,7 @@ static const struct {
 	{&wl_keyboard_interface, WL_KEYBOARD_EVENT_MODIFIERS, set_modifiers},
 	{&wl_keyboard_interface, WL_KEYBOARD_EVENT_KEY, press_key},
 	{&wl_pointer_interface, WL_POINTER_EVENT_ENTER, note_serial},
+	{&wl_pointer_interface, WL_POINTER_EVENT_LEAVE, note_serial},
 	{&wl_pointer_interface, WL_POINTER_EVENT_BUTTON, press_button},
 	{&wl_touch_interface, WL_TOUCH_EVENT_DOWN, note_press},
 	{&wl_touch_interface, WL_TOUCH_EVENT_UP, note_serial},

@@ -44,6 +44,16 @@ void filter_vm_finish(struct filter_vm *vm) {
 
 /* ---- of a connection ---- */
 
+/* The compositor answers with a descriptor when the guest makes one, and may send more of them later. */
+static bool is_sender(const struct wl_interface *interface) {
+	return interface == &wl_keyboard_interface || interface == &zwp_linux_dmabuf_feedback_v1_interface;
+}
+
+void filter_count(struct filter_vm *vm, const struct wl_interface *interface, int change) {
+	vm->objects += (unsigned)change;
+	vm->senders += is_sender(interface) ? (unsigned)change : 0;
+}
+
 struct filter *filter_create(struct filter_vm *vm) {
 	struct filter *filter = calloc(1, sizeof(*filter));
 	if (filter == NULL) {
@@ -54,7 +64,7 @@ struct filter *filter_create(struct filter_vm *vm) {
 		filter_destroy(filter);
 		return NULL;
 	}
-	vm->objects++;
+	filter_count(vm, &wl_display_interface, 1);
 	return filter;
 }
 
@@ -62,10 +72,14 @@ static void release_all(struct filter *filter) {
 	struct wire_objects *objects = &filter->objects;
 	for (uint32_t i = 0; i < objects->client_count; i++) {
 		filter_release(filter, &objects->client[i]);
-		filter->vm->objects -= objects->client[i].interface != NULL;
+		filter_drop_memory(filter->vm, &objects->client[i]);
+		if (objects->client[i].interface != NULL) {
+			filter_count(filter->vm, objects->client[i].interface, -1);
+		}
 	}
 	for (uint32_t i = 0; i < objects->server_count; i++) {
 		filter_release(filter, &objects->server[i]);
+		filter_drop_memory(filter->vm, &objects->server[i]);
 	}
 }
 
@@ -143,6 +157,10 @@ static enum verdict add_object(
 	if (from_guest && filter->vm->objects >= FILTER_OBJECTS_MAX) {
 		return filter_break(passage, "the VM has too many objects");
 	}
+	if (from_guest && is_sender(interface) && filter->vm->senders >= FILTER_SENDERS_MAX) {
+		return filter_break(
+			passage, "the VM has too many keyboards, or listens to too many feedbacks");
+	}
 	struct wire_object *old = wire_objects_find(&filter->objects, id);
 	if (old != NULL && old->dead && !from_guest) {
 		filter_release(filter, old);
@@ -150,7 +168,9 @@ static enum verdict add_object(
 	if (wire_objects_add(&filter->objects, id, interface, version) == NULL) {
 		return filter_break(passage, "the new id %u is not free or not the next one", id);
 	}
-	filter->vm->objects += from_guest;
+	if (from_guest) {
+		filter_count(filter->vm, interface, 1);
+	}
 	return FILTER_PASS;
 }
 
@@ -207,6 +227,15 @@ static enum verdict check_objects(struct passage *passage) {
 	return verdict;
 }
 
+/* Its id is free when the compositor says so; of its own ids it never does. */
+static void bury(struct filter *filter, struct wire_object *object, uint32_t id) {
+	filter_release(filter, object);
+	if (id >= WIRE_SERVER_ID_FIRST) {
+		filter_drop_memory(filter->vm, object);
+	}
+	object->dead = true;
+}
+
 static enum verdict pass_request(struct passage *passage) {
 	struct filter *filter = passage->filter;
 	enum verdict verdict = find_request(passage);
@@ -232,8 +261,7 @@ static enum verdict pass_request(struct passage *passage) {
 	}
 	struct wire_object *object = verdict == FILTER_DONE ? passage_object(passage) : NULL;
 	if (object != NULL && (object->destructors >> passage->message.opcode & 1) != 0) {
-		filter_release(filter, object);
-		object->dead = true;
+		bury(filter, object, passage->message.object);
 	}
 	return verdict;
 }

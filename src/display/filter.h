@@ -13,6 +13,13 @@
 #include "ph/wayland.h"
 
 #define FILTER_OBJECTS_MAX 65536u /* that the guest made, in all connections */
+/*
+ * Objects that the compositor sends descriptors for: two for each connection. Those that nobody reads count
+ * as the user's, and from 1024 on, by their usual limit, no other program of the user's can send one.
+ */
+#define FILTER_SENDERS_MAX 256u
+/* Bytes that the compositor has of a VM: the window's, and as much in pages of the guest's own. */
+#define FILTER_POOLS_MAX (2ull << 30)
 #define FILTER_GLOBALS_MAX 1024u
 #define FILTER_SERIALS 256
 /* What leaves in one piece: no more descriptors than libwayland and the guest take at once. */
@@ -42,6 +49,8 @@ struct filter_vm {
 	uint64_t (*now)(void);       /* ns */
 	struct chords *chords;       /* of keys; NULL: nobody can tell */
 	unsigned objects;
+	unsigned senders;                              /* of those, FILTER_SENDERS_MAX at most */
+	uint64_t pool_bytes;                           /* in pools and dma-bufs, FILTER_POOLS_MAX at most */
 	unsigned focused;                              /* keyboards that are on one of the VM's windows */
 	uint64_t gesture_ns, clipboard_ns, primary_ns; /* when the user last did such a thing; 0: never */
 };

@@ -32,6 +32,8 @@ static inline struct wire_object *passage_object(const struct passage *passage) 
 
 enum verdict filter_break(struct passage *passage, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* An object of the guest's comes to be (1), or its id is free again (-1). */
+void filter_count(struct filter_vm *vm, const struct wl_interface *interface, int change);
 /* Send the message on as it now is. */
 enum verdict filter_forward(struct passage *passage, struct wire_queue *to);
 
@@ -74,8 +76,8 @@ enum verdict filter_toplevel_create(struct passage *passage);
 enum verdict filter_set_title(struct passage *passage);
 enum verdict filter_set_app_id(struct passage *passage);
 enum verdict filter_by_gesture(struct passage *passage);
-/* The surface becomes the icon of what is dragged. */
-enum verdict filter_set_icon(struct passage *passage, uint32_t surface);
+/* The surface that this argument names becomes the icon of what is dragged, unless it is too large. */
+enum verdict filter_set_icon(struct passage *passage, union wire_arg *surface);
 
 /* buffers.c: memory. */
 enum verdict filter_pool_create(struct passage *passage);
@@ -84,6 +86,10 @@ enum verdict filter_buffer_create(struct passage *passage);
 enum verdict filter_dmabuf_add(struct passage *passage);
 enum verdict filter_dmabuf_create(struct passage *passage);
 enum verdict filter_pixel_create(struct passage *passage);
+/* The buffer that an event makes of these parameters. */
+void filter_dmabuf_created(struct wire_object *buffer, const struct wire_object *params);
+/* The compositor has nothing by this object any more. */
+void filter_drop_memory(struct filter_vm *vm, struct wire_object *object);
 /* Two sizes in what an object has for its owner's use. */
 static inline void *filter_pack_size(int32_t width, int32_t height) {
 	return (void *)(uintptr_t)((uint64_t)(uint32_t)height << 32 | (uint32_t)width);

@@ -63,6 +63,13 @@ static int add_fds(struct wl_vfd *vfd, struct wl_feed *feed) {
 	return 0;
 }
 
+/* A compositor that has hung up may have said why: reading finds that, and then the end. Until then what is
+ * for it goes nowhere. */
+static int write_passed(struct wl_vfd *vfd) {
+	int ret = wl_output_write(vfd, &vfd->filter->to_host);
+	return ret == -EPIPE || ret == -ECONNRESET ? 0 : ret;
+}
+
 /* Until all of it went through the filter. What passed is the output's. */
 static int filter_all(struct wl_vfd *vfd) {
 	struct filter *filter = vfd->filter;
@@ -70,7 +77,7 @@ static int filter_all(struct wl_vfd *vfd) {
 	do {
 		bool passes = filter_guest(filter);
 		if (wire_queue_size(&filter->to_host) > 0) {
-			ret = wl_output_write(vfd, &filter->to_host);
+			ret = write_passed(vfd);
 		}
 		if (!passes) {
 			return refuse(vfd);
@@ -100,6 +107,7 @@ int wl_filtered_feed(struct wl_vfd *vfd, struct wl_feed *feed) {
 	}
 	if (ret == 0 && wl_filtered_waits(vfd)) {
 		wl_vfd_continue(vfd); /* the filter has answered itself */
+		ret = vfd->broken ? -EPROTO : 0;
 	}
 	return ret;
 }

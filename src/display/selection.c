@@ -108,7 +108,7 @@ enum verdict filter_start_drag(struct passage *passage) {
 	if (source != 0 && filter->vm->clipboard == DISPLAY_CLIPBOARD_OFF) {
 		return refuse_source(passage, source);
 	}
-	return filter_set_icon(passage, passage->args[2].object);
+	return filter_set_icon(passage, passage->args + 2);
 }
 
 /* ---- what the host offers ---- */

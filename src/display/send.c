@@ -73,7 +73,7 @@ static uint32_t send_parcel(struct wl_command *command, struct wl_vfd *vfd, size
 	if (response != VIRTIO_WL_RESP_OK) {
 		return response;
 	}
-	if (!vfd->writable || (parcel.count > 0 && vfd->kind != WL_CONTEXT)) {
+	if (!vfd->writable || (parcel.count > 0 && !vfd->takes_fds)) {
 		return VIRTIO_WL_RESP_INVALID_TYPE;
 	}
 	if (vfd->broken || vfd->hung_up) {

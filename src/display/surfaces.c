@@ -39,15 +39,25 @@ static int32_t largest(enum filter_role role) {
 	}
 }
 
-static const char *const names[] = {[ROLE_CURSOR] = "pointer", [ROLE_ICON] = "icon", [ROLE_POPUP] = "popup"};
+static bool fits(enum filter_role role, const struct filter_size *size) {
+	int32_t most = largest(role);
+	return size->buffer_width <= most && size->buffer_height <= most && size->width <= most &&
+	       size->height <= most;
+}
+
+static bool is_picture(enum filter_role role) {
+	return role == ROLE_CURSOR || role == ROLE_ICON;
+}
+
+static const char *name_of(enum filter_role role) {
+	return role == ROLE_CURSOR ? "pointer" : role == ROLE_ICON ? "icon" : "popup";
+}
 
 static enum verdict check_size(
 	struct passage *passage, enum filter_role role, const struct filter_size *size) {
-	int32_t most = largest(role);
-	if (size->buffer_width > most || size->buffer_height > most || size->width > most ||
-		size->height > most) {
-		return filter_break(passage, "a %s of %dx%d, shown as %dx%d, at most %d", names[role],
-			size->buffer_width, size->buffer_height, size->width, size->height, most);
+	if (!fits(role, size)) {
+		return filter_break(passage, "a %s of %dx%d, shown as %dx%d, at most %d", name_of(role),
+			size->buffer_width, size->buffer_height, size->width, size->height, largest(role));
 	}
 	return FILTER_PASS;
 }
@@ -58,10 +68,10 @@ static enum verdict set_role(struct passage *passage, uint32_t id, enum filter_r
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
-	if (surface->role != role && (surface->role == ROLE_CURSOR || surface->role == ROLE_ICON)) {
-		return filter_break(passage, "a %s that is to be something else", names[surface->role]);
+	if (surface->role != role && is_picture(surface->role)) {
+		return filter_break(passage, "a %s that is to be something else", name_of(surface->role));
 	}
-	if ((role == ROLE_CURSOR || role == ROLE_ICON) && surface->has_children) {
+	if (is_picture(role) && surface->has_children) {
 		return filter_break(passage, "a pointer or an icon with subsurfaces");
 	}
 	if (surface->role != role) {
@@ -70,6 +80,18 @@ static enum verdict set_role(struct passage *passage, uint32_t id, enum filter_r
 	surface->role = role;
 	enum verdict verdict = check_size(passage, role, &surface->committed);
 	return verdict == FILTER_PASS ? check_size(passage, role, &surface->pending) : verdict;
+}
+
+/* Programs draw what is dragged as large as it is, and have pointers for huge screens: what is too large is
+ * not shown, and costs nobody the connection. The argument is the surface's. */
+static enum verdict set_picture(struct passage *passage, union wire_arg *arg, enum filter_role role) {
+	const struct filter_surface *surface = surface_of(passage, arg->object);
+	if (surface != NULL && !(fits(role, &surface->committed) && fits(role, &surface->pending))) {
+		arg->object = 0;
+		passage->rewritten = true;
+		return FILTER_PASS;
+	}
+	return set_role(passage, arg->object, role);
 }
 
 /* What moves a pointer's image away from the pointer. A window may move as it likes; an icon a bit. */
@@ -97,6 +119,11 @@ enum verdict filter_surface_attach(struct passage *passage) {
 	surface->pending.buffer_width = buffer != NULL ? filter_width(buffer) : 0;
 	surface->pending.buffer_height = buffer != NULL ? filter_height(buffer) : 0;
 	limit_offset(passage, surface, passage->args + 1);
+	if (is_picture(surface->role) && !fits(surface->role, &surface->pending)) {
+		surface->pending.buffer_width = surface->pending.buffer_height = 0;
+		passage->args[0].object = 0;
+		passage->rewritten = true;
+	}
 	return check_size(passage, surface->role, &surface->pending);
 }
 
@@ -125,11 +152,24 @@ enum verdict filter_viewport_create(struct passage *passage) {
 	return FILTER_PASS;
 }
 
+/* Not to have a size where there has to be one would break a rule of the compositor's. */
+static void limit_size(struct passage *passage, int32_t most) {
+	for (unsigned i = 0; i < 2; i++) {
+		if (passage->args[i].i > most) {
+			passage->args[i].i = most;
+			passage->rewritten = true;
+		}
+	}
+}
+
 enum verdict filter_viewport_size(struct passage *passage) {
 	uint32_t id = (uint32_t)(uintptr_t)passage_object(passage)->data;
 	struct filter_surface *surface = surface_of(passage, id);
 	if (surface == NULL) {
 		return FILTER_PASS; /* it is gone, which is for the compositor to say */
+	}
+	if (is_picture(surface->role)) {
+		limit_size(passage, largest(surface->role));
 	}
 	surface->pending.width = passage->args[0].i;
 	surface->pending.height = passage->args[1].i;
@@ -143,7 +183,7 @@ enum verdict filter_subsurface(struct passage *passage) {
 	if (parent == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
-	if (parent->role == ROLE_CURSOR || parent->role == ROLE_ICON) {
+	if (is_picture(parent->role)) {
 		return filter_break(passage, "a pointer or an icon with subsurfaces");
 	}
 	parent->has_children = true;
@@ -152,7 +192,7 @@ enum verdict filter_subsurface(struct passage *passage) {
 
 /* Of pointers and of tablets' tools. */
 enum verdict filter_pointer_cursor(struct passage *passage) {
-	const union wire_arg *args = passage->args;
+	union wire_arg *args = passage->args;
 	if (args[1].object == 0) {
 		return FILTER_PASS;
 	}
@@ -160,11 +200,11 @@ enum verdict filter_pointer_cursor(struct passage *passage) {
 		args[3].i > CURSOR_MAX) {
 		return filter_break(passage, "a pointer's image %d,%d away from it", args[2].i, args[3].i);
 	}
-	return set_role(passage, args[1].object, ROLE_CURSOR);
+	return set_picture(passage, args + 1, ROLE_CURSOR);
 }
 
-enum verdict filter_set_icon(struct passage *passage, uint32_t surface) {
-	return surface != 0 ? set_role(passage, surface, ROLE_ICON) : FILTER_PASS;
+enum verdict filter_set_icon(struct passage *passage, union wire_arg *surface) {
+	return surface->object != 0 ? set_picture(passage, surface, ROLE_ICON) : FILTER_PASS;
 }
 
 enum verdict filter_positioner_size(struct passage *passage) {

@@ -186,9 +186,25 @@ int wl_vfd_watch(struct wl_vfd *vfd) {
 	return loop_add(vfd->device->base.loop, &vfd->source, vfd->events);
 }
 
+/* What is on its way in it, unread, is dropped: descriptors there count as the user's, and the guest may
+ * never close it. */
+static bool let_go(struct wl_vfd *vfd) {
+	bool is_stream = vfd->kind == WL_CONTEXT || vfd->kind == WL_PIPE;
+	if (!is_stream || !(vfd->hung_up || vfd->broken) || vfd->output.first != NULL) {
+		return false;
+	}
+	loop_remove(vfd->device->base.loop, &vfd->source);
+	fd_close(&vfd->fd);
+	vfd->source.fd = -1;
+	return true;
+}
+
 /* The end of a stream is reported whatever one asks for: who does not want to hear it must not watch. */
 void wl_vfd_update(struct wl_vfd *vfd) {
 	struct loop *loop = vfd->device->base.loop;
+	if (let_go(vfd)) {
+		return;
+	}
 	uint32_t events = wanted_events(vfd);
 	if (!wl_vfd_listens(vfd) && events == 0) {
 		loop_remove(loop, &vfd->source);
@@ -233,6 +249,7 @@ void wl_vfd_break(struct wl_vfd *vfd) {
 	if (vfd->is_socket) {
 		shutdown(vfd->fd, SHUT_RDWR);
 	}
+	wl_vfd_update(vfd);
 	wl_vfd_continue(vfd);
 }
 

@@ -26,10 +26,11 @@ struct wl_vfd {
 	struct wl_vfd *next_paused;
 	uint32_t id;
 	enum wl_kind kind;
-	int fd;        /* the host's */
+	int fd;        /* the host's; -1: a stream that is over */
 	int remote_fd; /* the other end of a pipe the guest made, until it was sent; or -1 */
 	bool is_socket;
 	bool readable, writable; /* by the guest, as a stream */
+	bool takes_fds;          /* what the guest sends there may bring descriptors */
 	bool announced;          /* the guest knows of it */
 	bool lingering;
 	bool broken;  /* of no use any more; the guest is to be told */
@@ -71,7 +72,7 @@ struct wl_vfd *wl_vfd_introduce(struct wl_device *device, uint32_t id);
 int wl_vfd_watch(struct wl_vfd *vfd);
 /* Whether anything may be made of what comes from the host. */
 bool wl_vfd_listens(const struct wl_vfd *vfd);
-/* Watch for what is of interest now. */
+/* Watch for what is of interest now. A stream that is over, with nothing left to be written, is let go of. */
 void wl_vfd_update(struct wl_vfd *vfd);
 /* The stream is of no use any more: it will hang up. */
 void wl_vfd_break(struct wl_vfd *vfd);

@@ -165,7 +165,7 @@ static bool read_some(struct sound_flow *flow) {
 	if (flow->in_size == sizeof(flow->in)) {
 		return true;
 	}
-	/* Descriptors that come along are closed by the kernel. */
+	/* Descriptors that come along, which the display lets none do, are closed by the kernel. */
 	ssize_t n = recv(source_of(flow)->fd, flow->in + flow->in_size, sizeof(flow->in) - flow->in_size,
 		MSG_DONTWAIT);
 	flow->in_size += n > 0 ? (size_t)n : 0;

@@ -276,7 +276,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	}
 	require(!gone);
 	filter_destroy(filter);
-	require(vm.objects == 0);
+	require(vm.objects == 0 && vm.senders == 0 && vm.pool_bytes == 0);
 	filter_vm_finish(&vm);
 	wl_client_destroy(client);
 	close(end);

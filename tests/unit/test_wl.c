@@ -1,6 +1,8 @@
 /* virtio-wl's commands over the unit tests' driver: each with what it answers, right and wrong. */
 #include "wl_fixture.h"
 
+#include "ph/fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -408,6 +410,88 @@ static void test_send_old_foreign(void **state) {
 	close(server);
 }
 
+/* Nobody there wants any: those that nobody reads count as the user's, whose other programs could send none.
+ */
+static void test_none_through_a_door(void **state) {
+	struct wl_fixture *f = *state;
+	bool ended;
+	unsigned count;
+	char text[8];
+	int fds[28];
+	assert_int_equal(wl_new_named(f, 1, "house"), R(VFD_NEW));
+	int server = fd_receive(f->house, &ended);
+	assert_true(server >= 0);
+	assert_int_equal(wl_new(f, C(VFD_NEW), 2, 0, 4096), R(VFD_NEW));
+	assert_int_equal(wl_send(f, 1, (const uint32_t[]){2}, 1, "with", 4), R(INVALID_TYPE));
+	assert_int_equal(wl_send(f, 1, NULL, 0, "alone", 5), R(OK));
+	assert_int_equal(wl_server_receive(server, text, sizeof(text), fds, &count), 5);
+	assert_int_equal(count, 0);
+	close(server);
+}
+
+/* Whether the device has let go of the other end of this connection; so has the connector, soon after it made
+ * it. */
+static bool is_let_go(struct wl_fixture *f, int server) {
+	char byte;
+	return wl_run_until_readable(f, server) && recv(server, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+/* A stream that is over is let go of at once, and not when the guest gets round to closing it: descriptors
+ * may be on their way in it. */
+static void test_over_is_let_go(void **state) {
+	struct wl_fixture *f = *state;
+	struct wl_received message;
+	unsigned before = wl_count_fds();
+	int server = wl_connect(f, 1);
+	assert_int_equal(shutdown(server, SHUT_WR), 0);
+	assert_true(wl_receive(f, &message));
+	assert_int_equal(message.header.type, C(VFD_HUP));
+	assert_true(is_let_go(f, server));
+	close(server);
+	assert_int_equal(wl_count_fds(), before);
+	assert_int_equal(wl_send(f, 1, NULL, 0, "x", 1), R(ERR));
+	assert_int_equal(wl_close(f, 1), R(OK));
+}
+
+/* Nor when a guest without buffers can be told. */
+static void test_broken_is_let_go(void **state) {
+	struct wl_fixture *f = *state;
+	uint8_t command[64];
+	wl_restart(f, WL_ALL_FEATURES, 0);
+	int other = wl_connect(f, 1), server = wl_connect(f, 2);
+	wl_server_send(other, "first", 5, NULL, 0);
+	wl_settle(f);
+	size_t size = wl_build_send(command, 2, (const uint32_t[]){99}, 1, "x", 1);
+	((struct virtio_wl_header *)(void *)command)->flags = VIRTIO_WL_FLAG_NO_ANSWER;
+	unsigned before = wl_count_fds();
+	wl_submit(f, command, size, 8);
+	wl_settle(f);
+	assert_true(is_let_go(f, server));
+	assert_int_equal(wl_count_fds(), before - 1);
+	close(server);
+	close(other);
+}
+
+/* Not before what the guest was told is sent has been taken. */
+static void test_over_but_not_written(void **state) {
+	struct wl_fixture *f = *state;
+	struct wl_received message;
+	static char data[800000], buffer[65536];
+	int server = wl_connect(f, 1);
+	assert_int_equal(wl_send(f, 1, NULL, 0, data, sizeof(data)), R(OK));
+	assert_int_equal(shutdown(server, SHUT_WR), 0);
+	assert_true(wl_receive(f, &message));
+	assert_int_equal(message.header.type, C(VFD_HUP));
+	size_t came = 0;
+	ssize_t n;
+	while (wl_run_until_readable(f, server) && (n = read(server, buffer, sizeof(buffer))) > 0) {
+		came += (size_t)n;
+	}
+	assert_int_equal(came, sizeof(data));
+	assert_true(is_let_go(f, server));
+	close(server);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_description, setup, teardown),
@@ -429,6 +513,10 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_send_28_memories, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_send_foreign, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_send_old_foreign, setup_plain, teardown),
+		cmocka_unit_test_setup_teardown(test_none_through_a_door, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_over_is_let_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_broken_is_let_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_over_but_not_written, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("wl", tests, NULL, NULL);
 }

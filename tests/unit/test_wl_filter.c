@@ -122,6 +122,30 @@ static void test_broken_rule(void **state) {
 	close(other);
 }
 
+/* The compositor says what was wrong and hangs up; the guest, which has not heard of it yet, goes on writing.
+ */
+static void test_error_before_the_end(void **state) {
+	struct wl_fixture *f = *state;
+	for (uint32_t id = 1; id <= 2; id++) {
+		struct wl_received message;
+		uint8_t command[64];
+		int server = connect_with(f, id, "wl_compositor");
+		size_t size = wl_build_send(command, id, NULL, 0, WORDS(1, 12 << 16, 4));
+		((struct virtio_wl_header *)(void *)command)->flags = id == 2 ? VIRTIO_WL_FLAG_NO_ANSWER : 0;
+		wl_submit(f, command, size, 8);
+		wl_server_send(server, WORDS(1, 24 << 16, 3, 0, 4, 0x00646162), NULL, 0); /* "bad" */
+		close(server);
+		assert_true(wl_receive(f, &message));
+		assert_int_equal(message.header.type, C(VFD_RECV));
+		assert_int_equal(message.len, sizeof(struct virtio_wl_transfer) + 24);
+		assert_true(wl_receive(f, &message));
+		assert_int_equal(message.header.type, C(VFD_HUP));
+		uint32_t len;
+		assert_true(wl_answered(f, &len));
+		assert_int_equal(wl_send(f, id, NULL, 0, hello, sizeof(hello)), R(ERR));
+	}
+}
+
 /* The compositor is held to the same. */
 static void test_broken_by_the_host(void **state) {
 	struct wl_fixture *f = *state;
@@ -326,6 +350,26 @@ static void test_long_command(void **state) {
 	close(other);
 }
 
+/* The compositor ends while a long command waits for its turn, of which something is yet to be written. */
+static void test_end_under_long_command(void **state) {
+	struct wl_fixture *f = *state;
+	const size_t size = WL_COMMAND_MAX - 16;
+	uint32_t *words = malloc(WL_COMMAND_MAX), len;
+	uint8_t *command = malloc(WL_COMMAND_MAX);
+	int server = connect_without_clipboard(f, 1);
+	fill_selections(words, size, 0);
+	for (uint32_t i = 0; i < 8; i++) {
+		const uint32_t device[] = {
+			3, 16 << 16 | WL_DATA_DEVICE_MANAGER_REQUEST_GET_DATA_DEVICE, 7 + i, 4};
+		memcpy(words + (80 + 16 * i) * 1024, device, sizeof(device));
+	}
+	wl_submit(f, command, wl_build_send(command, 1, NULL, 0, words, size), 8);
+	close(server);
+	assert_true(wl_answered(f, &len));
+	free(command);
+	free(words);
+}
+
 /* As many receivers as fill half of what may be buffered stop reading: nobody else notices. */
 static void test_others_stall(void **state) {
 	struct wl_fixture *f = *state;
@@ -362,6 +406,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_pieces, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hidden, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_broken_rule, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_error_before_the_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_broken_by_the_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unclaimed_descriptors, setup, teardown),
@@ -370,6 +415,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_slow_guest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals_unread, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_command, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_end_under_long_command, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_others_stall, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};

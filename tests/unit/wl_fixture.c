@@ -31,8 +31,12 @@ static int listen_at(const char *folder, const char *name, char **path) {
 }
 
 static void create_device(struct wl_fixture *f) {
-	struct display_socket sockets[4] = {
-		{.name = ""}, {.name = "other"}, {.name = "nobody"}, {.name = "screen", .filtered = true}};
+	struct display_socket sockets[5] = {{.name = ""}, {.name = "other"}, {.name = "nobody"},
+		{.name = "screen", .filtered = true}, {.name = "house", .has_door = true}};
+	int house[2];
+	assert(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, house) == 0);
+	f->house = house[0];
+	f->house_door = sockets[4].door = house[1];
 	f->listener = listen_at(f->folder, "default", &sockets[0].path);
 	f->other_listener = listen_at(f->folder, "other", &sockets[1].path);
 	sockets[2].path = strdup("/nonexistent/socket");
@@ -45,7 +49,7 @@ static void create_device(struct wl_fixture *f) {
 	assert(connector_start(&f->connector, &door, 1, "test", JAIL_OFF) == 0);
 	f->door = door.fd;
 	const struct display_options options = {.sockets = sockets,
-		.socket_count = 4,
+		.socket_count = 5,
 		.connector = door.fd,
 		.clipboard = DISPLAY_CLIPBOARD_ON,
 		.window_fd = f->window.client_fd,
@@ -104,6 +108,8 @@ void wl_tear_down(struct wl_fixture *f) {
 	display_destroy(f->device);
 	window_finish(&f->window);
 	close(f->door);
+	close(f->house);
+	close(f->house_door);
 	connector_stop(&f->connector);
 	close(f->listener);
 	close(f->other_listener);

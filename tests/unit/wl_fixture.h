@@ -33,7 +33,8 @@ struct wl_fixture {
 	struct driver driver;
 	struct virtio_device *device;
 	struct connector connector;
-	int door; /* to it */
+	int door;              /* to it */
+	int house, house_door; /* where the other ends of connections of the name "house" arrive */
 	struct window window;
 	char folder[32];
 	int listener, other_listener; /* of the default context and of the one named "other" */
