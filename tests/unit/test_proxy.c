@@ -3,12 +3,16 @@
  * its own; sockets, memfds and pipes stand in for /dev/wl0, below everything that is tested here.
  */
 #include "guest/wayland/client.h"
+#include "guest/wayland/listener.h"
+#include "guest/wayland/presentation.h"
 
+#include "ph/fd.h"
 #include "ph/wayland_protocols.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -144,14 +148,6 @@ ssize_t host_receive(int connection, void *data, size_t len, int fds[HOST_FDS_MA
 
 /* ---- the proxy ---- */
 
-static struct loop proxy_loop;
-static struct client *proxy_clients;
-
-static void accept_client(struct loop_source *source, uint32_t events) {
-	(void)events;
-	client_create(&proxy_loop, accept4(source->fd, NULL, NULL, SOCK_CLOEXEC), &proxy_clients);
-}
-
 static int listen_on(struct sockaddr_un *address, const char *folder, const char *name) {
 	address->sun_family = AF_UNIX;
 	snprintf(address->sun_path, sizeof(address->sun_path), "%s/%s", folder, name);
@@ -161,13 +157,12 @@ static int listen_on(struct sockaddr_un *address, const char *folder, const char
 	return fd;
 }
 
-static void proxy_main(int fd) {
-	struct loop_source listener = {.fd = fd, .ready = accept_client};
+static void proxy_main(int fd, int log) {
+	dup2(log, 2);
+	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
-	loop_init(&proxy_loop);
-	loop_add(&proxy_loop, &listener, EPOLLIN);
-	loop_run(&proxy_loop);
+	listener_run(fd);
 	_exit(1);
 }
 
@@ -177,6 +172,7 @@ struct fixture {
 	char folder[32];
 	struct sockaddr_un address; /* the proxy's */
 	pid_t proxy;
+	int log; /* what the proxy says */
 	struct wl_display *server;
 	/* What the server was told last */
 	struct wl_resource *attached, *source, *surface;
@@ -184,7 +180,8 @@ struct fixture {
 	unsigned commits, clients;
 	int32_t width, height;
 	uint8_t pixels[BYTES * 4];
-	int received; /* the descriptor of data_offer.receive */
+	int received;   /* the descriptor of data_offer.receive */
+	uint64_t slept; /* how long its clock stood still */
 };
 
 static struct fixture *f;
@@ -406,7 +403,7 @@ static void server_feedback(struct wl_client *client, struct wl_resource *presen
 	(void)presentation;
 	(void)surface;
 	struct wl_resource *feedback = wl_resource_create(client, &wp_presentation_feedback_interface, 1, id);
-	uint64_t time = now_ns() + FAR_NS, seconds = time / 1000000000u;
+	uint64_t time = now_ns() + FAR_NS - f->slept, seconds = time / 1000000000u;
 	wl_resource_post_event(feedback, WP_PRESENTATION_FEEDBACK_EVENT_PRESENTED, (uint32_t)(seconds >> 32),
 		(uint32_t)seconds, (uint32_t)(time % 1000000000u), 16666666u, 0u, 7u, 1u);
 	wl_resource_destroy(feedback);
@@ -658,11 +655,13 @@ static int set_up(void **state) {
 	assert_non_null(mkdtemp(f->folder));
 	int listener = listen_on(&f->address, f->folder, "guest");
 	int server = listen_on(&host_address, f->folder, "host");
+	f->log = memfd_create("log", MFD_CLOEXEC);
 	f->proxy = fork();
 	if (f->proxy == 0) {
 		close(server);
-		proxy_main(listener);
+		proxy_main(listener, f->log);
 	}
+	setpgid(f->proxy, f->proxy);
 	close(listener);
 	f->server = wl_display_create();
 	wl_display_add_socket_fd(f->server, server);
@@ -678,11 +677,30 @@ static int set_up(void **state) {
 	return 0;
 }
 
+static bool has_children(pid_t pid) {
+	char path[64], children[16];
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	return fd_read_file(path, children, sizeof(children)) > 0;
+}
+
+/* Each program's process has ended, and none of them by a crash. */
+static bool all_well(void) {
+	static char said[65536];
+	time_t end = time(NULL) + PATIENCE;
+	while (has_children(f->proxy) && time(NULL) < end) {
+		wl_event_loop_dispatch(wl_display_get_event_loop(f->server), 1);
+	}
+	said[pread(f->log, said, sizeof(said) - 1, 0)] = '\0';
+	fputs(said, stderr);
+	return !has_children(f->proxy) && strstr(said, "Sanitizer") == NULL &&
+	       strstr(said, "runtime error") == NULL && strstr(said, "are gone") == NULL;
+}
+
 static int tear_down(void **state) {
 	(void)state;
 	int status;
 	/* A crash of the proxy would have ended it before. */
-	bool alive = waitpid(f->proxy, &status, WNOHANG) == 0;
+	bool alive = all_well() && waitpid(f->proxy, &status, WNOHANG) == 0;
 	kill(f->proxy, SIGKILL);
 	waitpid(f->proxy, &status, 0);
 	if (f->server != NULL) {
@@ -692,6 +710,7 @@ static int tear_down(void **state) {
 	unlink(f->address.sun_path);
 	unlink(host_address.sun_path);
 	rmdir(f->folder);
+	close(f->log);
 	free(f);
 	return alive ? 0 : -1;
 }
@@ -1092,8 +1111,9 @@ static void test_presentation(void **state) {
 	program_start(&p);
 	assert_int_equal(roundtrip(&p), 0);
 	assert_int_equal(p.clock, CLOCK_MONOTONIC);
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		uint64_t committed = now_ns();
+		f->slept = i < 3 ? 0 : 60000000000u;
 		struct wl_proxy *feedback =
 			wl_proxy_marshal_flags(p.presentation, WP_PRESENTATION_REQUEST_FEEDBACK,
 				&wp_presentation_feedback_interface, 1, 0, p.surface, NULL);
@@ -1106,6 +1126,61 @@ static void test_presentation(void **state) {
 	wl_proxy_destroy(p.presentation);
 	p.presentation = NULL;
 	program_end(&p);
+}
+
+/* What a message that took delay says happened, and what it is taken for. */
+static int64_t lag(struct distance *distance, int64_t behind, uint64_t now, uint64_t delay) {
+	uint64_t shown = now - delay;
+	return (int64_t)(distance_translate(distance, shown - (uint64_t)behind, now) - shown);
+}
+
+#define MS 1000000
+
+/* An hour of 100 frames a second, whose messages take 1 ms at best and 20 at worst, by clocks that drift
+ * apart by 200 us a second. */
+static void check_drift(int64_t direction) {
+	struct distance distance = {0};
+	int64_t behind = direction * 1000 * MS * 10, most = 0, least = 0;
+	uint64_t now = 5000 * (uint64_t)MS;
+	for (unsigned i = 0; i < 360000; i++) {
+		int64_t late = lag(&distance, behind, now, (1 + i * 7 % 20) * (uint64_t)MS);
+		most = i > 1000 && late > most ? late : most;
+		least = i > 1000 && late < least ? late : least;
+		behind += direction * 2000;
+		now += 10 * MS;
+	}
+	assert_in_range(most, 0, 2 * MS);
+	assert_in_range(-least, 0, 2 * MS);
+}
+
+static void test_drift(void **state) {
+	(void)state;
+	check_drift(1);
+	check_drift(-1);
+}
+
+/* One of the clocks stands still for a while, by which it is behind. */
+static void test_clock_jump(void **state) {
+	(void)state;
+	struct distance distance = {0};
+	uint64_t now = 7000 * (uint64_t)MS;
+	const int64_t jumps[] = {0, 3600000ll * MS, 0, -3600000ll * MS, 1001ll * MS};
+	for (unsigned i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
+		now += 16 * MS;
+		assert_in_range(lag(&distance, jumps[i], now, MS), 0, MS);
+	}
+	/* A message that was held up is none: the next is what counts. */
+	assert_in_range(lag(&distance, 1001ll * MS, now, 3000 * (uint64_t)MS), 0, 3000ll * MS);
+	assert_in_range(lag(&distance, 1001ll * MS, now, MS), 0, MS);
+	/* Less than a second: in ten, or at once when nothing was shown meanwhile */
+	assert_in_range(-lag(&distance, 1501ll * MS, now, MS), 1, 500 * MS);
+	for (unsigned i = 0; i < 11 * 60; i++) {
+		now += 17 * MS;
+		lag(&distance, 1501ll * MS, now, MS);
+	}
+	assert_in_range(lag(&distance, 1501ll * MS, now, MS), 0, MS);
+	now += 10000 * (uint64_t)MS;
+	assert_in_range(lag(&distance, 1801ll * MS, now, MS), 0, MS);
 }
 
 static void on_offer(void *data, struct wl_data_device *device, struct wl_data_offer *offer) {
@@ -1130,6 +1205,56 @@ static void on_send(void *data, struct wl_data_source *source, const char *type,
 }
 
 static const struct wl_data_source_listener source_listener = {.send = on_send};
+
+/* Both ends of a connection whose first end cannot be closed: it waits for an hour that the second reads. */
+static bool make_lingering(int ends[2]) {
+	static const uint8_t bytes[65536];
+	const struct linger linger = {1, 3600};
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t length = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ends[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(listener, (struct sockaddr *)&address, length) < 0 || listen(listener, 1) < 0 ||
+		getsockname(listener, (struct sockaddr *)&address, &length) < 0 ||
+		connect(ends[0], (struct sockaddr *)&address, length) < 0) {
+		close(listener);
+		close(ends[0]);
+		return false;
+	}
+	ends[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	close(listener);
+	while (send(ends[0], bytes, sizeof(bytes), MSG_DONTWAIT) > 0) {
+	}
+	return setsockopt(ends[0], SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0;
+}
+
+/* A program whose descriptor cannot be closed is the only one that waits for that. */
+static void test_unclosable(void **state) {
+	(void)state;
+	struct program p, other, late;
+	int ends[2];
+	if (!make_lingering(ends)) {
+		print_message("no loopback\n");
+		skip();
+	}
+	program_start(&p);
+	program_start(&other);
+	struct wl_shm_pool *pool = wl_shm_create_pool(other.shm, ends[0], 1);
+	/* Or else it might be here that the last of its owners waits. */
+	kill(-f->proxy, SIGSTOP);
+	wl_display_flush(other.display);
+	close(ends[0]);
+	kill(-f->proxy, SIGCONT);
+	usleep(100000);
+	assert_int_equal(roundtrip(&p), 0);
+	program_start(&late);
+	program_end(&late);
+	close(ends[1]);
+	assert_int_equal(protocol_error(&other, "wl_shm"), WL_SHM_ERROR_INVALID_FD);
+	wl_shm_pool_destroy(pool);
+	program_end(&other);
+	program_end(&p);
+}
 
 /* More than any pipe holds, to the end. */
 static void check_stream(int from, int to) {
@@ -1211,6 +1336,25 @@ static struct wl_data_device *find_offer(struct program *p) {
 static void receive_by(struct program *p, int fd) {
 	wl_data_offer_receive(p->offer, "text/plain", fd);
 	assert_int_equal(roundtrip(p), 0);
+}
+
+/* What a program asked for reaches whom it gave the pipe to, even when it has ended itself. */
+static void test_selection_after_the_end(void **state) {
+	(void)state;
+	struct program p;
+	int ends[2];
+	program_start(&p);
+	struct wl_data_device *device = find_offer(&p);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	receive_by(&p, ends[1]);
+	close(ends[1]);
+	wl_data_device_destroy(device);
+	program_end(&p);
+	while (f->clients > 0) {
+		wl_event_loop_dispatch(wl_display_get_event_loop(f->server), 1);
+	}
+	assert_true(has_children(f->proxy));
+	check_stream(ends[0], f->received);
 }
 
 /* Write until nothing of it is taken any more. */
@@ -1341,10 +1485,14 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_touch, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_tablet, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_presentation, set_up, tear_down),
+		cmocka_unit_test(test_drift),
+		cmocka_unit_test(test_clock_jump),
 		cmocka_unit_test_setup_teardown(test_selection, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_selection_after_the_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_slow_pipe, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_slow_socket, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_receive_by_a_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_unclosable, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_server_gone, set_up, tear_down),
 	};
