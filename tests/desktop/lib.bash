@@ -37,6 +37,11 @@ begin_steps() {
 	cat >.test/steps <<-'STEPS'
 		reach() { touch ".test/$1"; }
 		await() { for _ in $(seq 600); do [ -e ".test/$1" ] && return 0; sleep 0.2; done; return 1; }
+		# proxies COUNT: the VM's, once there are that many: one that listens, and one for each program
+		proxies() {
+			for _ in $(seq 600); do [ "$(pgrep -cx ph-wayland)" -eq "$1" ] && break || sleep 0.2; done
+			pgrep -x ph-wayland | sort -n
+		}
 		# holdings PROCESS...: descriptors and mappings of what they name; anonymous mappings and memory in KiB. The window's
 		# free places are not counted: in how many pieces they are depends on where buffers came to lie.
 		holdings() {

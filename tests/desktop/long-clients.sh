@@ -11,9 +11,9 @@ cat >.test/guest.sh <<END2
 show() { "$tools/probe" "\$1" 200x150 \$2 >/dev/null 2>>.test/complaints; }
 "$tools/probe" still &
 show first 3
-proxy=\$(pgrep -x ph-wayland)
+mapfile -t proxy < <(proxies 2)
 sleep 1
-holdings \$proxy >.test/proxy-before
+holdings "\${proxy[@]}" >.test/proxy-before
 reach before
 await counted
 for round in \$(seq 20); do
@@ -26,11 +26,11 @@ for round in \$(seq 20); do
 done
 # Their ends may not have been told yet.
 for _ in \$(seq 50); do
-	holdings \$proxy >.test/proxy-after
+	holdings "\${proxy[@]}" >.test/proxy-after
 	[ "\$(cut -d, -f 1 .test/proxy-before)" = "\$(cut -d, -f 1 .test/proxy-after)" ] && break
 	sleep 0.2
 done
-[ "\$(pgrep -x ph-wayland)" = "\$proxy" ] && reach same-proxy
+[ "\$(proxies 2)" = "\$(printf '%s\n' "\${proxy[@]}")" ] && reach same-proxies
 show last 1 && reach last
 reach after
 await counted-again
@@ -83,7 +83,7 @@ count >.test/host-before
 mapped >.test/mapped-before
 reach counted
 wait_for 1200 test -e .test/after
-[ -e .test/same-proxy ] && [ ! -s .test/complaints ]
+[ -e .test/same-proxies ] && [ ! -s .test/complaints ]
 result "200 clients came and went"
 [ -e .test/last ]
 result "and another one after them"
@@ -92,7 +92,7 @@ result "the host's processes hold what they held before, and so does the window"
 grep -q '^window: [1-9]' .test/host-after
 result "which is a place for the one that stayed"
 same_holdings .test/proxy-before .test/proxy-after
-result "so does the proxy"
+result "so do the proxies"
 sed 's/^/# /' .test/host-before .test/host-after .test/proxy-before .test/proxy-after
 diff .test/mapped-before .test/mapped-after | sed 's/^/# /'
 reach counted-again
