@@ -294,21 +294,16 @@ static int add_display(struct client *client) {
 	return object != NULL && object->host_id == 1 ? 0 : -ENOMEM;
 }
 
-void client_create(struct loop *loop, int socket, struct client **list) {
+void client_create(struct loop *loop, int socket) {
 	struct client *client = calloc(1, sizeof(*client));
 	if (client == NULL) {
 		close(socket);
+		loop_stop(loop, -ENOMEM);
 		return;
 	}
 	client->loop = loop;
 	client->socket = (struct loop_source){.fd = socket, .ready = socket_ready};
 	client->connection = (struct loop_source){.fd = -1, .ready = connection_ready};
-	client->link = list;
-	client->next = *list;
-	if (client->next != NULL) {
-		client->next->link = &client->next;
-	}
-	*list = client;
 	if (add_display(client) == 0) {
 		client->connection.fd = host_connect();
 	}
@@ -332,7 +327,11 @@ void client_destroy(struct client *client) {
 	report(client);
 	loop_remove(client->loop, &client->socket);
 	loop_remove(client->loop, &client->connection);
-	transfers_detach(client);
+	/* First of all: the rest may wait for the program, and the compositor need not. */
+	fd_close(&client->connection.fd);
+	if (!transfers_detach(client)) {
+		loop_stop(client->loop, 0);
+	}
 	client_finish_objects(client);
 	buffers_finish(client);
 	wire_queue_finish(&client->from_client);
@@ -340,10 +339,5 @@ void client_destroy(struct client *client) {
 	wire_queue_finish(&client->from_host);
 	wire_queue_finish(&client->to_host);
 	fd_close(&client->socket.fd);
-	fd_close(&client->connection.fd);
-	*client->link = client->next;
-	if (client->next != NULL) {
-		client->next->link = client->link;
-	}
 	free(client);
 }

@@ -26,7 +26,6 @@ struct object {
 };
 
 struct client {
-	struct client *next, **link;
 	struct loop *loop;
 	struct loop_source socket, connection; /* the program's, and the compositor's */
 	uint32_t socket_events, connection_events;
@@ -45,8 +44,9 @@ struct client {
 	struct transfer *transfers;
 };
 
-/* Takes the socket. When it fails, the program is told why. */
-void client_create(struct loop *loop, int socket, struct client **list);
+/* The loop's only one, which it stops when nothing is left to do for it. Takes the socket. When it fails, the
+ * program is told why. */
+void client_create(struct loop *loop, int socket);
 void client_destroy(struct client *client);
 
 /* The connection's end: a protocol error for the program, then silence. object may be NULL: the display. */

@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #define CLIENT_MAX 64
-#define ALL_MAX 256
 #define PIECE 16384
 
 struct transfer {
@@ -30,7 +29,8 @@ struct transfer {
 	uint8_t data[PIECE];
 };
 
-static unsigned all;
+/* Those that go on without their client. */
+static unsigned detached;
 
 static void transfer_destroy(struct transfer *transfer) {
 	loop_remove(transfer->loop, &transfer->from);
@@ -40,11 +40,12 @@ static void transfer_destroy(struct transfer *transfer) {
 	if (transfer->link != NULL) {
 		*transfer->link = transfer->next;
 		transfer->client->transfer_count--;
+	} else if (--detached == 0) {
+		loop_stop(transfer->loop, 0);
 	}
 	if (transfer->link != NULL && transfer->next != NULL) {
 		transfer->next->link = transfer->link;
 	}
-	all--;
 	free(transfer);
 }
 
@@ -139,7 +140,7 @@ int transfer_take_writer(int fd) {
 }
 
 int transfer_start(struct client *client, int from, int to) {
-	if (client->transfer_count >= CLIENT_MAX || all >= ALL_MAX) {
+	if (client->transfer_count >= CLIENT_MAX) {
 		return -EAGAIN;
 	}
 	struct transfer *transfer = malloc(sizeof(*transfer));
@@ -163,15 +164,16 @@ int transfer_start(struct client *client, int from, int to) {
 	}
 	client->transfers = transfer;
 	client->transfer_count++;
-	all++;
 	return 0;
 }
 
-void transfers_detach(struct client *client) {
+bool transfers_detach(struct client *client) {
 	while (client->transfers != NULL) {
 		struct transfer *transfer = client->transfers;
 		client->transfers = transfer->next;
 		transfer->link = NULL;
 		transfer->client = NULL;
+		detached++;
 	}
+	return detached > 0;
 }

@@ -11,7 +11,8 @@ int transfer_take_writer(int fd);
 /* Copy from one descriptor to the other until the end of either. Both are nonblocking, and the first is the
  * proxy's own. 0 and both are the transfer's, or -errno and neither is. */
 int transfer_start(struct client *client, int from, int to);
-/* The client is gone; what it asked for goes on, since its pipes may be others'. */
-void transfers_detach(struct client *client);
+/* The client is gone; what it asked for goes on, since its pipes may be others'. Whether there is any: then
+ * the end of the last one stops the loop. */
+bool transfers_detach(struct client *client);
 
 #endif
