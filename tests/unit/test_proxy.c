@@ -4,6 +4,7 @@
  */
 #include "guest/wayland/client.h"
 #include "guest/wayland/listener.h"
+#include "guest/wayland/presentation.h"
 
 #include "ph/fd.h"
 #include "ph/wayland_protocols.h"
@@ -179,7 +180,8 @@ struct fixture {
 	unsigned commits, clients;
 	int32_t width, height;
 	uint8_t pixels[BYTES * 4];
-	int received; /* the descriptor of data_offer.receive */
+	int received;   /* the descriptor of data_offer.receive */
+	uint64_t slept; /* how long its clock stood still */
 };
 
 static struct fixture *f;
@@ -401,7 +403,7 @@ static void server_feedback(struct wl_client *client, struct wl_resource *presen
 	(void)presentation;
 	(void)surface;
 	struct wl_resource *feedback = wl_resource_create(client, &wp_presentation_feedback_interface, 1, id);
-	uint64_t time = now_ns() + FAR_NS, seconds = time / 1000000000u;
+	uint64_t time = now_ns() + FAR_NS - f->slept, seconds = time / 1000000000u;
 	wl_resource_post_event(feedback, WP_PRESENTATION_FEEDBACK_EVENT_PRESENTED, (uint32_t)(seconds >> 32),
 		(uint32_t)seconds, (uint32_t)(time % 1000000000u), 16666666u, 0u, 7u, 1u);
 	wl_resource_destroy(feedback);
@@ -1109,8 +1111,9 @@ static void test_presentation(void **state) {
 	program_start(&p);
 	assert_int_equal(roundtrip(&p), 0);
 	assert_int_equal(p.clock, CLOCK_MONOTONIC);
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		uint64_t committed = now_ns();
+		f->slept = i < 3 ? 0 : 60000000000u;
 		struct wl_proxy *feedback =
 			wl_proxy_marshal_flags(p.presentation, WP_PRESENTATION_REQUEST_FEEDBACK,
 				&wp_presentation_feedback_interface, 1, 0, p.surface, NULL);
@@ -1123,6 +1126,61 @@ static void test_presentation(void **state) {
 	wl_proxy_destroy(p.presentation);
 	p.presentation = NULL;
 	program_end(&p);
+}
+
+/* What a message that took delay says happened, and what it is taken for. */
+static int64_t lag(struct distance *distance, int64_t behind, uint64_t now, uint64_t delay) {
+	uint64_t shown = now - delay;
+	return (int64_t)(distance_translate(distance, shown - (uint64_t)behind, now) - shown);
+}
+
+#define MS 1000000
+
+/* An hour of 100 frames a second, whose messages take 1 ms at best and 20 at worst, by clocks that drift
+ * apart by 200 us a second. */
+static void check_drift(int64_t direction) {
+	struct distance distance = {0};
+	int64_t behind = direction * 1000 * MS * 10, most = 0, least = 0;
+	uint64_t now = 5000 * (uint64_t)MS;
+	for (unsigned i = 0; i < 360000; i++) {
+		int64_t late = lag(&distance, behind, now, (1 + i * 7 % 20) * (uint64_t)MS);
+		most = i > 1000 && late > most ? late : most;
+		least = i > 1000 && late < least ? late : least;
+		behind += direction * 2000;
+		now += 10 * MS;
+	}
+	assert_in_range(most, 0, 2 * MS);
+	assert_in_range(-least, 0, 2 * MS);
+}
+
+static void test_drift(void **state) {
+	(void)state;
+	check_drift(1);
+	check_drift(-1);
+}
+
+/* One of the clocks stands still for a while, by which it is behind. */
+static void test_clock_jump(void **state) {
+	(void)state;
+	struct distance distance = {0};
+	uint64_t now = 7000 * (uint64_t)MS;
+	const int64_t jumps[] = {0, 3600000ll * MS, 0, -3600000ll * MS, 1001ll * MS};
+	for (unsigned i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
+		now += 16 * MS;
+		assert_in_range(lag(&distance, jumps[i], now, MS), 0, MS);
+	}
+	/* A message that was held up is none: the next is what counts. */
+	assert_in_range(lag(&distance, 1001ll * MS, now, 3000 * (uint64_t)MS), 0, 3000ll * MS);
+	assert_in_range(lag(&distance, 1001ll * MS, now, MS), 0, MS);
+	/* Less than a second: in ten, or at once when nothing was shown meanwhile */
+	assert_in_range(-lag(&distance, 1501ll * MS, now, MS), 1, 500 * MS);
+	for (unsigned i = 0; i < 11 * 60; i++) {
+		now += 17 * MS;
+		lag(&distance, 1501ll * MS, now, MS);
+	}
+	assert_in_range(lag(&distance, 1501ll * MS, now, MS), 0, MS);
+	now += 10000 * (uint64_t)MS;
+	assert_in_range(lag(&distance, 1801ll * MS, now, MS), 0, MS);
 }
 
 static void on_offer(void *data, struct wl_data_device *device, struct wl_data_offer *offer) {
@@ -1428,6 +1486,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_touch, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_tablet, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_presentation, set_up, tear_down),
+		cmocka_unit_test(test_drift),
+		cmocka_unit_test(test_clock_jump),
 		cmocka_unit_test_setup_teardown(test_selection, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_selection_after_the_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_slow_pipe, set_up, tear_down),
