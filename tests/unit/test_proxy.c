@@ -1451,11 +1451,12 @@ static void test_many(void **state) {
 		program_end(&other);
 	}
 	time_t end = time(NULL) + PATIENCE;
-	while ((f->clients > 1 || count_fds(f->proxy) != before) && time(NULL) < end) {
+	while ((f->clients > 1 || count_fds(f->proxy) > before) && time(NULL) < end) {
 		assert_int_equal(roundtrip(&p), 0);
 	}
 	assert_int_equal(f->clients, 1);
-	assert_int_equal(count_fds(f->proxy), before);
+	/* Before, it may not have let go of the pipe yet by which it heard that the first was taken in. */
+	assert_in_range(count_fds(f->proxy), 1, before);
 	program_end(&p);
 }
 
