@@ -63,8 +63,8 @@ static __attribute__((noreturn)) void become_proxy(struct service *service) {
 
 static bool proxy_ended(int status) {
 	if (WIFSIGNALED(status)) {
-		report_problem(
-			"the Wayland proxy was killed by signal %d: its windows are gone", WTERMSIG(status));
+		report_problem("the Wayland proxy was killed by signal %d; the next program starts it anew",
+			WTERMSIG(status));
 		return true;
 	}
 	report_problem("the Wayland proxy does not work: there will be no windows");
