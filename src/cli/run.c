@@ -11,6 +11,7 @@
 #include "ph/instance.h"
 #include "ph/jail.h"
 #include "ph/log.h"
+#include "ph/terminal.h"
 #include "ph/vm.h"
 
 #include <dirent.h>
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -454,7 +456,19 @@ static int run_realm(const struct cli_options *options, struct error *error) {
 						 : run_alone(options, error);
 }
 
+/* As shells do, one in the background is stopped until it is its turn: here, where every signal still ends
+ * ph. */
+static void await_turn(const struct plan_request *request) {
+	struct termios settings;
+	bool shell = request->command == NULL || request->command[0] == NULL;
+	if (shell && isatty(STDOUT_FILENO) && terminal_in_background(STDIN_FILENO) &&
+		tcgetattr(STDIN_FILENO, &settings) == 0) {
+		tcsetattr(STDIN_FILENO, TCSANOW, &settings);
+	}
+}
+
 int cli_run(const struct cli_options *options, struct error *error) {
+	await_turn(&options->request);
 	int ret = cli_become_caller(&options->request, error);
 	if (ret < 0) {
 		return ret;

@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
 static char **copy_command(char *const *command) {
@@ -33,20 +32,12 @@ static mode_t current_umask(void) {
 	return mask;
 }
 
-/*
- * A job in the background leaves the terminal to who has it: its command gets streams. A shell is of no use
- * without, and waits for its turn as shells do: stopped, here where every signal still ends ph.
- */
+/* A job in the background leaves the terminal to who has it: its command gets streams. A shell, which is of
+ * no use without, has waited for its turn (cli_run()). */
 static bool has_terminal(const struct plan_request *request) {
-	struct termios settings;
-	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
-		return false;
-	}
 	bool shell = request->command == NULL || request->command[0] == NULL;
-	if (shell && terminal_in_background(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &settings) == 0) {
-		tcsetattr(STDIN_FILENO, TCSANOW, &settings);
-	}
-	return !terminal_in_background(STDIN_FILENO);
+	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) &&
+	       (shell || !terminal_in_background(STDIN_FILENO));
 }
 
 int plan_resolve_basics(struct plan *plan, const struct plan_request *request, struct error *error) {
