@@ -135,7 +135,8 @@ void instance_close_streams(int ends[3]);
 
 /* Carry this process's stdio and signals to and from a command that was sent (INSTANCE_EXEC) over the
  * connection, to its end. Its exit status; -EAGAIN: the VM was ending or ended before it had taken the
- * command, and nothing of standard input was read; or -errno with *error set. */
+ * command, and nothing of standard input was read; or -errno with *error set. Close streams->ours afterwards:
+ * until the VM has taken the command they stay the caller's. */
 int instance_attend(int connection, struct instance_streams *streams, struct error *error);
 
 /* --list, --stop, --logs: 0 or -errno with *error set. */

@@ -79,6 +79,7 @@ static void attend(struct input *input) {
 	instance_close_streams(streams.theirs);
 	int ret = instance_attend(ends[0], &streams, &error);
 	close(ends[0]);
+	instance_close_streams(streams.ours);
 	for (int i = 0; i < 3; i++) {
 		dup2(saved[i], i);
 		close(saved[i]);
