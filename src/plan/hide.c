@@ -11,10 +11,15 @@
 
 #include <errno.h>
 #include <glob.h>
+#include <limits.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Of a path, as Linux follows. */
+#define LINKS_MAX 40
 
 static const char *const hidden_always[] = {
 	/* the guest's own */
@@ -183,30 +188,87 @@ int plan_hide_list(
 
 /* ---- in the home and in shares ---- */
 
+/* A path as it is being resolved: what lies behind, without links, and what is still to come. */
+struct way {
+	char done[PATH_MAX], rest[PATH_MAX];
+	unsigned links;
+};
+
+/* Whether what is to come leads up again: then it is no path in a share yet. */
+static bool leads_up(const char *rest) {
+	for (const char *at = strstr(rest, ".."); at != NULL; at = strstr(at + 2, "..")) {
+		if ((at == rest || at[-1] == '/') && (at[2] == '/' || at[2] == '\0')) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void add_below(struct strings *hide, const struct plan_share *share, const struct way *way) {
+	const char *below = path_below(way->done[0] != '\0' ? way->done : "/", share->host_path);
+	char text[2 * PATH_MAX];
+	if (below == NULL || leads_up(way->rest)) {
+		return;
+	}
+	snprintf(text, sizeof(text), "%s/%s", below, way->rest);
+	char *entry = path_normalize(text);
+	if (entry == NULL) {
+		hide->failed = true;
+	} else if (entry[1] != '\0' && !plan_is_hidden(hide->items, entry)) {
+		strings_add(hide, strdup(entry + 1));
+	}
+	free(entry);
+}
+
+/* A link's target takes its place. False: it is none, or one too many. */
+static bool follow(struct way *way, const char *link, const char *behind) {
+	char target[PATH_MAX], rest[PATH_MAX];
+	ssize_t size = way->links++ < LINKS_MAX ? readlink(link, target, sizeof(target) - 1) : -1;
+	if (size <= 0) {
+		return false;
+	}
+	target[size] = '\0';
+	if (snprintf(rest, sizeof(rest), "%s/%s", target, behind) >= (int)sizeof(rest)) {
+		return false;
+	}
+	if (target[0] == '/') {
+		way->done[0] = '\0';
+	}
+	strcpy(way->rest, rest);
+	return true;
+}
+
+/* One component on. */
+static void go_on(struct way *way) {
+	char component[PATH_MAX], next[2 * PATH_MAX];
+	const char *rest = way->rest + strspn(way->rest, "/");
+	size_t length = strcspn(rest, "/");
+	const char *behind = rest + length;
+	snprintf(component, sizeof(component), "%.*s", (int)length, rest);
+	if (strcmp(component, "..") == 0) {
+		char *slash = strrchr(way->done, '/');
+		*(slash != NULL ? slash : way->done) = '\0';
+	} else if (length > 0 && strcmp(component, ".") != 0) {
+		int size = snprintf(next, sizeof(next), "%s/%s", way->done, component);
+		if (size < PATH_MAX && follow(way, next, behind)) {
+			return;
+		}
+		snprintf(way->done, sizeof(way->done), "%.*s", PATH_MAX - 1, next);
+	}
+	memmove(way->rest, behind, strlen(behind) + 1);
+}
+
 /*
- * Add what a path is in a share: once for each directory on its way that lies there. Without links it is the
- * same each time; with links it is the way by them, which the file server keeps from being led elsewhere, and
- * where it really goes.
+ * Add what a path is in a share, step by step as it is resolved. Without links it is the same each time; each
+ * link adds the way by it, which the file server keeps from being led elsewhere, and where it goes.
  */
 static void hide_in_share(struct strings *hide, const struct plan_share *share, const char *path) {
-	size_t length = strlen(path);
-	for (size_t end = 1; end <= length; end++) {
-		if (path[end] != '/' && path[end] != '\0') {
-			continue;
-		}
-		char *part = strndup(path, end), *real = part != NULL ? realpath(part, NULL) : NULL;
-		const char *below = real != NULL ? path_below(real, share->host_path) : NULL;
-		struct strings entry = {0};
-		if (below != NULL) {
-			strings_add_format(&entry, "%s%s", below, path + end);
-		}
-		hide->failed = hide->failed || part == NULL || entry.failed;
-		if (entry.count > 0 && !plan_is_hidden(hide->items, entry.items[0])) {
-			strings_add(hide, strdup(entry.items[0] + 1));
-		}
-		strings_finish(&entry);
-		free(real);
-		free(part);
+	struct way way = {.done = ""};
+	snprintf(way.rest, sizeof(way.rest), "%s", path);
+	add_below(hide, share, &way);
+	while (way.rest[strspn(way.rest, "/")] != '\0') {
+		go_on(&way);
+		add_below(hide, share, &way);
 	}
 }
 

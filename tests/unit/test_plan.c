@@ -318,6 +318,18 @@ static void hiding_by_links(void **state) {
 	assert_true(share_hides(&plan.shares[1], "a/last"));
 	assert_true(share_hides(&plan.shares[1], "a/inner"));
 	plan_finish(&plan);
+	/* A link to a link, and one inside another's target: each can be led elsewhere. */
+	assert_int_equal(symlink("../a/../second", in_top("/a/first")), 0);
+	assert_int_equal(symlink("short", in_top("/second")), 0);
+	assert_plan(&plan, &(struct plan_request){.hide = {in_top("/a/first/last")}, .hide_count = 1});
+	assert_true(share_hides(&plan.shares[1], "a/first/last"));
+	assert_true(share_hides(&plan.shares[1], "second/last"));
+	assert_true(share_hides(&plan.shares[1], "short/last"));
+	assert_true(share_hides(&plan.shares[1], "a/last"));
+	assert_true(share_hides(&plan.shares[1], "a/inner"));
+	plan_finish(&plan);
+	unlink(in_top("/a/first"));
+	unlink(in_top("/second"));
 	unlink(outside);
 	unlink(in_top("/short"));
 	unlink(in_top("/a/last"));
