@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define ERROR_IMPLEMENTATION 3 /* of wl_display.error */
+#define ANSWERS_MAX 262144u    /* bytes that may wait for a program which the filter says something itself */
 
 /* ---- of a VM ---- */
 
@@ -112,6 +113,16 @@ enum verdict filter_break(struct passage *passage, const char *format, ...) {
 	vsnprintf(rule + length, size - (size_t)length, format, args);
 	va_end(args);
 	return FILTER_BREAK;
+}
+
+enum verdict filter_answer(
+	struct passage *passage, uint32_t id, const struct wl_interface *interface, uint16_t opcode) {
+	struct wire_queue *queue = &passage->filter->to_guest;
+	if (wire_queue_size(queue) > ANSWERS_MAX) {
+		return filter_break(passage, "answered too often, and the program does not listen");
+	}
+	int ret = wire_write(queue, id, opcode, &interface->events[opcode], NULL, WIRE_LIBWAYLAND_MAX);
+	return ret < 0 ? filter_break(passage, "no memory to answer") : FILTER_PASS;
 }
 
 enum verdict filter_forward(struct passage *passage, struct wire_queue *to) {

@@ -32,6 +32,11 @@ static inline struct wire_object *passage_object(const struct passage *passage) 
 
 enum verdict filter_break(struct passage *passage, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* An event without arguments of the filter's own, for a request that the compositor does not see as it is: it
+ * is refused, or what it named is not used. One who asks again and again and never listens must not make the
+ * filter remember all of that. FILTER_PASS, or the connection breaks. */
+enum verdict filter_answer(
+	struct passage *passage, uint32_t id, const struct wl_interface *interface, uint16_t opcode);
 /* An object of the guest's comes to be (1), or its id is free again (-1). */
 void filter_count(struct filter_vm *vm, const struct wl_interface *interface, int change);
 /* Send the message on as it now is. */
@@ -61,6 +66,7 @@ struct filter_surface {
 	struct filter_size pending, committed;
 	int64_t offset_x, offset_y; /* by which it was moved, in all */
 	bool has_children;
+	uint32_t unused; /* a pending buffer that is too large to be shown; 0: none */
 };
 enum verdict filter_surface_attach(struct passage *passage);
 enum verdict filter_surface_commit(struct passage *passage);

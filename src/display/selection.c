@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REFUSALS_MAX 262144u /* bytes that may wait for a program when it is refused something */
-
 /* What an offer is, in its object. */
 enum {
 	OFFER_OWN = 1, /* it has the mark */
@@ -76,22 +74,17 @@ static bool has_serial(const struct filter *filter, uint32_t serial) {
 	return false;
 }
 
-/* The program learns that its offer does not stand. This is the one thing that the filter says to programs by
- * itself, so one that asks again and again and never listens must not make it remember all of that. */
+/* The program learns that its offer does not stand. */
 static enum verdict refuse_source(struct passage *passage, uint32_t id) {
 	const struct wire_object *source = live(passage->filter, id);
 	if (source == NULL) {
 		return FILTER_DONE;
 	}
-	if (wire_queue_size(&passage->filter->to_guest) > REFUSALS_MAX) {
-		return filter_break(passage, "refused too often, and the program does not listen");
-	}
 	uint16_t opcode = source->interface == &wl_data_source_interface
 				  ? WL_DATA_SOURCE_EVENT_CANCELLED
 				  : ZWP_PRIMARY_SELECTION_SOURCE_V1_EVENT_CANCELLED;
-	int ret = wire_write(&passage->filter->to_guest, id, opcode, &source->interface->events[opcode], NULL,
-		WIRE_LIBWAYLAND_MAX);
-	return ret < 0 ? filter_break(passage, "no memory to refuse it") : FILTER_DONE;
+	enum verdict verdict = filter_answer(passage, id, source->interface, opcode);
+	return verdict == FILTER_PASS ? FILTER_DONE : verdict;
 }
 
 enum verdict filter_set_selection(struct passage *passage) {

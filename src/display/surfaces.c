@@ -118,13 +118,26 @@ enum verdict filter_surface_attach(struct passage *passage) {
 	}
 	surface->pending.buffer_width = buffer != NULL ? filter_width(buffer) : 0;
 	surface->pending.buffer_height = buffer != NULL ? filter_height(buffer) : 0;
+	surface->unused = 0;
 	limit_offset(passage, surface, passage->args + 1);
 	if (is_picture(surface->role) && !fits(surface->role, &surface->pending)) {
 		surface->pending.buffer_width = surface->pending.buffer_height = 0;
+		surface->unused = passage->args[0].object;
 		passage->args[0].object = 0;
 		passage->rewritten = true;
 	}
 	return check_size(passage, surface->role, &surface->pending);
+}
+
+/* The compositor does not know of it, and would never say that the program may have it back. */
+static enum verdict release_unused(struct passage *passage, struct filter_surface *surface) {
+	uint32_t id = surface->unused;
+	const struct wire_object *buffer = wire_objects_find(&passage->filter->objects, id);
+	surface->unused = 0;
+	if (buffer == NULL || buffer->interface != &wl_buffer_interface || buffer->dead) {
+		return FILTER_PASS;
+	}
+	return filter_answer(passage, id, &wl_buffer_interface, WL_BUFFER_EVENT_RELEASE);
 }
 
 enum verdict filter_surface_commit(struct passage *passage) {
@@ -133,7 +146,7 @@ enum verdict filter_surface_commit(struct passage *passage) {
 		return filter_break(passage, "no memory for the surface");
 	}
 	surface->committed = surface->pending;
-	return FILTER_PASS;
+	return surface->unused != 0 ? release_unused(passage, surface) : FILTER_PASS;
 }
 
 enum verdict filter_surface_offset(struct passage *passage) {

@@ -1171,7 +1171,11 @@ static void test_icon_too_large(void **state) {
 	assert_true(is_shown(f));
 	assert_true(show(f, &d.screen, icon, 1500, 40));
 	assert_false(is_shown(f));
+	assert_false(take_event(f, &wl_buffer_interface, WL_BUFFER_EVENT_RELEASE));
 	assert_true(commit(f, icon));
+	assert_true(take_event(f, &wl_buffer_interface, WL_BUFFER_EVENT_RELEASE));
+	assert_true(commit(f, icon));
+	assert_false(take_event(f, &wl_buffer_interface, WL_BUFFER_EVENT_RELEASE));
 	assert_true(drags_with(f, &d, origin, icon));
 	uint32_t drawn = new_surface(f, &d.screen);
 	assert_true(show(f, &d.screen, drawn, 40, 1500));
