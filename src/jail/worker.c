@@ -106,8 +106,10 @@ static int drop_streams(void) {
 /* A terminal is written to, and no more: not read, nor changed for the shell, whose open file it would
  * otherwise be. Where it cannot be opened (another user's) there is but that one. */
 static void leave_terminal(void) {
-	int fd = terminal_reopen(STDERR_FILENO, O_WRONLY);
+	/* A serial line could make us wait for a carrier. */
+	int fd = terminal_reopen(STDERR_FILENO, O_WRONLY | O_NONBLOCK);
 	if (fd >= 0) {
+		fcntl(fd, F_SETFL, O_WRONLY);
 		dup2(fd, STDERR_FILENO);
 		close(fd);
 	}

@@ -303,6 +303,7 @@ static void shut_down_lost(struct vm *vm, const char *end) {
 	if (vm->phase != RUN_STOPPING) {
 		shut_down(vm);
 	}
+	vm->stop_waited_ms = 0; /* the limit is another one now */
 }
 
 static void worker_ended(struct loop_source *source, uint32_t events) {
