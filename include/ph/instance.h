@@ -36,8 +36,13 @@ enum instance_fact {
 	INSTANCE_FACT_REALM = 9,   /* string: the name of Citadel's realm that it is */
 	INSTANCE_FACT_SCREEN = 10, /* empty: programs find a compositor */
 	INSTANCE_FACT_SOUND = 11,  /* empty: programs find a sound server */
-	INSTANCE_FACT_PALETTE = 12, /* string: the colours of terminals */
+	INSTANCE_FACT_PALETTE = 12,  /* string: the colours of terminals */
+	INSTANCE_FACT_PROTOCOL = 13, /* u64: INSTANCE_PROTOCOL of the ph that runs it */
 };
+
+/* Of the messages below and of a command's records. One more with each change that an older ph does not know.
+ */
+#define INSTANCE_PROTOCOL 2
 
 /* ---- messages ---- */
 

@@ -5,9 +5,13 @@
 
 #include <stddef.h>
 
-static void add_unless_ignored(sigset_t *set, int signo) {
+bool signals_is_ignored(int signo) {
 	struct sigaction action;
-	if (sigaction(signo, NULL, &action) < 0 || action.sa_handler != SIG_IGN) {
+	return sigaction(signo, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+static void add_unless_ignored(sigset_t *set, int signo) {
+	if (!signals_is_ignored(signo)) {
 		sigaddset(set, signo);
 	}
 }

@@ -65,15 +65,31 @@ static bool is_kernel(const struct plan *plan, int fd) {
 	       fstat(fd, &stat) == 0 && stat.st_dev == kernel.st_dev && stat.st_ino == kernel.st_ino;
 }
 
-/* What the caller had open besides: a lock, or the end of a pipe, is not to be kept as long as the VM runs,
- * and no file is to be found by who takes the monitor over. All that ph opens is close-on-exec, so that what
- * is not is the caller's. */
-static void leave_inherited(const struct plan *plan) {
+/* Whether a lock goes with a descriptor: it is to hold for as long as this process runs. */
+static bool has_lock(int fd) {
+	char path[40], line[256];
+	bool found = false;
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	FILE *file = fopen(path, "re");
+	while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL) {
+		found = strncmp(line, "lock:", 5) == 0;
+	}
+	if (file != NULL) {
+		fclose(file);
+	}
+	return found;
+}
+
+/* What the caller had open besides: the end of a pipe, say, is not to be kept as long as the VM runs, and no
+ * file is to be found by who takes the monitor over. All that ph opens is close-on-exec, so that what is not
+ * is the caller's. Its locks go, too, unless this is the process that is to hold them. */
+static void leave_inherited(const struct plan *plan, bool locks_stay) {
 	DIR *folder = opendir("/proc/self/fd");
 	const struct dirent *entry;
 	while (folder != NULL && (entry = readdir(folder)) != NULL) {
 		int fd = (int)strtol(entry->d_name, NULL, 10);
-		if (fd > STDERR_FILENO && (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0 && !is_kernel(plan, fd)) {
+		if (fd > STDERR_FILENO && (fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0 && !is_kernel(plan, fd) &&
+			!(locks_stay && has_lock(fd))) {
 			close(fd);
 		}
 	}
@@ -144,7 +160,7 @@ static int run_alone(const struct cli_options *options, struct error *error) {
 		.janitor_fd = -1};
 	int ret = make_plan(&plan, &options->request, error);
 	if (ret == 0) {
-		leave_inherited(&plan);
+		leave_inherited(&plan, true);
 	}
 	if (ret == 0 && getenv("XDG_RUNTIME_DIR") != NULL) {
 		struct error cause = {0};
@@ -233,7 +249,7 @@ static int start_holder(const struct plan *plan, struct instance *instance, cons
 		close(ends[0]);
 		cli_notice_forget();
 		instance_close_streams(streams->ours);
-		leave_inherited(plan);
+		leave_inherited(plan, false);
 		_exit(hold(plan, instance, options, &seat) < 0 ? 1 : 0);
 	}
 	int ret = pid < 0 ? -errno : ends[0];
@@ -340,10 +356,25 @@ static int check_settings(
 	return 0;
 }
 
+static uint64_t find_protocol(const uint8_t *facts, size_t size) {
+	struct record_reader reader = {.next = facts, .left = size};
+	struct record record;
+	while (record_next(&reader, &record) > 0) {
+		if (record.key == INSTANCE_FACT_PROTOCOL) {
+			return record_u64(&record, 0);
+		}
+	}
+	return 0;
+}
+
 static int check_facts(const struct cli_options *options, const char *name, const uint8_t *facts, size_t size,
 	struct error *error) {
 	struct record_reader reader = {.next = facts, .left = size};
 	struct record record;
+	if (find_protocol(facts, size) != INSTANCE_PROTOCOL) {
+		return error_set(error, -EPROTO,
+			"the VM %s was started by another version of ph; ph --stop %s ends it", name, name);
+	}
 	while (record_next(&reader, &record) > 0) {
 		if (record.key != INSTANCE_FACT_SETTINGS) {
 			continue;
@@ -459,11 +490,9 @@ static int run_realm(const struct cli_options *options, struct error *error) {
 /* As shells do, one in the background is stopped until it is its turn: here, where every signal still ends
  * ph. */
 static void await_turn(const struct plan_request *request) {
-	struct termios settings;
 	bool shell = request->command == NULL || request->command[0] == NULL;
-	if (shell && isatty(STDOUT_FILENO) && terminal_in_background(STDIN_FILENO) &&
-		tcgetattr(STDIN_FILENO, &settings) == 0) {
-		tcsetattr(STDIN_FILENO, TCSANOW, &settings);
+	if (shell && isatty(STDOUT_FILENO) && terminal_in_background(STDIN_FILENO)) {
+		tcdrain(STDIN_FILENO); /* stops who is in the background, and changes nothing */
 	}
 }
 

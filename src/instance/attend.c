@@ -284,7 +284,11 @@ static void handle_signal(struct attendance *attendance, int signo) {
 		send_size(attendance);
 		return;
 	}
-	if ((signo != SIGINT || !attendance->taken) && attendance->signal == 0) {
+	if (signo == SIGINT && !attendance->taken && !signals_is_ignored(SIGINT)) {
+		loop_stop(&attendance->loop, 128 + SIGINT); /* there is no command yet whose business it is */
+		return;
+	}
+	if (signo != SIGINT && attendance->signal == 0) {
 		attendance->signal = signo;
 		set_deadline(attendance, HANG_UP_MS);
 	}

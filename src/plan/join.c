@@ -52,6 +52,7 @@ static void put_command(struct record_buffer *facts, const struct plan *plan) {
 
 void plan_put_facts(const struct plan *plan, struct record_buffer *facts) {
 	bool image = plan->root == PLAN_ROOT_IMAGE;
+	record_put_u64(facts, INSTANCE_FACT_PROTOCOL, INSTANCE_PROTOCOL);
 	record_put_u64(facts, INSTANCE_FACT_SINCE, (uint64_t)time(NULL));
 	record_put_u64(facts, INSTANCE_FACT_MEMORY, plan->memory);
 	record_put_string(facts, INSTANCE_FACT_ROOT, image ? plan->disks[0].path : "this system");

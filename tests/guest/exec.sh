@@ -131,6 +131,15 @@ wait $pid
 status_of_ph=$?
 [ $status_of_ph -eq 4 ]
 result "a SIGHUP that is ignored, as by nohup, is"
+rm "$HOME/ph-end"
+flock --no-fork "$work/lock" "$ph" -- sh -c 'echo up; until [ -e ~/ph-end ]; do sleep 0.1; done' >"$work/out" 2>"$work/err" &
+pid=$!
+for _ in $(seq 600); do [ -s "$work/out" ] && break || sleep 0.1; done
+flock -n "$work/lock" true
+locked=$?
+touch "$HOME/ph-end"
+wait $pid && [ $locked -ne 0 ] && flock -n "$work/lock" true
+result "a lock that ph was given holds for as long as ph runs"
 run -- sh -c 'trap "echo caught; exit 3" TERM; kill -TERM $$; sleep 10'
 [ $status_of_ph -eq 3 ] && [ "$(cat "$work/out")" = caught ]
 result "a command may handle its signals"
