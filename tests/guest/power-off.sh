@@ -37,8 +37,8 @@ for kill in $(seq "${KILLS:-3}"); do
 	[ $? -le 1 ] && e2fsck -fn root.img >"$work/out" 2>&1 || dirty="$dirty $kill"
 	rm -rf found && mkdir found
 	debugfs -R 'rdump /data found' root.img >/dev/null 2>&1
-	# A file that was not synced yet may end without a newline, as in zeroes: each ends with one here.
-	for file in found/data/*; do cat "$file" && echo; done 2>/dev/null | sort >there
+	# What was not synced yet may be zeroes, without the newline that keeps it from the next file's first record.
+	cat found/data/* 2>/dev/null | tr '\0' '\n' | sort >there
 	lost="$lost$(sort said | comm -23 - there | head -n 3 | tr '\n' ',')"
 	records=$((records + $(wc -l <said)))
 	debugfs -w -f <(find found/data -type f -printf 'rm /data/%f\n') root.img >/dev/null 2>&1

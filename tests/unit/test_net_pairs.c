@@ -270,14 +270,19 @@ static void receive_some(struct fixture *f) {
 	}
 }
 
-/* A driver that has no buffers for what came, and stops using the queue and uses it again. */
-static void test_use_while_starved(void **state) {
-	(void)state;
+/* A driver that has no buffers for what came, and stops using the queues. */
+static struct fixture *starve(void) {
 	struct fixture *f = set_up(SEVERAL);
 	assert_int_equal(use(f, PAIRS), VIRTIO_NET_OK);
 	receive_some(f);
 	assert_true(is_idle(f));
 	assert_int_equal(use(f, 1), VIRTIO_NET_OK);
+	return f;
+}
+
+static void test_use_while_starved(void **state) {
+	(void)state;
+	struct fixture *f = starve();
 	assert_int_equal(use(f, PAIRS), VIRTIO_NET_OK);
 	receive_some(f);
 	assert_true(is_idle(f));
@@ -287,11 +292,7 @@ static void test_use_while_starved(void **state) {
 /* The buffers that were missing come while the queues are not used: nobody tells of them again. */
 static void test_refill_while_unused(void **state) {
 	(void)state;
-	struct fixture *f = set_up(SEVERAL);
-	assert_int_equal(use(f, PAIRS), VIRTIO_NET_OK);
-	receive_some(f);
-	assert_true(is_idle(f));
-	assert_int_equal(use(f, 1), VIRTIO_NET_OK);
+	struct fixture *f = starve();
 	for (unsigned pair = 0; pair < PAIRS; pair++) {
 		offer_some(f, pair);
 	}
