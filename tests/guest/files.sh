@@ -105,7 +105,8 @@ guest' ] && [ "$(cat share/held-open)" = anew ]
 result "a file that the host replaces is the new one by its name, also while the old one is open"
 rm -f share/ready
 
-# Locks of an open file are whoever's that has it: each flock(1) is another process.
+# Locks of an open file are whoever's that has it: each flock(1) is another process, and the one that took it is gone.
+# The host holds it until it is given up, and one process may take it again that another one has given up.
 : >share/flocked
 run --share "$PWD/share:/mnt/share" -- sh -c 'cd /mnt/share
 exec 9>flocked
@@ -116,10 +117,14 @@ flock -u 9
 timeout 20 flock -n flocked echo free
 flock 9
 (exec 8<flocked)
-timeout 20 flock -n flocked true || echo still locked'
+timeout 20 flock -n flocked true || echo still locked
+exec perl -MFcntl=:flock -e '\''open F, ">", "forked" or die; flock F, LOCK_EX or die; alarm 20;
+if (my $child = fork) { waitpid $child, 0; exit $? != 0 }
+flock F, LOCK_UN and flock F, LOCK_EX and print "taken again\n"'\'''
 printed 'converted
 free
-still locked'
+still locked
+taken again'
 result "locks by flock are the open file's"
 
 # A lock of the host, a POSIX one, as flock(2) is a matter of its own there: a wait for it can be given up, and ends.
