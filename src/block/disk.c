@@ -26,6 +26,10 @@ int block_disk_init(struct block_disk *disk, const struct block_options *options
 	if (flags < 0) {
 		return -errno;
 	}
+	/* What was opened without waiting for a FIFO: an io_uring would not wait for the disk either. */
+	if ((flags & O_NONBLOCK) != 0 && fcntl(options->fd, F_SETFL, flags & ~O_NONBLOCK) < 0) {
+		return -errno;
+	}
 	disk->direct = (flags & O_DIRECT) != 0;
 	pthread_mutex_init(&disk->lock, NULL);
 	disk->path = strdup(options->path);

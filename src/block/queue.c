@@ -156,6 +156,11 @@ static void ring_reap(struct block_queue *queue, const struct io_uring_cqe *cqe)
 	struct block_request *request = &queue->requests[cqe->user_data];
 	queue->in_flight--;
 	ssize_t n = cqe->res;
+	/* The host did not do it, for want of a thread to wait in (a limit on processes), or because it would
+	 * have had to wait. This thread can. */
+	if (n == -ECANCELED || n == -EAGAIN) {
+		n = block_disk_perform(&queue->device->disk, &request->io, 0);
+	}
 	block_request_done(request, n);
 	advance(queue, request);
 }

@@ -274,7 +274,7 @@ static void zero_otherwise(struct block_request *request) {
 
 static void done_error(struct block_request *request, int error) {
 	bool zeroing = request->io.kind == BLOCK_IO_PUNCH || request->io.kind == BLOCK_IO_ZERO;
-	if (error == -EINTR || error == -EAGAIN) {
+	if (error == -EINTR) {
 		return; /* the same once more */
 	}
 	/* A block device answers -EINVAL to what its sectors do not fit. */

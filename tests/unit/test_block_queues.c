@@ -18,6 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define QUEUES 4u
@@ -266,6 +268,61 @@ static void test_kicks(void **state) {
 	fixture_finish(&fixture);
 }
 
+/* ---- a host short of processes ---- */
+
+/* Of those that may ask at all, root has no such limit. */
+static void become_limited(void) {
+	const struct rlimit none = {1, 1};
+	uid_t uid = getuid() != 0 ? getuid() : 65534;
+	if (setrlimit(RLIMIT_NPROC, &none) < 0 || setresuid(uid, uid, uid) < 0) {
+		abort();
+	}
+}
+
+/* An io_uring has no thread to wait in then, and gives up what has to wait. Each queue's first write and
+ * flush do. */
+static void test_without_threads(void **state) {
+	(void)state;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct block_fixture fixture;
+		unsigned failed = 0;
+		fixture_init(&fixture, BLOCK_READ_WRITE, 0, DISK_SIZE, four_queues);
+		fixture_start(&fixture, fixture.device->features);
+		become_limited();
+		for (unsigned q = 0; q < QUEUES; q++) {
+			const struct block_ask write = {
+				.queue = q, .type = VIRTIO_BLK_T_OUT, .sector = q, .len = 512};
+			const struct block_ask flush = {.queue = q, .type = VIRTIO_BLK_T_FLUSH};
+			failed += fixture_ask(&fixture, &write) != VIRTIO_BLK_S_OK;
+			failed += fixture_ask(&fixture, &flush) != VIRTIO_BLK_S_OK;
+		}
+		_exit((int)failed);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+/* An image is opened so that a FIFO in its place does not hang ph; disks are waited for. */
+static int nonblocking_fd = -1;
+
+static void nonblocking(struct block_options *options) {
+	assert_int_equal(fcntl(options->fd, F_SETFL, fcntl(options->fd, F_GETFL) | O_NONBLOCK), 0);
+	nonblocking_fd = dup(options->fd);
+}
+
+static void test_image_is_waited_for(void **state) {
+	(void)state;
+	struct block_fixture fixture;
+	fixture_init(&fixture, BLOCK_READ_ONLY, 0, DISK_SIZE, nonblocking);
+	assert_int_equal(fcntl(nonblocking_fd, F_GETFL) & O_NONBLOCK, 0);
+	close(nonblocking_fd);
+	fixture_start(&fixture, fixture.device->features);
+	fixture_finish(&fixture);
+}
+
 int main(void) {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_queues_ephemeral),
@@ -274,6 +331,8 @@ int main(void) {
 		cmocka_unit_test(test_reset_in_flight),
 		cmocka_unit_test(test_destroy_while_started),
 		cmocka_unit_test(test_kicks),
+		cmocka_unit_test(test_without_threads),
+		cmocka_unit_test(test_image_is_waited_for),
 	};
 	return fixture_run_tests("block queues", tests, sizeof(tests) / sizeof(tests[0]));
 }
