@@ -1,7 +1,8 @@
 /*
  * Images: opened, checked and locked before anything starts. The lock is an open-file-description lock on
  * the whole file, shared for a disk that is only read and exclusive for one that is written, so two VMs never
- * mount one file system for writing, and it goes when the last process that holds the file ends.
+ * mount one file system for writing, and it goes when the last process that holds the file ends. The host's
+ * own mounts take no such lock: a disk that is written is one that the host does not use, as far as it tells.
  *
  * ph's first thread. An image's bytes are hostile: the few superblock fields read here are compared, not
  * followed.
@@ -14,6 +15,8 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +95,65 @@ static int image_check_ext4(const struct plan_disk *disk, struct error *error) {
 	return 0;
 }
 
+/* Whether a loop device has the file behind it: what it was made of, as far as its path still leads there. */
+static bool is_behind(const char *backing_file, const struct stat *image) {
+	char path[PATH_MAX];
+	struct stat st;
+	int fd = open(backing_file, O_RDONLY | O_CLOEXEC);
+	ssize_t size = fd < 0 ? -1 : read(fd, path, sizeof(path) - 1);
+	fd_close(&fd);
+	if (size <= 0) {
+		return false;
+	}
+	path[size - (path[size - 1] == '\n')] = '\0';
+	return stat(path, &st) == 0 && st.st_dev == image->st_dev && st.st_ino == image->st_ino;
+}
+
+/* The kernel keeps a block device for who mounts it, or for ph; of the files that loop devices lead to it
+ * only tells. */
+static int check_loop_devices(int fd, const char *path, struct error *error) {
+	glob_t loops = {0};
+	struct stat st;
+	int ret = 0;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		return 0;
+	}
+	if (glob("/sys/block/loop*/loop/backing_file", GLOB_NOSORT, NULL, &loops) == 0) {
+		for (size_t i = 0; i < loops.gl_pathc && ret == 0; i++) {
+			const char *name = loops.gl_pathv[i] + strlen("/sys/block/");
+			if (is_behind(loops.gl_pathv[i], &st)) {
+				ret = error_set(error, -EBUSY,
+					"%s: in use on this host by /dev/%.*s: unmount and detach that first",
+					path, (int)strcspn(name, "/"), name);
+			}
+		}
+	}
+	globfree(&loops);
+	return ret;
+}
+
+/* O_NONBLOCK: a FIFO in the place of an image must not hang ph. O_EXCL, of a block device: not one that is
+ * mounted or part of another, nor one that shares sectors with such. */
+static int open_disk(const char *path, bool write, struct error *error) {
+	struct stat st;
+	bool device = stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+	int flags = (write ? O_RDWR : O_RDONLY) | (write && device ? O_EXCL : 0);
+	int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0) {
+		return fd;
+	}
+	if (errno == EISDIR) {
+		return error_set(
+			error, -errno, "%s: is a directory, not an image; --share shares directories", path);
+	}
+	if (errno == EBUSY && device) {
+		return error_set(error, -errno,
+			"%s: in use on this host, mounted or as part of another device: unmount it first",
+			path);
+	}
+	return error_set(error, -errno, "%s: %s", path, strerror(errno));
+}
+
 static int add_disk(struct plan *plan, char *path, enum block_mode mode, struct error *error) {
 	if (path == NULL) {
 		return error_set(error, -ENOMEM, "out of memory");
@@ -103,17 +165,12 @@ static int add_disk(struct plan *plan, char *path, enum block_mode mode, struct 
 	struct plan_disk *disk = &plan->disks[plan->disk_count++];
 	bool write = mode == BLOCK_READ_WRITE;
 	*disk = (struct plan_disk){.path = path, .mode = mode};
-	/* O_NONBLOCK: a FIFO in the place of an image must not hang ph. */
-	disk->fd = open(path, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
-	if (disk->fd < 0) {
-		if (errno == EISDIR) {
-			return error_set(error, -errno,
-				"%s: is a directory, not an image; --share shares directories", path);
-		}
-		return error_set(error, -errno, "%s: %s", path, strerror(errno));
+	disk->fd = open_disk(path, write, error);
+	int ret = disk->fd < 0 ? disk->fd : image_size(disk->fd, path, &disk->size, error);
+	if (ret == 0) {
+		ret = plan_lock_image(disk->fd, path, write, error);
 	}
-	int ret = image_size(disk->fd, path, &disk->size, error);
-	return ret < 0 ? ret : plan_lock_image(disk->fd, path, write, error);
+	return ret == 0 && write ? check_loop_devices(disk->fd, path, error) : ret;
 }
 
 static int add_option_disk(struct plan *plan, const char *option, struct error *error) {
@@ -138,6 +195,15 @@ static int make_direct(const struct plan_disk *disk, struct error *error) {
 	if (flags < 0 || fcntl(disk->fd, F_SETFL, flags | O_DIRECT) < 0) {
 		return error_set(error, -errno,
 			"--direct: %s lies on a file system that cannot do without a cache", disk->path);
+	}
+	/* The guest is told sectors of 512 bytes. */
+	static uint8_t sector[SECTOR] __attribute__((aligned(4096)));
+	if (pread(disk->fd, sector, SECTOR, (off_t)disk->offset) < 0) {
+		return error_set(error, -errno,
+			errno == EINVAL
+				? "--direct: %s lies on sectors of more than 512 bytes; leave --direct out"
+				: "--direct: %s cannot be read; leave --direct out",
+			disk->path);
 	}
 	return 0;
 }
