@@ -86,7 +86,7 @@ static void chain(void **state) {
 	struct realm_config config;
 	assert_int_equal(realm_config_init(&config), 0);
 	PARSE(&config, CONFIG_GLOBAL, "realmfs='main'\nrealm-depends=['apt-cacher']\nuse-sound=false\n");
-	PARSE(&config, CONFIG_REALM, "realm-depends = []\nterminal-scheme='embers'\nreserved-ip = 213");
+	PARSE(&config, CONFIG_REALM, "realm-depends = []\nterminal-scheme='embers'\nreserved-ip = 0xD_5");
 	assert_value(&config, KEY_REALMFS, "'main'");
 	assert_value(&config, KEY_REALM_DEPENDS, "[]");
 	assert_value(&config, KEY_USE_SOUND, "false");
@@ -148,6 +148,10 @@ static void mistakes(void **state) {
 	assert_wrong("realmfs = true\n", "realmfs must be a text in quotes");
 	assert_wrong("reserved-ip = '200'\n", "reserved-ip must be a whole number");
 	assert_wrong("reserved-ip = 2.5\n", "reserved-ip must be a whole number");
+	assert_wrong("reserved-ip = 2__5\n", "reserved-ip must be a whole number");
+	assert_wrong("reserved-ip = 025\n", "reserved-ip must be a whole number");
+	assert_wrong("reserved-ip = 0b12\n", "reserved-ip must be a whole number");
+	assert_wrong("reserved-ip = -0x25\n", "reserved-ip must be a whole number");
 	assert_wrong("realm-depends = 'x'\n", "realm-depends must be a list of texts");
 	assert_wrong("realm-depends = ['x', 1]\n", "realm-depends must be a list of texts");
 	assert_wrong("realmfs = 'a'\nrealmfs = 'b'\n", "line 2: realmfs is there twice");

@@ -8,6 +8,7 @@
 #include "plan/strings.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -290,22 +291,42 @@ static void value_finish(struct toml_value *value) {
 	strings_free(value->strings);
 }
 
-static bool is_decimal(const char *text, size_t length, int64_t *integer) {
-	size_t i = text[0] == '+' || text[0] == '-';
+static unsigned digit_of(char c) {
+	return c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+	       : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+	       : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
+				      : UINT_MAX;
+}
+
+/* Digits, and single underscores between them. */
+static bool read_digits(const char *text, size_t length, unsigned base, int64_t *integer) {
 	int64_t n = 0;
-	if (i == length || (text[i] == '0' && length > i + 1)) {
-		return false;
-	}
-	for (; i < length; i++) {
-		if (text[i] == '_' && i + 1 < length) {
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] == '_' && i > 0 && i + 1 < length && text[i - 1] != '_') {
 			continue;
 		}
-		if (text[i] < '0' || text[i] > '9' || __builtin_mul_overflow(n, 10, &n) ||
-			__builtin_add_overflow(n, text[i] - '0', &n)) {
+		unsigned digit = digit_of(text[i]);
+		if (digit >= base || __builtin_mul_overflow(n, base, &n) ||
+			__builtin_add_overflow(n, digit, &n)) {
 			return false;
 		}
 	}
-	*integer = text[0] == '-' ? -n : n;
+	*integer = n;
+	return length > 0;
+}
+
+static bool is_integer(const char *text, size_t length, int64_t *integer) {
+	bool has_sign = text[0] == '+' || text[0] == '-';
+	unsigned base = 10;
+	if (length > 2 && text[0] == '0') {
+		base = text[1] == 'x' ? 16 : text[1] == 'o' ? 8 : text[1] == 'b' ? 2 : 10;
+	}
+	size_t skip = has_sign ? 1 : base != 10 ? 2 : 0;
+	if ((base == 10 && length > skip + 1 && text[skip] == '0') ||
+		!read_digits(text + skip, length - skip, base, integer)) {
+		return false;
+	}
+	*integer = text[0] == '-' ? -*integer : *integer;
 	return true;
 }
 
@@ -320,7 +341,7 @@ static int read_bare(struct reader *reader, struct toml_value *value) {
 		*value = (struct toml_value){.type = TOML_BOOLEAN, .boolean = true};
 	} else if (length == 5 && memcmp(start, "false", 5) == 0) {
 		*value = (struct toml_value){.type = TOML_BOOLEAN};
-	} else if (length > 0 && is_decimal(start, length, &value->integer)) {
+	} else if (length > 0 && is_integer(start, length, &value->integer)) {
 		value->type = TOML_INTEGER;
 	} else if (length == 0) {
 		return fail(reader, "a value was expected");
