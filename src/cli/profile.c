@@ -6,10 +6,16 @@
 
 #include "cli/table.h"
 
+#include "ph/fd.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct profile {
 	struct cli_options *options;
@@ -135,18 +141,41 @@ int profile_read(struct cli_options *options, FILE *file, const char *path, stru
 
 /* ---- files ---- */
 
-static int read_if_there(struct cli_options *options, const char *path, struct error *error) {
-	FILE *file = fopen(path, "re");
-	if (file == NULL) {
-		return errno == ENOENT || errno == ENOTDIR
-			       ? 0
-			       : error_set(error, -EINVAL, "%s: %s", path, strerror(errno));
+/* A guest with the home can put something there that is never read to its end. */
+static int open_profile(const char *path, FILE **file, struct error *error) {
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	int ret = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
+	if (ret == -ENOENT || ret == -ENOTDIR) {
+		return 0;
 	}
-	int ret = profile_read(options, file, path, error);
+	if (ret == 0 && !S_ISREG(st.st_mode)) {
+		ret = error_set(error, -EINVAL, "%s: is no file that could be read as a profile", path);
+	} else if (ret < 0 || (*file = fdopen(fd, "r")) == NULL) {
+		ret = error_set(error, -EINVAL, "%s: %s", path, strerror(errno));
+	}
+	if (ret < 0) {
+		fd_close(&fd);
+	}
+	return ret;
+}
+
+/* What cannot be read to its end would leave out options that keep things from the VM. */
+static int read_if_there(struct cli_options *options, const char *path, struct error *error) {
+	FILE *file = NULL;
+	int ret = open_profile(path, &file, error);
+	if (file == NULL) {
+		return ret;
+	}
+	ret = profile_read(options, file, path, error);
+	if (ret == 0 && ferror(file)) {
+		ret = error_set(error, -EIO, "%s: cannot be read to its end", path);
+	}
 	fclose(file);
 	return ret;
 }
 
+/* False: there is no such place, or a path that no file has. */
 static bool user_path(char *path, size_t size, const char *name) {
 	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
 	bool given = config != NULL && config[0] == '/';
@@ -160,7 +189,7 @@ static bool user_path(char *path, size_t size, const char *name) {
 
 int profile_apply(struct cli_options *options, const struct plan_request *given, const char *name,
 	struct error *error) {
-	char path[512];
+	char path[PATH_MAX];
 	snprintf(path, sizeof(path), "/etc/ph/%s.conf", name);
 	int ret = read_if_there(options, path, error);
 	bool root = given->uid_map_count > 0 || given->realm != NULL;

@@ -45,6 +45,7 @@ struct p9_locked_file {
 	struct p9_locked_file *next;
 	struct p9_identity identity;
 	int fd;
+	bool read_only; /* fd cannot hold a write lock: flock(2) asks for one all the same */
 	struct range *ranges;
 };
 
@@ -75,9 +76,9 @@ void p9_locks_wake(struct p9_locks *locks) {
 
 static int host_set(const struct p9_locked_file *file, uint8_t type, uint64_t start, uint64_t end) {
 	struct flock lock = {
-		.l_type = type == TYPE_READ    ? F_RDLCK
-			  : type == TYPE_WRITE ? F_WRLCK
-					       : F_UNLCK,
+		.l_type = type == TYPE_UNLOCK                    ? F_UNLCK
+			  : type == TYPE_READ || file->read_only ? F_RDLCK
+								 : F_WRLCK,
 		.l_whence = SEEK_SET,
 		.l_start = (off_t)start,
 		.l_len = end == INT64_MAX ? 0 : (off_t)(end - start + 1),
@@ -118,6 +119,7 @@ static int file_open(struct p9_server *server, struct p9_fid *fid, struct p9_loc
 	if (file->fd < 0) {
 		/* A fid opened for writing only has at least that. */
 		int mode = (fid->flags & O_ACCMODE) == O_WRONLY ? O_WRONLY : O_RDONLY;
+		file->read_only = mode == O_RDONLY;
 		file->fd = p9_host_reopen(server->proc_fd, fd, mode);
 	}
 	return file->fd < 0 ? file->fd : 0;

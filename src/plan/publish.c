@@ -90,6 +90,18 @@ static int try_port(const struct publication *publication) {
 	return ret;
 }
 
+/* passt takes a port once, whatever the addresses. */
+static bool is_published(const struct strings *arguments, const char *kind, unsigned port) {
+	char text[16];
+	snprintf(text, sizeof(text), "/%u:", port);
+	for (size_t i = 0; i + 1 < arguments->count; i++) {
+		if (strcmp(arguments->items[i], kind) == 0 && strstr(arguments->items[i + 1], text) != NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
 int plan_publish(struct strings *arguments, const char *option, struct error *error) {
 	struct publication publication;
 	if (!parse(option, &publication)) {
@@ -98,13 +110,18 @@ int plan_publish(struct strings *arguments, const char *option, struct error *er
 			"0.0.0.0:8080:80",
 			option);
 	}
+	const char *kind = publication.udp ? "--udp-ports" : "--tcp-ports";
+	if (is_published(arguments, kind, publication.host)) {
+		return error_set(error, -EINVAL, "--publish %s: port %u is published already; leave out one",
+			option, publication.host);
+	}
 	int ret = try_port(&publication);
 	if (ret < 0) {
 		return error_set(error, ret, "--publish %s: port %u of %s: %s", option, publication.host,
 			publication.address,
 			ret == -EACCES ? "only root may listen on ports below 1024" : strerror(-ret));
 	}
-	strings_add(arguments, strdup(publication.udp ? "--udp-ports" : "--tcp-ports"));
+	strings_add(arguments, strdup(kind));
 	strings_add_format(arguments, "%s/%u:%u", publication.address, publication.host, publication.guest);
 	return 0;
 }

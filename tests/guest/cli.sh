@@ -27,6 +27,10 @@ run --name box --mem 512M --verbose=no --dry-run
 result "a profile holds options, the command line wins, and --dry-run tells which is which"
 echo 'memory = 1G' >>"$XDG_CONFIG_HOME/ph/box.conf"
 refused 'box.conf:6: unknown option memory' --name box --dry-run
+mkdir "$XDG_CONFIG_HOME/ph/folder.conf"
+refused 'folder.conf: is no file that could be read as a profile' --name folder --dry-run
+mkfifo "$XDG_CONFIG_HOME/ph/fifo.conf"
+refused 'fifo.conf: is no file that could be read as a profile' --name fifo --dry-run
 # What all users of a host have in /etc/ph, each may have otherwise.
 mkdir -p "$work/etc/ph"
 cp /etc/passwd /etc/group "$work/etc/"

@@ -116,6 +116,7 @@ grep -q "install the package passt" "$work/err"
 result "without passt it is told what to install"
 refused "give --net, too" --publish 8080:80
 refused "must be [ADDRESS:]PORT:GUESTPORT" --net --publish 8080
+refused "port 8103 is published already; leave out one" --net --publish 8103:1 --publish '[::1]:8103:2'
 
 # ---- a tap ----
 

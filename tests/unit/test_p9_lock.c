@@ -204,6 +204,23 @@ static void test_stalled(void **state) {
 	assert_int_equal(error, 0);
 }
 
+/* flock(2) locks for writing what is open for reading; the host can hold that for reading alone. */
+static void test_read_only(void **state) {
+	(void)state;
+	struct p9_client *c = malloc(sizeof(*c));
+	p9_client_init(c, true, NULL);
+	p9_client_attach(c);
+	p9_host_make(c, "file", "content");
+	assert_int_equal(p9_walk_open(c, 1, "file", 0), 0);
+	assert_int_equal(p9_walk_open(c, 2, "file", 0), 0);
+	assert_int_equal(lock(c, 1, WRITE, 0, 0, 1), SUCCESS);
+	assert_int_equal(lock(c, 2, READ, 0, 0, 2), BLOCKED);
+	assert_int_equal(lock(c, 1, UNLOCK, 0, 0, 1), SUCCESS);
+	assert_int_equal(lock(c, 2, WRITE, 0, 0, 2), SUCCESS);
+	p9_client_finish(c);
+	free(c);
+}
+
 /* Waiting for another owner in the guest. */
 static void test_wait(void **state) {
 	struct p9_client *c = *state;
@@ -245,6 +262,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_host_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clunk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stalled, setup, teardown),
+		cmocka_unit_test(test_read_only),
 		cmocka_unit_test_setup_teardown(test_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_wait, setup, teardown),
 	};
