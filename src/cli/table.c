@@ -93,10 +93,10 @@ static int apply_rootfs_mode(struct cli_options *options, const char *value, str
 /* "no" is for undoing what a profile says. */
 static int apply_net(struct cli_options *options, const char *value, struct error *error) {
 	bool wanted = strncmp(value, "tap:", 4) == 0 || strcmp(value, "passt") == 0 || value[0] == '\0';
-	int ret = wanted ? 0 : value_flag(value, &wanted, error);
+	int ret = wanted ? 0 : value_flag(value, &wanted, NULL);
 	options->request.net = wanted ? value : NULL;
 	options->request.no_net = !wanted;
-	return ret;
+	return ret == 0 ? 0 : error_set(error, ret, "must be passt, tap:IFACE or no");
 }
 
 static int apply_sound(struct cli_options *options, const char *value, struct error *error) {

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Of a path, as Linux follows. */
@@ -152,9 +153,14 @@ static int show_requested(struct strings *hide, const char *path, struct error *
 		}
 	}
 	int ret = 0;
+	struct stat st;
+	bool is_file = stat(normal, &st) == 0 && !S_ISDIR(st.st_mode);
 	if (plan_is_hidden(hide->items, normal)) {
-		ret = error_set(error, -EINVAL,
-			"--show %s: a directory above it is hidden; use --share %s:ro", path, path);
+		ret = is_file ? error_set(error, -EINVAL,
+					"--show %s: a directory above it is hidden; --show that one", path)
+			      : error_set(error, -EINVAL,
+					"--show %s: a directory above it is hidden; use --share %s:ro", path,
+					path);
 	}
 	free(normal);
 	return ret;

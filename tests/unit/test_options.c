@@ -181,6 +181,7 @@ static void missing_and_surplus_values(void **state) {
 	REFUSE("--home needs a value", "--home=");
 	REFUSE("--mem needs a value", "--mem", "");
 	REFUSE("--root maybe: must be yes or no", "--root=maybe");
+	REFUSE("--net tap: must be passt, tap:IFACE or no", "--net=tap");
 	REFUSE("--check takes no value", "--check=yes");
 }
 

@@ -263,6 +263,7 @@ static void hiding_and_showing(void **state) {
 	assert_refused(&(struct plan_request){.show = {"/tmp/"}, .show_count = 1}, "the VM has its own");
 	assert_refused(
 		&(struct plan_request){.show = {"/home/x"}, .show_count = 1}, "use --share /home/x:ro");
+	assert_refused(&(struct plan_request){.show = {"/proc/version"}, .show_count = 1}, "--show that one");
 }
 
 static void hiding_in_the_home_and_in_shares(void **state) {
