@@ -89,6 +89,8 @@ enum verdict filter_set_icon(struct passage *passage, union wire_arg *surface);
 enum verdict filter_pool_create(struct passage *passage);
 enum verdict filter_pool_resize(struct passage *passage);
 enum verdict filter_buffer_create(struct passage *passage);
+enum verdict filter_shm_format(struct passage *passage);
+enum verdict filter_dmabuf_format(struct passage *passage); /* with a modifier, too */
 enum verdict filter_dmabuf_add(struct passage *passage);
 enum verdict filter_dmabuf_create(struct passage *passage);
 enum verdict filter_pixel_create(struct passage *passage);

@@ -377,6 +377,54 @@ static void test_pool(void **state) {
 	assert_broken(f, "16x64, 64 a line, at 4097 of 8192");
 }
 
+static bool create_buffer(struct fixture *f, uint32_t pool, int32_t offset, int32_t width, int32_t height,
+	int32_t stride, uint32_t format) {
+	return request(f, pool, &wl_shm_pool_interface, WL_SHM_POOL_REQUEST_CREATE_BUFFER,
+		ARGS({.object = f->next_id++}, {.i = offset}, {.i = width}, {.i = height}, {.i = stride},
+			{.u = format}));
+}
+
+#define CODE(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+static const struct {
+	uint32_t format;
+	int32_t pixel; /* 0: not for the guest */
+} formats[] = {{0, 4}, {1, 4}, {CODE('A', 'B', '2', '4'), 4}, {CODE('X', 'R', '3', '0'), 4},
+	{CODE('R', 'G', '1', '6'), 2}, {CODE('A', 'B', '4', 'H'), 8}, {CODE('B', 'G', '2', '4'), 3},
+	{CODE('R', '8', ' ', ' '), 1}, {2, 0}, {CODE('Y', 'U', '1', '2'), 0}, {CODE('N', 'V', '1', '2'), 0},
+	{CODE('Y', 'U', 'Y', 'V'), 0}};
+
+/* A line holds its pixels, and of formats whose pixels nobody here can count there are none. */
+static void test_lines(void **state) {
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		int32_t pixel = formats[i].pixel, line = 64 * pixel;
+		for (unsigned n = 0; n < 3; n++) {
+			const int32_t strides[] = {line, line - 4, line + 2};
+			struct fixture *f = *state;
+			assert_true(create_pool(f, bind_shm(f), memory(65536), FILTER_FD_MEMORY, 65536));
+			bool fits = pixel > 0 && n == 0;
+			assert_int_equal(create_buffer(f, f->next_id - 1, 0, 64, 64,
+						 pixel > 0 ? strides[n] : 512, formats[i].format),
+				fits);
+			if (!fits) {
+				assert_broken(f, pixel == 0 ? "pixels of the format" : "lines of 64 pixels");
+			}
+			assert_int_equal(teardown(state), 0);
+			assert_int_equal(setup(state), 0);
+		}
+	}
+}
+
+/* The compositor's formats are told as far as they can be used. */
+static void test_formats(void **state) {
+	struct fixture *f = *state;
+	uint32_t shm = bind_shm(f);
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		assert_true(event(
+			f, shm, &wl_shm_interface, WL_SHM_EVENT_FORMAT, ARGS({.u = formats[i].format})));
+		assert_int_equal(take_event(f, &wl_shm_interface, WL_SHM_EVENT_FORMAT), formats[i].pixel > 0);
+	}
+}
+
 static void test_pool_too_small(void **state) {
 	struct fixture *f = *state;
 	assert_false(create_pool(f, bind_shm(f), memory(4096), FILTER_FD_MEMORY, 4097));
@@ -434,11 +482,16 @@ static void test_too_much_memory(void **state) {
 	assert_broken(f, "the VM has too much memory with the compositor");
 }
 
-static bool add_plane(struct fixture *f, uint32_t params, uint32_t size) {
+static bool add_plane_at(
+	struct fixture *f, uint32_t params, uint32_t size, uint32_t index, uint32_t offset, uint32_t stride) {
 	wire_queue_push_fd(&f->filter->from_guest, memory(size), FILTER_FD_DMABUF);
 	return request(f, params, &zwp_linux_buffer_params_v1_interface,
 		ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_ADD,
-		ARGS({0}, {.u = 0}, {.u = 0}, {.u = 256}, {.u = 0}, {.u = 0}));
+		ARGS({0}, {.u = index}, {.u = offset}, {.u = stride}, {.u = 0}, {.u = 0}));
+}
+
+static bool add_plane(struct fixture *f, uint32_t params, uint32_t size, uint32_t index) {
+	return add_plane_at(f, params, size, index, 0, 256);
 }
 
 static uint32_t new_params(struct fixture *f, uint32_t dmabuf) {
@@ -450,9 +503,9 @@ static void test_too_much_in_dmabufs(void **state) {
 	const struct wl_interface *type = &zwp_linux_buffer_params_v1_interface;
 	uint32_t registry = get_registry(f), dmabuf = bind_new(f, registry, &zwp_linux_dmabuf_v1_interface);
 	uint32_t late = new_params(f, dmabuf);
-	assert_true(add_plane(f, late, GIB));
+	assert_true(add_plane(f, late, GIB, 0));
 	assert_true(request(f, late, type, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_CREATE,
-		ARGS({.i = 64}, {.i = 64}, {.u = 0}, {.u = 0})));
+		ARGS({.i = 64}, {.i = 64}, {.u = CODE('X', 'R', '2', '4')}, {.u = 0})));
 	destroy(f, late, type, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_DESTROY);
 	assert_true(event(f, late, type, ZWP_LINUX_BUFFER_PARAMS_V1_EVENT_CREATED,
 		ARGS({.object = WIRE_SERVER_ID_FIRST})));
@@ -463,22 +516,54 @@ static void test_too_much_in_dmabufs(void **state) {
 	f->next_id = late;
 	uint32_t params = new_params(f, dmabuf), buffer = params + 1;
 	f->next_id = buffer + 1;
-	assert_true(add_plane(f, params, 8192));
-	assert_true(add_plane(f, params, 4096));
+	assert_true(add_plane(f, params, 16384, 0));
+	assert_true(add_plane(f, params, 4096, 1));
 	assert_true(request(f, params, type, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_CREATE_IMMED,
-		ARGS({.object = buffer}, {.i = 64}, {.i = 64}, {.u = 0}, {.u = 0})));
+		ARGS({.object = buffer}, {.i = 64}, {.i = 64}, {.u = CODE('X', 'R', '2', '4')}, {.u = 0})));
 	destroy(f, params, type, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_DESTROY);
 	delete_id(f, params);
-	assert_int_equal(f->vm.pool_bytes, 12288);
+	assert_int_equal(f->vm.pool_bytes, 20480);
 	assert_true(request(f, buffer, &wl_buffer_interface, WL_BUFFER_REQUEST_DESTROY, ARGS({0})));
 	delete_id(f, buffer);
 	assert_int_equal(f->vm.pool_bytes, 0);
 	f->next_id = params;
 	params = new_params(f, dmabuf);
-	assert_true(add_plane(f, params, GIB));
-	assert_true(add_plane(f, params, GIB));
-	assert_false(add_plane(f, params, 4096));
+	assert_true(add_plane(f, params, GIB, 0));
+	assert_true(add_plane(f, params, GIB, 1));
+	assert_false(add_plane(f, params, 4096, 2));
 	assert_broken(f, "too much memory");
+}
+
+/* Planes of 256 bytes a line, and whether 64x64 of a format lie in them. */
+static void test_planes(void **state) {
+	static const struct {
+		uint32_t format, size, offset, stride;
+		uint32_t second; /* the size of the second plane; 0: there is none */
+		bool fits;
+	} rows[] = {{CODE('X', 'R', '2', '4'), 16384, 0, 256, 0, true},
+		{CODE('X', 'R', '2', '4'), 16384, 4, 256, 0, false},
+		{CODE('X', 'R', '2', '4'), 16384, 0, 252, 0, false},
+		{CODE('X', 'R', '2', '4'), 16384, 0, UINT32_MAX, 0, false},
+		{CODE('X', 'R', '2', '4'), 16384, UINT32_MAX, 256, 0, false},
+		{CODE('A', 'B', '4', 'H'), 16384, 0, 256, 0, false},
+		{CODE('R', 'G', '1', '6'), 8192, 0, 128, 0, true},
+		{CODE('N', 'V', '1', '2'), 4096, 0, 64, 8192, true},
+		{CODE('N', 'V', '1', '2'), 4096, 0, 64, 8191, false},
+		{CODE('N', 'V', '1', '2'), 4096, 0, 64, 0, false},
+		{CODE('Y', 'U', '1', '2'), 16384, 0, 256, 16384, false}};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fixture *f = *state;
+		uint32_t dmabuf = bind_new(f, get_registry(f), &zwp_linux_dmabuf_v1_interface);
+		uint32_t params = new_params(f, dmabuf);
+		assert_true(add_plane_at(f, params, rows[i].size, 0, rows[i].offset, rows[i].stride));
+		assert_true(rows[i].second == 0 || add_plane(f, params, rows[i].second, 1));
+		assert_int_equal(request(f, params, &zwp_linux_buffer_params_v1_interface,
+					 ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_CREATE,
+					 ARGS({.i = 64}, {.i = 64}, {.u = rows[i].format}, {.u = 0})),
+			rows[i].fits);
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+	}
 }
 
 static void test_no_descriptor(void **state) {
@@ -676,9 +761,10 @@ static void test_cursor_of_late_buffer(void **state) {
 		MAKE(f, dmabuf, zwp_linux_dmabuf_v1, ZWP_LINUX_DMABUF_V1_REQUEST_CREATE_PARAMS, 0, 0);
 	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
 	assert_true(set_cursor(f, pointer, surface, 0));
+	assert_true(add_plane_at(f, params, 48000000, 0, 0, 16000));
 	assert_true(request(f, params, &zwp_linux_buffer_params_v1_interface,
 		ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_CREATE,
-		ARGS({.i = 4000}, {.i = 3000}, {.u = 0}, {.u = 0})));
+		ARGS({.i = 4000}, {.i = 3000}, {.u = CODE('A', 'R', '2', '4')}, {.u = 0})));
 	assert_true(request(f, params, &zwp_linux_buffer_params_v1_interface,
 		ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_DESTROY, ARGS({0})));
 	assert_true(event(f, params, &zwp_linux_buffer_params_v1_interface,
@@ -1298,11 +1384,14 @@ int main(void) {
 		TEST(test_in_pieces),
 		TEST(test_event_for_nobody),
 		TEST(test_pool),
+		TEST(test_lines),
+		TEST(test_formats),
 		TEST(test_pool_too_small),
 		TEST(test_pool_grows_too_far),
 		TEST(test_pool_of_a_pipe),
 		TEST(test_too_much_memory),
 		TEST(test_too_much_in_dmabufs),
+		TEST(test_planes),
 		TEST(test_no_descriptor),
 		TEST(test_many_descriptors),
 		TEST(test_titles),

@@ -930,6 +930,23 @@ static void test_short_lines(void **state) {
 	}
 }
 
+/* Nobody here can tell how much memory their pixels take. */
+static void test_unknown_formats(void **state) {
+	(void)state;
+	static const uint32_t formats[] = {WL_SHM_FORMAT_YUV420, WL_SHM_FORMAT_NV12, WL_SHM_FORMAT_YUYV, 2};
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		struct program p;
+		struct memory memory;
+		program_start(&p);
+		memory_init(&memory, &p, BYTES);
+		struct wl_buffer *buffer = wl_shm_pool_create_buffer(memory.pool, 0, 16, 16, 64, formats[i]);
+		assert_int_equal(protocol_error(&p, "wl_shm_pool"), WL_SHM_ERROR_INVALID_FORMAT);
+		wl_buffer_destroy(buffer);
+		memory_finish(&memory, BYTES);
+		program_end(&p);
+	}
+}
+
 /* Of anything but memory the proxy could not say that reading it ends. */
 static void test_pool_of_a_file(void **state) {
 	(void)state;
@@ -1491,6 +1508,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_pools, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_memory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_short_lines, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_unknown_formats, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pool_of_a_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_keymap, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_touch, set_up, tear_down),
