@@ -26,6 +26,9 @@
 #define FILTER_FDS_MAX 28u
 #define FILTER_PASTE_NS 2000000000ull   /* how long a paste chord lasts */
 #define FILTER_GESTURE_NS 5000000000ull /* how long a key or button speaks for its user */
+/* Types of what is offered, and their bytes in all; LibreOffice has some sixty. */
+#define FILTER_TYPES_MAX 128
+#define FILTER_TYPE_BYTES_MAX 32768u
 /* How types begin that filters offer, each its own: no guest offers or sees any of them. */
 #define FILTER_MARK_PREFIX "x-ph/"
 #define FILTER_MARK_SIZE 40

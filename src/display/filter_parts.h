@@ -115,7 +115,8 @@ enum verdict filter_receive(struct passage *passage);
 enum verdict filter_set_selection(struct passage *passage);
 enum verdict filter_start_drag(struct passage *passage);
 enum verdict filter_offer_type(struct passage *passage);
-enum verdict filter_source_type(struct passage *passage); /* of requests and events alike */
+enum verdict filter_source_offer(struct passage *passage);
+enum verdict filter_source_type(struct passage *passage); /* of events */
 enum verdict filter_selection(struct passage *passage);
 enum verdict filter_drag(struct passage *passage);
 

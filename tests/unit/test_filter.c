@@ -1171,6 +1171,37 @@ static void test_marks_of_others(void **state) {
 	assert_true(take_event(f, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_TARGET));
 }
 
+/* How many of types of this length a source gets to offer. */
+static unsigned offers(
+	struct fixture *f, uint32_t source, const struct wl_interface *interface, size_t length) {
+	char type[4000];
+	unsigned passed = 0;
+	memset(type, 'x', length);
+	type[length] = '\0';
+	for (unsigned i = 0; i < 1000; i++) {
+		assert_true(request(f, source, interface, 0, ARGS({.string = type})));
+		passed += take_request(f, interface, 0);
+	}
+	return passed;
+}
+
+/* What a program may offer is enough for all, and not enough to flood who is told of it. */
+static void test_many_types(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	static const size_t lengths[] = {20, 3999};
+	static const unsigned passed[] = {FILTER_TYPES_MAX, FILTER_TYPE_BYTES_MAX / 3999};
+	for (size_t i = 0; i < 2; i++) {
+		uint32_t source = MAKE(f, d.manager, wl_data_device_manager,
+			WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE, 0, 0);
+		uint32_t primary = MAKE(f, d.primary_manager, zwp_primary_selection_device_manager_v1,
+			ZWP_PRIMARY_SELECTION_DEVICE_MANAGER_V1_REQUEST_CREATE_SOURCE, 0, 0);
+		assert_int_equal(offers(f, source, &wl_data_source_interface, lengths[i]), passed[i]);
+		assert_int_equal(offers(f, primary, &zwp_primary_selection_source_v1_interface, lengths[i]),
+			passed[i]);
+	}
+}
+
 static bool sets_selection(struct fixture *f, const struct desk *d, uint32_t serial) {
 	uint32_t source = f->next_id++;
 	assert_true(request(f, d->manager, &wl_data_device_manager_interface,
@@ -1416,6 +1447,7 @@ int main(void) {
 		TEST(test_paste_by_button),
 		TEST(test_paste_own),
 		TEST(test_marks_of_others),
+		TEST(test_many_types),
 		TEST(test_copy_needs_serial),
 		TEST(test_copy_after_leaving),
 		TEST(test_drop),
