@@ -50,6 +50,11 @@ enum verdict filter_event(struct passage *passage);
 /* An object goes, or its destructor was sent. */
 void filter_release(struct filter *filter, struct wire_object *object);
 
+/* news.c: what the compositor tells others of, in bytes that it may cost their sockets; 0: of nothing. */
+unsigned filter_news_cost(const struct filter *filter, const struct wire_message *message);
+void filter_news_spend(struct filter_vm *vm, uint64_t bytes);
+bool filter_news_allowed(struct filter_vm *vm);
+
 /* globals.c: which globals there are for the guest. */
 enum verdict filter_global(struct passage *passage);
 enum verdict filter_global_remove(struct passage *passage);
@@ -65,7 +70,7 @@ struct filter_surface {
 	enum filter_role { ROLE_NONE, ROLE_CURSOR, ROLE_ICON, ROLE_POPUP, ROLE_OTHER } role;
 	struct filter_size pending, committed;
 	int64_t offset_x, offset_y; /* by which it was moved, in all */
-	bool has_children;
+	bool has_children, is_window;
 	uint32_t unused; /* a pending buffer that is too large to be shown; 0: none */
 };
 enum verdict filter_surface_attach(struct passage *passage);

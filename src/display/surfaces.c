@@ -257,6 +257,11 @@ static enum verdict name_toplevel(struct passage *passage, uint16_t opcode, cons
 /* A window has the VM's name before its program gives it any, or none. */
 enum verdict filter_toplevel_create(struct passage *passage) {
 	char title[FILTER_TITLE_SIZE], app_id[FILTER_APP_ID_SIZE];
+	uint32_t id = (uint32_t)(uintptr_t)passage_object(passage)->data;
+	struct filter_surface *surface = surface_of(passage, id);
+	if (surface != NULL) {
+		surface->is_window = true;
+	}
 	filter_tag_title(title, passage->filter->vm->tag, "");
 	filter_tag_app_id(app_id, passage->filter->vm->tag, "");
 	enum verdict verdict = filter_forward(passage, &passage->filter->to_host);

@@ -657,6 +657,42 @@ static void test_titles(void **state) {
 	assert_int_equal(strlen(f->args[0].string), FILTER_TITLE_SIZE - 1);
 }
 
+static bool set_title(struct fixture *f, uint32_t toplevel, const char *title) {
+	assert_true(request(f, toplevel, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE,
+		ARGS({.string = title})));
+	return take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE);
+}
+
+/* A second of a hundred titles costs nobody anything; thousands wait for their time, and the last one comes.
+ */
+static void test_flood_of_titles(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t toplevel = new_toplevel(f, &screen);
+	char title[32];
+	drop_passed(f);
+	for (unsigned i = 0; i < 6000; i++) {
+		snprintf(title, sizeof(title), "%u$ make", i);
+		assert_true(set_title(f, toplevel, title));
+		clock_ns += 10000000;
+	}
+	unsigned passed = 0;
+	for (; passed < 6000 && !f->filter->rests; passed++) {
+		set_title(f, toplevel, "again");
+	}
+	assert_in_range(passed, FILTER_NEWS_MAX / 400, FILTER_NEWS_MAX / 256);
+	assert_false(filter_guest_waits(f->filter));
+	assert_false(set_title(f, toplevel, "last"));
+	assert_true(filter_host(f->filter));
+	assert_true(f->filter->rests);
+	clock_ns += filter_news_wait(&f->vm);
+	assert_true(filter_guest(f->filter));
+	assert_false(f->filter->rests);
+	assert_true(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE));
+	assert_true(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE));
+	assert_string_equal(f->args[0].string, "[mail] last");
+}
+
 /* How the attach that passed last was: with its buffer, or with none. */
 static bool is_shown(struct fixture *f) {
 	assert_true(take_request(f, &wl_surface_interface, WL_SURFACE_REQUEST_ATTACH));
@@ -729,6 +765,33 @@ static void test_cursor_still_large(void **state) {
 	assert_true(commit(f, surface));
 	assert_true(attach(f, surface, 0));
 	assert_false(becomes_cursor(f, pointer, surface));
+}
+
+/* To show a window and hide it again is news each time; what is in it is not. */
+static void test_flood_of_windows(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t surface = new_surface(f, &screen), plain = new_surface(f, &screen);
+	uint32_t xdg = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_TOPLEVEL, 0, 0);
+	const uint32_t buffer = f->next_id;
+	assert_true(show(f, &screen, surface, 8, 8));
+	const uint32_t surfaces[] = {plain, surface, surface};
+	unsigned frames[3] = {0};
+	for (unsigned i = 0; i < 3; i++) {
+		bool hides = i < 2;
+		for (; frames[i] < 500 && !f->filter->rests; frames[i]++) {
+			assert_true(attach(f, surfaces[i], hides && frames[i] % 2 != 0 ? 0 : buffer));
+			assert_true(commit(f, surfaces[i]));
+			drop_passed(f);
+		}
+		clock_ns += FILTER_NEWS_MAX * (uint64_t)FILTER_NEWS_NS;
+		assert_true(filter_guest(f->filter));
+		drop_passed(f);
+	}
+	assert_int_equal(frames[0], 500);
+	assert_in_range(frames[1], 50, FILTER_NEWS_MAX / 1024 + 1);
+	assert_int_equal(frames[2], 500);
 }
 
 static uint32_t get_viewport(struct fixture *f, const struct screen *screen, uint32_t surface) {
@@ -1202,6 +1265,28 @@ static void test_many_types(void **state) {
 	}
 }
 
+/* What is told of a selection is as large as its types. */
+static void test_flood_of_selections(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t sources[2], serial = 10;
+	key(f, &d, serial, CONTROL, KEY_C, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		sources[i] = MAKE(f, d.manager, wl_data_device_manager,
+			WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE, 0, 0);
+		offers(f, sources[i], &wl_data_source_interface, 250);
+	}
+	unsigned set = 0;
+	while (set < 1000 && !f->filter->rests) {
+		assert_true(
+			request(f, d.device, &wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION,
+				ARGS({.object = sources[set % 2]}, {.u = serial})));
+		drop_passed(f);
+		set++;
+	}
+	assert_in_range(set, 3, 5);
+}
+
 static bool sets_selection(struct fixture *f, const struct desk *d, uint32_t serial) {
 	uint32_t source = f->next_id++;
 	assert_true(request(f, d->manager, &wl_data_device_manager_interface,
@@ -1426,6 +1511,8 @@ int main(void) {
 		TEST(test_no_descriptor),
 		TEST(test_many_descriptors),
 		TEST(test_titles),
+		TEST(test_flood_of_titles),
+		TEST(test_flood_of_windows),
 		TEST(test_cursor),
 		TEST(test_cursor_was_large),
 		TEST(test_cursor_still_large),
@@ -1448,6 +1535,7 @@ int main(void) {
 		TEST(test_paste_own),
 		TEST(test_marks_of_others),
 		TEST(test_many_types),
+		TEST(test_flood_of_selections),
 		TEST(test_copy_needs_serial),
 		TEST(test_copy_after_leaving),
 		TEST(test_drop),

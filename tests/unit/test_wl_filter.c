@@ -370,6 +370,107 @@ static void test_end_under_long_command(void **state) {
 	free(words);
 }
 
+/* ---- what others are told of ---- */
+
+static uint64_t rest_clock;
+
+static uint64_t rest_now(void) {
+	return rest_clock;
+}
+
+enum { SELECTION = 16, SELECTIONS = 4096 };
+
+/* Selections of nothing, numbered, that the compositor tells others of: how many of them come. */
+static uint32_t count_selections(struct wl_fixture *f, int server, uint32_t first) {
+	uint32_t words[SELECTION / 4], count = 0;
+	wl_settle(f);
+	while (recv(server, words, SELECTION, MSG_DONTWAIT) == SELECTION) {
+		assert_int_equal(words[0], 6);
+		assert_int_equal(words[3], first + count);
+		count++;
+	}
+	return count;
+}
+
+static void send_selections(struct wl_fixture *f, uint8_t *command, uint32_t first) {
+	static uint32_t words[SELECTIONS * SELECTION / 4];
+	for (uint32_t i = 0; i < SELECTIONS; i++) {
+		const uint32_t selection[] = {
+			6, SELECTION << 16 | WL_DATA_DEVICE_REQUEST_SET_SELECTION, 0, first + i};
+		memcpy(words + i * (SELECTION / 4), selection, SELECTION);
+	}
+	wl_submit(f, command, wl_build_send(command, 1, NULL, 0, words, sizeof(words)), 8);
+}
+
+static int connect_with_clipboard(struct wl_fixture *f) {
+	struct wl_device *device = (struct wl_device *)f->device;
+	uint32_t words[64];
+	int server = connect_without_clipboard(f, 1);
+	while (recv(server, words, sizeof(words), MSG_DONTWAIT) > 0) {
+	}
+	rest_clock = device->screen.news_ns;
+	device->screen.now = rest_now;
+	device->screen.clipboard = DISPLAY_CLIPBOARD_ON;
+	return server;
+}
+
+/* Who has told others much waits until there is time for more, unlike other connections, and nothing is lost.
+ */
+static void test_rest(void **state) {
+	struct wl_fixture *f = *state;
+	uint8_t *command = malloc(WL_COMMAND_MAX);
+	uint32_t words[64], len, told, waits = 0;
+	int server = connect_with_clipboard(f), other = connect_with(f, 2, "wl_compositor");
+	send_selections(f, command, 0);
+	send_selections(f, command, SELECTIONS);
+	told = count_selections(f, server, 0);
+	assert_in_range(told, FILTER_NEWS_MAX / 400, FILTER_NEWS_MAX / 200);
+	assert_true(wl_answered(f, &len));  /* the first one, whose bytes the filter has */
+	assert_false(wl_answered(f, &len)); /* the second one, which stays where it is */
+	assert_int_equal(wl_send(f, 2, NULL, 0, WORDS(1, 12 << 16, 4)), R(OK));
+	assert_int_equal(arrived(other, words, sizeof(words), NULL, NULL), 12);
+	for (; told < 2 * SELECTIONS; waits++) {
+		assert_int_equal(count_selections(f, server, told), 0);
+		rest_clock += 1000000000;
+		assert_true(wl_run_until_readable(f, server));
+		told += count_selections(f, server, told);
+	}
+	assert_in_range(waits, 10, 100);
+	assert_true(wl_answered(f, &len));
+	assert_int_equal(((struct wl_device *)f->device)->held, 0);
+	free(command);
+	close(server);
+	close(other);
+}
+
+/* The compositor goes while a connection rests, the guest closes one that does, and nothing runs in circles.
+ */
+static void test_rest_and_end(void **state) {
+	struct wl_fixture *f = *state;
+	struct wl_received message;
+	uint8_t *command = malloc(WL_COMMAND_MAX);
+	uint32_t words[64], len;
+	int server = connect_with_clipboard(f), other = connect_with(f, 2, "wl_compositor");
+	struct wl_device *device = (struct wl_device *)f->device;
+	send_selections(f, command, 0);
+	send_selections(f, command, SELECTIONS);
+	assert_true(count_selections(f, server, 0) > 0);
+	assert_true(wl_answered(f, &len));
+	assert_non_null(device->resting);
+	close(server);
+	assert_true(wl_receive(f, &message));
+	assert_int_equal(message.header.type, C(VFD_HUP));
+	rest_clock += 100000000;
+	assert_int_equal(wl_send(f, 2, NULL, 0, WORDS(1, 12 << 16, 4)), R(OK));
+	assert_int_equal(arrived(other, words, sizeof(words), NULL, NULL), 12);
+	wl_settle(f);
+	assert_int_equal(wl_close(f, 1), R(OK));
+	assert_null(device->resting);
+	assert_int_equal(device->held, 0);
+	free(command);
+	close(other);
+}
+
 /* As many receivers as fill half of what may be buffered stop reading: nobody else notices. */
 static void test_others_stall(void **state) {
 	struct wl_fixture *f = *state;
@@ -416,6 +517,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_refusals_unread, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_command, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end_under_long_command, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rest_and_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_others_stall, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};
