@@ -71,10 +71,13 @@ struct filter_surface {
 	struct filter_size pending, committed;
 	int64_t offset_x, offset_y; /* by which it was moved, in all */
 	bool has_children, is_window;
-	uint32_t unused; /* a pending buffer that is too large to be shown; 0: none */
+	unsigned damages; /* since it was committed */
+	uint32_t unused;  /* a pending buffer that is too large to be shown; 0: none */
 };
 enum verdict filter_surface_attach(struct passage *passage);
 enum verdict filter_surface_commit(struct passage *passage);
+enum verdict filter_surface_damage(struct passage *passage);
+enum verdict filter_region_change(struct passage *passage);
 enum verdict filter_surface_offset(struct passage *passage);
 enum verdict filter_viewport_create(struct passage *passage);
 enum verdict filter_viewport_size(struct passage *passage);

@@ -22,6 +22,10 @@ static const struct {
 
 	{&wl_surface_interface, WL_SURFACE_REQUEST_ATTACH, filter_surface_attach},
 	{&wl_surface_interface, WL_SURFACE_REQUEST_COMMIT, filter_surface_commit},
+	{&wl_surface_interface, WL_SURFACE_REQUEST_DAMAGE, filter_surface_damage},
+	{&wl_surface_interface, WL_SURFACE_REQUEST_DAMAGE_BUFFER, filter_surface_damage},
+	{&wl_region_interface, WL_REGION_REQUEST_ADD, filter_region_change},
+	{&wl_region_interface, WL_REGION_REQUEST_SUBTRACT, filter_region_change},
 	{&wl_surface_interface, WL_SURFACE_REQUEST_OFFSET, filter_surface_offset},
 	{&wp_viewporter_interface, WP_VIEWPORTER_REQUEST_GET_VIEWPORT, filter_viewport_create},
 	{&wp_viewport_interface, WP_VIEWPORT_REQUEST_SET_DESTINATION, filter_viewport_size},

@@ -794,6 +794,53 @@ static void test_flood_of_windows(void **state) {
 	assert_int_equal(frames[2], 500);
 }
 
+static bool damage(struct fixture *f, uint32_t surface, uint16_t opcode, int32_t x) {
+	assert_true(request(
+		f, surface, &wl_surface_interface, opcode, ARGS({.i = x}, {.i = x}, {.i = 1}, {.i = 1})));
+	return take_request(f, &wl_surface_interface, opcode);
+}
+
+/* A compositor walks through all of a surface's damage for each one more: the last one that it hears of in a
+ * frame is everywhere. */
+static void test_much_damage(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t surface = new_surface(f, &screen);
+	for (int32_t frame = 0; frame < 3; frame++) {
+		for (int32_t i = 0; i < 255; i++) {
+			uint16_t opcode =
+				i % 2 == 0 ? WL_SURFACE_REQUEST_DAMAGE : WL_SURFACE_REQUEST_DAMAGE_BUFFER;
+			assert_true(damage(f, surface, opcode, i));
+			assert_int_equal(f->args[0].i, i);
+			assert_int_equal(f->args[2].i, 1);
+		}
+		assert_true(damage(f, surface, WL_SURFACE_REQUEST_DAMAGE_BUFFER, 7));
+		assert_int_equal(f->args[0].i, 0);
+		assert_int_equal(f->args[1].i, 0);
+		assert_int_equal(f->args[2].i, INT32_MAX);
+		assert_int_equal(f->args[3].i, INT32_MAX);
+		assert_false(damage(f, surface, WL_SURFACE_REQUEST_DAMAGE, 8));
+		assert_false(damage(f, surface, WL_SURFACE_REQUEST_DAMAGE_BUFFER, 8));
+		assert_true(commit(f, surface));
+		drop_passed(f);
+	}
+}
+
+static void test_large_region(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	unsigned passed = 0;
+	uint32_t region =
+		MAKE(f, screen.compositor, wl_compositor, WL_COMPOSITOR_REQUEST_CREATE_REGION, 0, 0);
+	for (int32_t i = 0; i < 10000; i++) {
+		uint16_t opcode = i % 2 == 0 ? WL_REGION_REQUEST_ADD : WL_REGION_REQUEST_SUBTRACT;
+		assert_true(request(f, region, &wl_region_interface, opcode,
+			ARGS({.i = 2 * i}, {.i = 2 * i}, {.i = 1}, {.i = 1})));
+		passed += take_request(f, &wl_region_interface, opcode);
+	}
+	assert_int_equal(passed, 4096);
+}
+
 static uint32_t get_viewport(struct fixture *f, const struct screen *screen, uint32_t surface) {
 	uint32_t viewporter = bind_new(f, screen->registry, &wp_viewporter_interface);
 	return MAKE(f, viewporter, wp_viewporter, WP_VIEWPORTER_REQUEST_GET_VIEWPORT, surface, 0);
@@ -1513,6 +1560,8 @@ int main(void) {
 		TEST(test_titles),
 		TEST(test_flood_of_titles),
 		TEST(test_flood_of_windows),
+		TEST(test_much_damage),
+		TEST(test_large_region),
 		TEST(test_cursor),
 		TEST(test_cursor_was_large),
 		TEST(test_cursor_still_large),

@@ -204,14 +204,15 @@ static void test_keymap(void **state) {
 	close(server);
 }
 
-enum { DAMAGE = 24, BATCH = 2000 };
+enum { DAMAGE = 24, FRAME = DAMAGE + 8, BATCH = 2000 };
 
-/* Damage of a surface (4), numbered. */
-static size_t build_damage(uint8_t *command, uint32_t from) {
-	static uint32_t words[BATCH * DAMAGE / 4];
+/* Frames of a surface (4), each with damage, numbered. */
+static size_t build_frames(uint8_t *command, uint32_t from) {
+	static uint32_t words[BATCH * FRAME / 4];
 	for (uint32_t i = 0; i < BATCH; i++) {
-		const uint32_t damage[] = {4, DAMAGE << 16 | WL_SURFACE_REQUEST_DAMAGE, from + i, 0, 1, 1};
-		memcpy(words + i * (DAMAGE / 4), damage, DAMAGE);
+		const uint32_t frame[] = {4, DAMAGE << 16 | WL_SURFACE_REQUEST_DAMAGE, from + i, 0, 1, 1, 4,
+			8 << 16 | WL_SURFACE_REQUEST_COMMIT};
+		memcpy(words + i * (FRAME / 4), frame, FRAME);
 	}
 	return wl_build_send(command, 1, NULL, 0, words, sizeof(words));
 }
@@ -219,7 +220,7 @@ static size_t build_damage(uint8_t *command, uint32_t from) {
 /* A compositor that stops reading: messages are kept, then commands wait, and at last all comes, in order. */
 static void test_slow_compositor(void **state) {
 	struct wl_fixture *f = *state;
-	static uint8_t command[16 + BATCH * DAMAGE], data[BATCH * DAMAGE];
+	static uint8_t command[16 + BATCH * FRAME], data[BATCH * FRAME];
 	uint32_t words[64], sent = 0, len, expected = 0;
 	int server = connect_with(f, 1, "wl_compositor");
 	assert_int_equal(
@@ -227,7 +228,7 @@ static void test_slow_compositor(void **state) {
 	assert_int_equal(arrived(server, words, sizeof(words), NULL, NULL), 12);
 	bool held = false;
 	for (; !held; sent += BATCH) {
-		wl_submit(f, command, build_damage(command, sent), 8);
+		wl_submit(f, command, build_frames(command, sent), 8);
 		held = !wl_answered(f, &len);
 		assert_true(sent < 1000000);
 	}
@@ -237,8 +238,8 @@ static void test_slow_compositor(void **state) {
 		assert_true(n > 0);
 		have += (size_t)n;
 		size_t used = 0;
-		for (; have - used >= DAMAGE; used += DAMAGE, expected++) {
-			memcpy(words, data + used, DAMAGE);
+		for (; have - used >= FRAME; used += FRAME, expected++) {
+			memcpy(words, data + used, FRAME);
 			assert_int_equal(words[0], 4);
 			assert_int_equal(words[2], expected);
 		}
