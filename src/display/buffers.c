@@ -67,18 +67,19 @@ void filter_drop_memory(struct filter_vm *vm, struct wire_object *object) {
 
 static uint64_t size_of(int fd, enum filter_fd kind) {
 	struct stat status;
-	if (kind == FILTER_FD_DMABUF) {
+	if (kind != FILTER_FD_MEMORY) {
 		off_t size = lseek(fd, 0, SEEK_END);
 		return size > 0 ? (uint64_t)size : 0;
 	}
 	return fstat(fd, &status) == 0 && status.st_size > 0 ? (uint64_t)status.st_size : 0;
 }
 
-/* A pool's object has its size, and how large it could become. */
+/* A pool's object has its size, and how large it could become. The compositor maps it and reads it with the
+ * CPU, which of a card's memory, or of a dma-buf from who knows where, may take long or fail. */
 enum verdict filter_pool_create(struct passage *passage) {
 	enum filter_fd kind = passage->kinds[0];
 	int32_t size = passage->args[2].i;
-	if (kind != FILTER_FD_MEMORY && kind != FILTER_FD_DMABUF) {
+	if (kind != FILTER_FD_MEMORY && kind != FILTER_FD_PAGES) {
 		return filter_break(passage, "the descriptor is no memory");
 	}
 	uint64_t have = size_of(passage->fds[0], kind);
@@ -143,7 +144,7 @@ enum verdict filter_dmabuf_format(struct passage *passage) {
 
 enum verdict filter_dmabuf_add(struct passage *passage) {
 	uint32_t index = passage->args[1].u;
-	if (passage->kinds[0] != FILTER_FD_DMABUF) {
+	if (passage->kinds[0] != FILTER_FD_DMABUF && passage->kinds[0] != FILTER_FD_PAGES) {
 		return filter_break(passage, "the descriptor is no dma-buf");
 	}
 	if (index >= PLANES_MAX) {

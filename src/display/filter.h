@@ -42,7 +42,8 @@ enum filter_fd {
 	FILTER_FD_OTHER,
 	FILTER_FD_MEMORY,
 	FILTER_FD_DMABUF,
-	FILTER_FD_PIPE, /* the end that the guest does not have */
+	FILTER_FD_PAGES, /* a dma-buf, too, made of pages of the guest's */
+	FILTER_FD_PIPE,  /* the end that the guest does not have */
 };
 
 struct chords;

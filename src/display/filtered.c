@@ -25,7 +25,7 @@ enum filter_fd wl_filtered_kind(const struct wl_vfd *vfd) {
 	case WL_MEMORY:
 		return FILTER_FD_MEMORY;
 	case WL_DMABUF:
-		return FILTER_FD_DMABUF;
+		return vfd->page_bytes > 0 ? FILTER_FD_PAGES : FILTER_FD_DMABUF;
 	case WL_PIPE:
 		return vfd->readable ? FILTER_FD_PIPE : FILTER_FD_OTHER;
 	default:

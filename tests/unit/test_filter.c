@@ -446,6 +446,15 @@ static void test_pool_of_a_pipe(void **state) {
 	assert_broken(f, "no memory");
 }
 
+/* Pages of the guest's own are memory, other dma-bufs may be a card's. */
+static void test_pool_of_a_dmabuf(void **state) {
+	struct fixture *f = *state;
+	uint32_t shm = bind_shm(f);
+	assert_true(create_pool(f, shm, memory(4096), FILTER_FD_PAGES, 4096));
+	assert_false(create_pool(f, shm, memory(4096), FILTER_FD_DMABUF, 4096));
+	assert_broken(f, "no memory");
+}
+
 static void destroy(struct fixture *f, uint32_t id, const struct wl_interface *interface, uint16_t opcode) {
 	assert_true(request(f, id, interface, opcode, ARGS({0})));
 	drop_passed(f);
@@ -476,7 +485,7 @@ static void test_too_much_memory(void **state) {
 	assert_int_equal(f->vm.pool_bytes, 0);
 	f->next_id = pool;
 	assert_true(create_pool(f, shm, memory(GIB), FILTER_FD_MEMORY, 4096));
-	assert_true(create_pool(f, shm, memory(GIB), FILTER_FD_DMABUF, 4096));
+	assert_true(create_pool(f, shm, memory(GIB), FILTER_FD_PAGES, 4096));
 	f->next_id = buffer + 1;
 	assert_false(create_pool(f, shm, memory(4096), FILTER_FD_MEMORY, 4096));
 	assert_broken(f, "the VM has too much memory with the compositor");
@@ -484,7 +493,8 @@ static void test_too_much_memory(void **state) {
 
 static bool add_plane_at(
 	struct fixture *f, uint32_t params, uint32_t size, uint32_t index, uint32_t offset, uint32_t stride) {
-	wire_queue_push_fd(&f->filter->from_guest, memory(size), FILTER_FD_DMABUF);
+	enum filter_fd kind = index == 0 ? FILTER_FD_DMABUF : FILTER_FD_PAGES;
+	wire_queue_push_fd(&f->filter->from_guest, memory(size), (uint8_t)kind);
 	return request(f, params, &zwp_linux_buffer_params_v1_interface,
 		ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_ADD,
 		ARGS({0}, {.u = index}, {.u = offset}, {.u = stride}, {.u = 0}, {.u = 0}));
@@ -1552,6 +1562,7 @@ int main(void) {
 		TEST(test_pool_too_small),
 		TEST(test_pool_grows_too_far),
 		TEST(test_pool_of_a_pipe),
+		TEST(test_pool_of_a_dmabuf),
 		TEST(test_too_much_memory),
 		TEST(test_too_much_in_dmabufs),
 		TEST(test_planes),

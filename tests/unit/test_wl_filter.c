@@ -3,6 +3,7 @@
 #include "wl_fixture.h"
 
 #include "display/device.h"
+#include "display/filtered.h"
 
 #include "ph/wayland_protocols.h"
 
@@ -168,6 +169,20 @@ static void test_pool(void **state) {
 	assert_int_equal(wl_new(f, C(VFD_NEW_PIPE), 6, VIRTIO_WL_VFD_READ, 0), R(VFD_NEW));
 	assert_int_equal(wl_send(f, 1, (const uint32_t[]){6}, 1, WORDS(3, 16 << 16, 5, 8192)), R(ERR));
 	expect_end(f, 1, server, "the descriptor is no memory");
+}
+
+/* A dma-buf is memory for a pool only when it is made of the guest's own pages. */
+static void test_kinds(void **state) {
+	struct wl_fixture *f = *state;
+	struct wl_device *device = (struct wl_device *)f->device;
+	assert_int_equal(wl_new(f, C(VFD_NEW), 5, 0, 4096), R(VFD_NEW));
+	struct wl_vfd *vfd = wl_vfd_find(device, 5);
+	assert_int_equal(wl_filtered_kind(vfd), FILTER_FD_MEMORY);
+	wl_vfd_set_kind(vfd, WL_DMABUF);
+	assert_int_equal(wl_filtered_kind(vfd), FILTER_FD_DMABUF);
+	device->page_bytes += 4096;
+	vfd->page_bytes = 4096;
+	assert_int_equal(wl_filtered_kind(vfd), FILTER_FD_PAGES);
 }
 
 static void test_unclaimed_descriptors(void **state) {
@@ -511,6 +526,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_error_before_the_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_broken_by_the_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pool, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unclaimed_descriptors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keymap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_compositor, setup, teardown),
