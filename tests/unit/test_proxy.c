@@ -1487,7 +1487,7 @@ static void test_many(void **state) {
 	program_end(&p);
 }
 
-/* The compositor is gone: programs hear of it. */
+/* The compositor is gone: programs hear of it as they do on a system, and may look for the next one. */
 static void test_server_gone(void **state) {
 	(void)state;
 	struct program p;
@@ -1495,7 +1495,8 @@ static void test_server_gone(void **state) {
 	wl_display_destroy_clients(f->server);
 	f->clients = 0;
 	assert_int_equal(roundtrip(&p), -1);
-	assert_int_equal(wl_display_get_error(p.display), EPROTO);
+	int error = wl_display_get_error(p.display);
+	assert_true(error == EPIPE || error == ECONNRESET); /* with what it asked last unread */
 	program_end(&p);
 }
 
