@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -24,6 +25,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -157,8 +160,18 @@ static int listen_on(struct sockaddr_un *address, const char *folder, const char
 	return fd;
 }
 
+/* As root: what belongs to another user, or may not be opened, is closed to the proxy, too. */
+static void respect_modes(void) {
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {0};
+	syscall(SYS_capget, &header, data);
+	data[0].effective &= ~(1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH);
+	syscall(SYS_capset, &header, data);
+}
+
 static void proxy_main(int fd, int log) {
 	dup2(log, 2);
+	respect_modes();
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
@@ -1418,6 +1431,15 @@ static void test_slow_pipe(void **state) {
 	check_slow_reader(ends[0], ends[1]);
 }
 
+/* A program of another user's has pipes that the proxy cannot open anew. */
+static void test_slow_pipe_of_another(void **state) {
+	(void)state;
+	int ends[2];
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(fchmod(ends[1], 0), 0);
+	check_slow_reader(ends[0], ends[1]);
+}
+
 static void test_slow_socket(void **state) {
 	(void)state;
 	int ends[2];
@@ -1520,6 +1542,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_selection, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_selection_after_the_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_slow_pipe, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_slow_pipe_of_another, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_slow_socket, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_receive_by_a_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unclosable, set_up, tear_down),
