@@ -39,7 +39,7 @@
 #define VIRTIO_QUEUES_MAX 18
 #define VIRTIO_VECTORS_MAX (VIRTIO_QUEUES_MAX + 1)
 #define VIRTIO_NO_VECTOR 0xffff
-#define VIRTIO_OWN_FDS_MAX 5
+#define VIRTIO_OWN_FDS_MAX 6
 
 struct virtio_device;
 

@@ -1,6 +1,7 @@
 /*
  * Wayland's wire format, for the filter on the host and the proxy in the guest: messages checked against
- * their signatures and written by them, the objects of a connection, and what is on its way through it.
+ * their signatures and written by them, the objects of a connection, and what is on its way through it; and
+ * how large pixels are.
  *
  * Hostile: every byte of a stream, whichever side it is from. Nothing here trusts one, or needs more of a
  * message to be true than what it has checked itself. The tables (ph/wayland_protocols.h, generated from the
@@ -77,6 +78,17 @@ char wire_signature_next(const char **signature, bool *nullable);
 uint32_t wire_since(const struct wl_message *type);
 /* How many arguments are of this type. */
 unsigned wire_count(const struct wl_message *type, char wanted);
+
+/* ---- pixels ---- */
+
+/*
+ * Bytes of a pixel, by the format's number in wl_shm. 0: nobody here knows the format, or its pixels do not
+ * lie one after the other (several planes, pixels that share bytes): so nobody can tell where its last one
+ * ends.
+ */
+unsigned wire_pixel_size(uint32_t format);
+/* Whether lines of this many bytes each have a pixel for each column; compositors read whole words of 4. */
+bool wire_line_fits(uint32_t format, int64_t width, int64_t stride);
 
 /* ---- what is on its way ---- */
 

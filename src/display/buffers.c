@@ -1,12 +1,15 @@
 /*
- * Pools and buffers: descriptors that are what they are said to be, and as large. Runs on the display's loop.
- * Sizes are hostile; that of memory from the guest cannot change.
+ * Pools and buffers: descriptors that are what they are said to be, and as large, with all pixels in them.
+ * Runs on the display's loop. Sizes are hostile; that of memory from the guest cannot change.
  */
 #include "display/filter_parts.h"
 
+#include <libdrm/drm_fourcc.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define PLANES_MAX 4u
 
 static struct wire_object *created(const struct passage *passage, unsigned arg) {
 	return wire_objects_find(&passage->filter->objects, passage->args[arg].object);
@@ -22,6 +25,9 @@ static struct wire_object *created(const struct passage *passage, unsigned arg) 
 struct filter_memory {
 	unsigned references;
 	uint64_t bytes;
+	struct plane {
+		uint64_t size, offset, stride;
+	} planes[PLANES_MAX]; /* of a dma-buf */
 };
 
 static enum verdict charge(struct passage *passage, struct wire_object *object, uint64_t bytes) {
@@ -61,18 +67,19 @@ void filter_drop_memory(struct filter_vm *vm, struct wire_object *object) {
 
 static uint64_t size_of(int fd, enum filter_fd kind) {
 	struct stat status;
-	if (kind == FILTER_FD_DMABUF) {
+	if (kind != FILTER_FD_MEMORY) {
 		off_t size = lseek(fd, 0, SEEK_END);
 		return size > 0 ? (uint64_t)size : 0;
 	}
 	return fstat(fd, &status) == 0 && status.st_size > 0 ? (uint64_t)status.st_size : 0;
 }
 
-/* A pool's object has its size, and how large it could become. */
+/* A pool's object has its size, and how large it could become. The compositor maps it and reads it with the
+ * CPU, which of a card's memory, or of a dma-buf from who knows where, may take long or fail. */
 enum verdict filter_pool_create(struct passage *passage) {
 	enum filter_fd kind = passage->kinds[0];
 	int32_t size = passage->args[2].i;
-	if (kind != FILTER_FD_MEMORY && kind != FILTER_FD_DMABUF) {
+	if (kind != FILTER_FD_MEMORY && kind != FILTER_FD_PAGES) {
 		return filter_break(passage, "the descriptor is no memory");
 	}
 	uint64_t have = size_of(passage->fds[0], kind);
@@ -94,10 +101,19 @@ enum verdict filter_pool_resize(struct passage *passage) {
 	return FILTER_PASS;
 }
 
+/* The compositor maps the pool, and reads what it thinks is in the lines. */
 enum verdict filter_buffer_create(struct passage *passage) {
 	const union wire_arg *args = passage->args;
 	int64_t offset = args[1].i, width = args[2].i, height = args[3].i, stride = args[4].i;
 	int64_t size = filter_width(passage_object(passage));
+	uint32_t format = args[5].u;
+	if (wire_pixel_size(format) == 0) {
+		return filter_break(passage, "pixels of the format 0x%x", format);
+	}
+	if (width > 0 && !wire_line_fits(format, width, stride)) {
+		return filter_break(passage, "lines of %lld pixels of %u bytes in %lld bytes each",
+			(long long)width, wire_pixel_size(format), (long long)stride);
+	}
 	if (offset < 0 || width <= 0 || height <= 0 || stride <= 0 || offset + stride * height > size) {
 		return filter_break(passage, "%lldx%lld, %lld a line, at %lld of %lld bytes",
 			(long long)width, (long long)height, (long long)stride, (long long)offset,
@@ -109,13 +125,58 @@ enum verdict filter_buffer_create(struct passage *passage) {
 	return FILTER_PASS;
 }
 
+/* A format that no buffer may have is none for the guest. */
+enum verdict filter_shm_format(struct passage *passage) {
+	return wire_pixel_size(passage->args[0].u) > 0 ? FILTER_PASS : FILTER_DONE;
+}
+
 /* ---- dma-bufs ---- */
 
+/* wl_shm has numbers of its own for two of them. */
+static unsigned pixel_of(uint32_t fourcc) {
+	return fourcc == DRM_FORMAT_ARGB8888 || fourcc == DRM_FORMAT_XRGB8888 ? 4 : wire_pixel_size(fourcc);
+}
+
+enum verdict filter_dmabuf_format(struct passage *passage) {
+	uint32_t format = passage->args[0].u;
+	return pixel_of(format) > 0 || format == DRM_FORMAT_NV12 ? FILTER_PASS : FILTER_DONE;
+}
+
 enum verdict filter_dmabuf_add(struct passage *passage) {
-	if (passage->kinds[0] != FILTER_FD_DMABUF) {
+	uint32_t index = passage->args[1].u;
+	if (passage->kinds[0] != FILTER_FD_DMABUF && passage->kinds[0] != FILTER_FD_PAGES) {
 		return filter_break(passage, "the descriptor is no dma-buf");
 	}
-	return charge(passage, passage_object(passage), size_of(passage->fds[0], FILTER_FD_DMABUF));
+	if (index >= PLANES_MAX) {
+		return filter_break(passage, "plane %u, at most %u", index, PLANES_MAX - 1);
+	}
+	struct wire_object *params = passage_object(passage);
+	uint64_t size = size_of(passage->fds[0], FILTER_FD_DMABUF);
+	enum verdict verdict = charge(passage, params, size);
+	if (verdict == FILTER_PASS) {
+		params->memory->planes[index] = (struct plane){
+			.size = size, .offset = passage->args[2].u, .stride = passage->args[3].u};
+	}
+	return verdict;
+}
+
+/* A plane that was not added has no room for any line. */
+static bool has_lines(const struct plane *plane, uint64_t width, uint64_t lines) {
+	return plane->stride >= width && plane->offset + plane->stride * lines <= plane->size;
+}
+
+/* Others than the guest read them. What is behind the planes that the format is known to have (a modifier may
+ * come with more) is nobody's business but its driver's. */
+static bool planes_fit(const struct filter_memory *memory, uint64_t width, uint64_t height, uint32_t format) {
+	if (memory == NULL) {
+		return false;
+	}
+	if (format == DRM_FORMAT_NV12) {
+		return has_lines(&memory->planes[0], width, height) &&
+		       has_lines(&memory->planes[1], (width + 1) / 2 * 2, (height + 1) / 2);
+	}
+	unsigned pixel = pixel_of(format);
+	return pixel > 0 && has_lines(&memory->planes[0], width * pixel, height);
 }
 
 /* create_immed makes the buffer, create has an event make it. */
@@ -124,6 +185,11 @@ enum verdict filter_dmabuf_create(struct passage *passage) {
 	const union wire_arg *size = passage->args + immediate;
 	if (size[0].i <= 0 || size[1].i <= 0) {
 		return filter_break(passage, "%dx%d", size[0].i, size[1].i);
+	}
+	if (!planes_fit(
+		    passage_object(passage)->memory, (uint32_t)size[0].i, (uint32_t)size[1].i, size[2].u)) {
+		return filter_break(passage, "%dx%d of the format 0x%x do not fit the planes", size[0].i,
+			size[1].i, size[2].u);
 	}
 	struct wire_object *object = immediate ? created(passage, 0) : passage_object(passage);
 	object->data = filter_pack_size(size[0].i, size[1].i);

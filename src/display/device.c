@@ -8,6 +8,7 @@
 #include "display/dmabuf.h"
 #include "display/filter_parts.h"
 #include "display/pages.h"
+#include "display/rest.h"
 
 #include "ph/fd.h"
 
@@ -124,12 +125,13 @@ static int start(struct virtio_device *base) {
 		return -EINVAL;
 	}
 	wl_inbox_reset(device);
-	return 0;
+	return wl_rest_start(device);
 }
 
 static void stop(struct virtio_device *base) {
 	struct wl_device *device = from_base(base);
 	wl_vfds_destroy_all(device);
+	wl_rest_stop(device);
 	wl_inbox_reset(device);
 }
 
@@ -189,10 +191,12 @@ static int open_fds(struct wl_device *device, const struct display_options *opti
 	keep(base, window_fd);
 	keep(base, device->card_fd);
 	keep(base, device->udmabuf_fd);
+	int ret = wl_rest_open(device);
+	keep(base, device->rest_timer.fd);
 	if (device->udmabuf_fd >= 0) {
 		base->features |= 1ULL << VIRTIO_WL_F_GUEST_PAGES;
 	}
-	return window_fd < 0 ? -EBADF : 0;
+	return window_fd < 0 ? -EBADF : ret;
 }
 
 int display_create(struct virtio_device **created, const struct display_options *options) {
@@ -223,6 +227,7 @@ int display_create(struct virtio_device **created, const struct display_options 
 
 void display_leave(struct virtio_device *base) {
 	struct wl_device *device = from_base(base);
+	fd_close(&device->rest_timer.fd);
 	fd_close(&device->udmabuf_fd);
 	fd_close(&device->card_fd);
 	fd_close(&device->window.fd);

@@ -31,7 +31,9 @@ struct wl_device {
 
 	struct wl_vfd *buckets[WL_BUCKETS]; /* by id */
 	struct wl_vfd *lingering;           /* closed by the guest, with bytes still to be written */
-	struct wl_vfd *paused;              /* have something for the guest, but the inbox is taken */
+	struct wl_vfd *resting;             /* have requests that others are told of, and no allowance */
+	struct loop_source rest_timer;
+	struct wl_vfd *paused; /* have something for the guest, but the inbox is taken */
 	unsigned vfd_count, kind_count[WL_KINDS];
 	uint32_t next_host_id;
 	unsigned held;       /* commands, by all vfds */

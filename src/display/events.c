@@ -168,6 +168,9 @@ static const struct {
 	{&wl_display_interface, WL_DISPLAY_EVENT_DELETE_ID, delete_id},
 	{&wl_registry_interface, WL_REGISTRY_EVENT_GLOBAL, filter_global},
 	{&wl_registry_interface, WL_REGISTRY_EVENT_GLOBAL_REMOVE, filter_global_remove},
+	{&wl_shm_interface, WL_SHM_EVENT_FORMAT, filter_shm_format},
+	{&zwp_linux_dmabuf_v1_interface, ZWP_LINUX_DMABUF_V1_EVENT_FORMAT, filter_dmabuf_format},
+	{&zwp_linux_dmabuf_v1_interface, ZWP_LINUX_DMABUF_V1_EVENT_MODIFIER, filter_dmabuf_format},
 	{&zwp_linux_buffer_params_v1_interface, ZWP_LINUX_BUFFER_PARAMS_V1_EVENT_CREATED, dmabuf_created},
 
 	{&wl_keyboard_interface, WL_KEYBOARD_EVENT_KEYMAP, take_keymap},

@@ -32,6 +32,8 @@ int filter_vm_init(
 		return -EIO;
 	}
 	*vm = (struct filter_vm){.clipboard = clipboard, .now = now != NULL ? now : monotonic_ns};
+	vm->news = FILTER_NEWS_MAX;
+	vm->news_ns = vm->now();
 	snprintf(vm->tag, sizeof(vm->tag), "%s", tag);
 	snprintf(vm->mark, sizeof(vm->mark), FILTER_MARK_PREFIX "%016llx%016llx",
 		(unsigned long long)secret[0], (unsigned long long)secret[1]);
@@ -249,6 +251,8 @@ static void bury(struct filter *filter, struct wire_object *object, uint32_t id)
 
 static enum verdict pass_request(struct passage *passage) {
 	struct filter *filter = passage->filter;
+	const unsigned news = filter_news_cost(filter, &passage->message);
+	const size_t before = wire_queue_size(&filter->to_host);
 	enum verdict verdict = find_request(passage);
 	if (verdict == FILTER_PASS && passage->message.size > WIRE_LIBWAYLAND_MAX) {
 		verdict = filter_break(
@@ -269,6 +273,9 @@ static enum verdict pass_request(struct passage *passage) {
 	}
 	if (verdict == FILTER_PASS) {
 		verdict = filter_forward(passage, &filter->to_host);
+	}
+	if (news > 0 && wire_queue_size(&filter->to_host) > before) {
+		filter_news_spend(filter->vm, news + wire_queue_size(&filter->to_host) - before);
 	}
 	struct wire_object *object = verdict == FILTER_DONE ? passage_object(passage) : NULL;
 	if (object != NULL && (object->destructors >> passage->message.opcode & 1) != 0) {
@@ -376,13 +383,20 @@ static void start(struct passage *passage, struct filter *filter) {
 	passage->fd_count = 0;
 }
 
+static bool must_rest(const struct filter *filter, const struct wire_message *message) {
+	return filter_news_cost(filter, message) > 0 && !filter_news_allowed(filter->vm);
+}
+
 static bool pass(struct filter *filter, bool from_guest) {
 	struct wire_queue *from = from_guest ? &filter->from_guest : &filter->from_host;
 	while (filter->rule[0] == '\0') {
 		struct passage passage;
 		start(&passage, filter);
 		int ret = next(filter, from_guest, &passage.message);
-		if (ret == 0) {
+		if (from_guest) {
+			filter->rests = ret == 1 && must_rest(filter, &passage.message);
+		}
+		if (ret == 0 || (from_guest && filter->rests)) {
 			return true;
 		}
 		if (ret < 0) {
@@ -409,7 +423,7 @@ bool filter_host(struct filter *filter) {
 bool filter_guest_waits(const struct filter *filter) {
 	struct wire_message message;
 	const struct wire_queue *from = &filter->from_guest;
-	return wire_peek(wire_queue_data(from), wire_queue_size(from), &message) != 0;
+	return !filter->rests && wire_peek(wire_queue_data(from), wire_queue_size(from), &message) != 0;
 }
 
 bool filter_host_waits(const struct filter *filter) {

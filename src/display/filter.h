@@ -26,6 +26,13 @@
 #define FILTER_FDS_MAX 28u
 #define FILTER_PASTE_NS 2000000000ull   /* how long a paste chord lasts */
 #define FILTER_GESTURE_NS 5000000000ull /* how long a key or button speaks for its user */
+/* Types of what is offered, and their bytes in all; LibreOffice has some sixty. */
+#define FILTER_TYPES_MAX 128
+#define FILTER_TYPE_BYTES_MAX 32768u
+/* What the compositor tells others for the VM: bytes at once, and the time after which there is one more.
+ * Titles come a hundred in a second from a terminal, and cost some 300 each. */
+#define FILTER_NEWS_MAX 102400
+#define FILTER_NEWS_NS 20000u
 /* How types begin that filters offer, each its own: no guest offers or sees any of them. */
 #define FILTER_MARK_PREFIX "x-ph/"
 #define FILTER_MARK_SIZE 40
@@ -35,7 +42,8 @@ enum filter_fd {
 	FILTER_FD_OTHER,
 	FILTER_FD_MEMORY,
 	FILTER_FD_DMABUF,
-	FILTER_FD_PIPE, /* the end that the guest does not have */
+	FILTER_FD_PAGES, /* a dma-buf, too, made of pages of the guest's */
+	FILTER_FD_PIPE,  /* the end that the guest does not have */
 };
 
 struct chords;
@@ -51,6 +59,8 @@ struct filter_vm {
 	unsigned objects;
 	unsigned senders;                              /* of those, FILTER_SENDERS_MAX at most */
 	uint64_t pool_bytes;                           /* in pools and dma-bufs, FILTER_POOLS_MAX at most */
+	int64_t news;                                  /* bytes, below 0 when the last ones were many */
+	uint64_t news_ns;                              /* until when they are counted */
 	unsigned focused;                              /* keyboards that are on one of the VM's windows */
 	uint64_t gesture_ns, clipboard_ns, primary_ns; /* when the user last did such a thing; 0: never */
 };
@@ -72,6 +82,7 @@ struct filter {
 	uint32_t global_count;
 	uint32_t serials[FILTER_SERIALS]; /* of input events, the latest */
 	unsigned serial_count;            /* ever */
+	bool rests;                       /* the guest's next message waits until others may be told more */
 	char rule[200];                   /* what was broken, by whom; "": nothing */
 };
 
@@ -91,6 +102,8 @@ void filter_destroy(struct filter *filter);
  */
 bool filter_guest(struct filter *filter);
 bool filter_host(struct filter *filter);
+/* How long (ns) filters that rest should do so. */
+uint64_t filter_news_wait(struct filter_vm *vm);
 /* Whether one of these could go on once what passed has left. */
 bool filter_guest_waits(const struct filter *filter);
 bool filter_host_waits(const struct filter *filter);

@@ -50,6 +50,11 @@ enum verdict filter_event(struct passage *passage);
 /* An object goes, or its destructor was sent. */
 void filter_release(struct filter *filter, struct wire_object *object);
 
+/* news.c: what the compositor tells others of, in bytes that it may cost their sockets; 0: of nothing. */
+unsigned filter_news_cost(const struct filter *filter, const struct wire_message *message);
+void filter_news_spend(struct filter_vm *vm, uint64_t bytes);
+bool filter_news_allowed(struct filter_vm *vm);
+
 /* globals.c: which globals there are for the guest. */
 enum verdict filter_global(struct passage *passage);
 enum verdict filter_global_remove(struct passage *passage);
@@ -65,11 +70,14 @@ struct filter_surface {
 	enum filter_role { ROLE_NONE, ROLE_CURSOR, ROLE_ICON, ROLE_POPUP, ROLE_OTHER } role;
 	struct filter_size pending, committed;
 	int64_t offset_x, offset_y; /* by which it was moved, in all */
-	bool has_children;
-	uint32_t unused; /* a pending buffer that is too large to be shown; 0: none */
+	bool has_children, is_window;
+	unsigned damages; /* since it was committed */
+	uint32_t unused;  /* a pending buffer that is too large to be shown; 0: none */
 };
 enum verdict filter_surface_attach(struct passage *passage);
 enum verdict filter_surface_commit(struct passage *passage);
+enum verdict filter_surface_damage(struct passage *passage);
+enum verdict filter_region_change(struct passage *passage);
 enum verdict filter_surface_offset(struct passage *passage);
 enum verdict filter_viewport_create(struct passage *passage);
 enum verdict filter_viewport_size(struct passage *passage);
@@ -89,6 +97,8 @@ enum verdict filter_set_icon(struct passage *passage, union wire_arg *surface);
 enum verdict filter_pool_create(struct passage *passage);
 enum verdict filter_pool_resize(struct passage *passage);
 enum verdict filter_buffer_create(struct passage *passage);
+enum verdict filter_shm_format(struct passage *passage);
+enum verdict filter_dmabuf_format(struct passage *passage); /* with a modifier, too */
 enum verdict filter_dmabuf_add(struct passage *passage);
 enum verdict filter_dmabuf_create(struct passage *passage);
 enum verdict filter_pixel_create(struct passage *passage);
@@ -113,7 +123,8 @@ enum verdict filter_receive(struct passage *passage);
 enum verdict filter_set_selection(struct passage *passage);
 enum verdict filter_start_drag(struct passage *passage);
 enum verdict filter_offer_type(struct passage *passage);
-enum verdict filter_source_type(struct passage *passage); /* of requests and events alike */
+enum verdict filter_source_offer(struct passage *passage);
+enum verdict filter_source_type(struct passage *passage); /* of events */
 enum verdict filter_selection(struct passage *passage);
 enum verdict filter_drag(struct passage *passage);
 

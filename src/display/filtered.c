@@ -6,6 +6,7 @@
 #include "display/filtered.h"
 
 #include "display/device.h"
+#include "display/rest.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +25,7 @@ enum filter_fd wl_filtered_kind(const struct wl_vfd *vfd) {
 	case WL_MEMORY:
 		return FILTER_FD_MEMORY;
 	case WL_DMABUF:
-		return FILTER_FD_DMABUF;
+		return vfd->page_bytes > 0 ? FILTER_FD_PAGES : FILTER_FD_DMABUF;
 	case WL_PIPE:
 		return vfd->readable ? FILTER_FD_PIPE : FILTER_FD_OTHER;
 	default:
@@ -70,7 +71,7 @@ static int write_passed(struct wl_vfd *vfd) {
 	return ret == -EPIPE || ret == -ECONNRESET ? 0 : ret;
 }
 
-/* Until all of it went through the filter. What passed is the output's. */
+/* Until all of it went through the filter, or it has to rest. What passed is the output's. */
 static int filter_all(struct wl_vfd *vfd) {
 	struct filter *filter = vfd->filter;
 	int ret = 0;
@@ -85,6 +86,8 @@ static int filter_all(struct wl_vfd *vfd) {
 	} while (ret == 0 && filter_guest_waits(filter));
 	if (ret < 0) {
 		wl_vfd_break(vfd);
+	} else if (filter->rests) {
+		wl_rest_begin(vfd);
 	}
 	return ret;
 }
@@ -92,7 +95,9 @@ static int filter_all(struct wl_vfd *vfd) {
 int wl_filtered_feed(struct wl_vfd *vfd, struct wl_feed *feed) {
 	struct filter *filter = vfd->filter;
 	int ret = add_fds(vfd, feed);
-	for (unsigned i = 0; i < PIECES_MAX && ret == 0 && feed->left > 0 && wl_output_has_room(vfd); i++) {
+	for (unsigned i = 0;
+		i < PIECES_MAX && ret == 0 && feed->left > 0 && !vfd->resting && wl_output_has_room(vfd);
+		i++) {
 		size_t size = feed->left < PIECE ? (size_t)feed->left : PIECE;
 		uint8_t *at = wire_queue_reserve(&filter->from_guest, size);
 		if (at == NULL) {
@@ -110,6 +115,13 @@ int wl_filtered_feed(struct wl_vfd *vfd, struct wl_feed *feed) {
 		ret = vfd->broken ? -EPROTO : 0;
 	}
 	return ret;
+}
+
+void wl_filtered_resume(struct wl_vfd *vfd) {
+	if (filter_all(vfd) == 0) {
+		wl_vfd_continue(vfd);
+		wl_vfd_update(vfd);
+	}
 }
 
 /* ---- from the compositor ---- */

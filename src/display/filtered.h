@@ -27,6 +27,9 @@ enum filter_fd wl_filtered_kind(const struct wl_vfd *vfd);
  */
 int wl_filtered_feed(struct wl_vfd *vfd, struct wl_feed *feed);
 
+/* What rested may go on. */
+void wl_filtered_resume(struct wl_vfd *vfd);
+
 /* Bytes and descriptors from the compositor. */
 void wl_filtered_receive(struct wl_vfd *vfd, size_t size, int *fds, unsigned fd_count);
 /* Whether something waits to be sent to the guest. */

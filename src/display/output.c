@@ -305,7 +305,7 @@ uint32_t wl_output_send_filtered(struct wl_vfd *vfd, const struct virtqueue_chai
 		.fds = fds,
 		.kinds = kinds,
 		.fd_count = fd_count};
-	bool begins = vfd->output.held == 0 && wl_output_has_room(vfd);
+	bool begins = vfd->output.held == 0 && !vfd->resting && wl_output_has_room(vfd);
 	int ret = begins ? wl_filtered_feed(vfd, &feed) : 0;
 	if (ret < 0) {
 		return ret == -ENOMEM ? VIRTIO_WL_RESP_OUT_OF_MEMORY : VIRTIO_WL_RESP_ERR;
@@ -347,6 +347,11 @@ static void feed_held(struct wl_vfd *vfd) {
 
 /* ---- flushing ---- */
 
+bool wl_output_is_ready(const struct wl_vfd *vfd) {
+	const struct wl_send *send = vfd->output.first;
+	return send != NULL && !(vfd->resting && send->chain != NULL);
+}
+
 /* False when no more can be written now, or at all (-errno in *error). */
 static bool flush_one(struct wl_vfd *vfd, int *error) {
 	struct wl_send *send = vfd->output.first;
@@ -373,7 +378,7 @@ static bool flush_one(struct wl_vfd *vfd, int *error) {
 
 void wl_output_flush(struct wl_vfd *vfd) {
 	int error = 0;
-	while (vfd->output.first != NULL && flush_one(vfd, &error)) {
+	while (wl_output_is_ready(vfd) && flush_one(vfd, &error)) {
 	}
 	virtqueue_signal(wl_out_queue(vfd->device));
 	if (error < 0) {

@@ -35,6 +35,8 @@ uint32_t wl_output_send_filtered(struct wl_vfd *vfd, const struct virtqueue_chai
 int wl_output_write(struct wl_vfd *vfd, struct wire_queue *queue);
 /* Whether more should be filtered now. */
 bool wl_output_has_room(const struct wl_vfd *vfd);
+/* Whether there is something for the receiver now: what is held behind a request that rests is not. */
+bool wl_output_is_ready(const struct wl_vfd *vfd);
 /* Write what can be written. */
 void wl_output_flush(struct wl_vfd *vfd);
 /* Drop what waits, answering held commands with response, or (0) not at all. */

@@ -59,6 +59,20 @@ static bool is_mark(const char *type) {
 	return type != NULL && strncmp(type, FILTER_MARK_PREFIX, strlen(FILTER_MARK_PREFIX)) == 0;
 }
 
+/* Whoever gets the focus is told of all types at once, and is disconnected when it does not read as fast:
+ * what is too much of a source, which has their number and size, is left out. */
+enum verdict filter_source_offer(struct passage *passage) {
+	struct wire_object *source = passage_object(passage);
+	const char *type = passage->args[0].string;
+	int32_t count = filter_width(source) + 1;
+	size_t bytes = (size_t)filter_height(source) + strlen(type);
+	if (is_mark(type) || count > FILTER_TYPES_MAX || bytes > FILTER_TYPE_BYTES_MAX) {
+		return FILTER_DONE;
+	}
+	source->data = filter_pack_size(count, (int32_t)bytes);
+	return FILTER_PASS;
+}
+
 /* Nothing is behind a mark, for those of the host's who collect all types. */
 enum verdict filter_source_type(struct passage *passage) {
 	return is_mark(passage->args[0].string) ? FILTER_DONE : FILTER_PASS;

@@ -1,7 +1,8 @@
 /*
- * What surfaces may do on the user's screen: the VM's name on windows; pointers, icons and popups of bounded
- * size, so that none of them can cover what is not the VM's; fullscreen and activation only for a user who is
- * at one of the VM's windows. Runs on the display's loop. All numbers and texts are hostile.
+ * What surfaces may do on the user's screen: the VM's name on windows; pointers and icons of bounded size, so
+ * that none of them can cover what is not the VM's; so are popups, but not their subsurfaces; fullscreen and
+ * activation only for a user who is at one of the VM's windows. Runs on the display's loop. All numbers and
+ * texts are hostile.
  */
 #include "display/filter_parts.h"
 
@@ -12,6 +13,10 @@
 #define ICON_MAX 1024
 #define POPUP_MAX 8192
 #define POSITIONER_MAX 4096
+/* Rectangles that the compositor has of one region, or of a surface until it is committed: each one more
+ * costs it a walk through all. */
+#define REGION_MAX 4096
+#define DAMAGE_MAX 256
 
 static struct filter_surface *surface_of(struct passage *passage, uint32_t id) {
 	struct wire_object *object = wire_objects_find(&passage->filter->objects, id);
@@ -146,6 +151,7 @@ enum verdict filter_surface_commit(struct passage *passage) {
 		return filter_break(passage, "no memory for the surface");
 	}
 	surface->committed = surface->pending;
+	surface->damages = 0;
 	return surface->unused != 0 ? release_unused(passage, surface) : FILTER_PASS;
 }
 
@@ -155,6 +161,35 @@ enum verdict filter_surface_offset(struct passage *passage) {
 		return filter_break(passage, "no memory for the surface");
 	}
 	limit_offset(passage, surface, passage->args);
+	return FILTER_PASS;
+}
+
+/* The last rectangle that there is room for is one around all, and what follows is in it. */
+enum verdict filter_surface_damage(struct passage *passage) {
+	struct filter_surface *surface = surface_of(passage, passage->message.object);
+	if (surface == NULL) {
+		return filter_break(passage, "no memory for the surface");
+	}
+	if (surface->damages == DAMAGE_MAX) {
+		return FILTER_DONE;
+	}
+	if (++surface->damages == DAMAGE_MAX) {
+		union wire_arg *args = passage->args;
+		args[0].i = args[1].i = 0;
+		args[2].i = args[3].i = INT32_MAX;
+		passage->rewritten = true;
+	}
+	return FILTER_PASS;
+}
+
+/* A region has the number of its rectangles, whether they were added or taken away. More are left out. */
+enum verdict filter_region_change(struct passage *passage) {
+	struct wire_object *region = passage_object(passage);
+	uintptr_t count = (uintptr_t)region->data;
+	if (count == REGION_MAX) {
+		return FILTER_DONE;
+	}
+	region->data = (void *)(count + 1);
 	return FILTER_PASS;
 }
 
@@ -257,6 +292,11 @@ static enum verdict name_toplevel(struct passage *passage, uint16_t opcode, cons
 /* A window has the VM's name before its program gives it any, or none. */
 enum verdict filter_toplevel_create(struct passage *passage) {
 	char title[FILTER_TITLE_SIZE], app_id[FILTER_APP_ID_SIZE];
+	uint32_t id = (uint32_t)(uintptr_t)passage_object(passage)->data;
+	struct filter_surface *surface = surface_of(passage, id);
+	if (surface != NULL) {
+		surface->is_window = true;
+	}
 	filter_tag_title(title, passage->filter->vm->tag, "");
 	filter_tag_app_id(app_id, passage->filter->vm->tag, "");
 	enum verdict verdict = filter_forward(passage, &passage->filter->to_host);

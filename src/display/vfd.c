@@ -10,6 +10,7 @@
 #include "display/device.h"
 #include "display/filtered.h"
 #include "display/receive.h"
+#include "display/rest.h"
 
 #include "ph/fd.h"
 
@@ -124,6 +125,7 @@ void wl_vfd_destroy(struct wl_vfd *vfd) {
 	struct wl_device *device = vfd->device;
 	wl_output_drop(vfd, WL_HELD);
 	unpause(vfd);
+	wl_rest_end(vfd);
 	loop_remove(device->base.loop, &vfd->source);
 	unlink_from(vfd->lingering ? &device->lingering : bucket(device, vfd->id), vfd);
 	if (vfd->mapped) {
@@ -141,6 +143,7 @@ void wl_vfd_destroy(struct wl_vfd *vfd) {
 void wl_vfd_close(struct wl_vfd *vfd) {
 	struct wl_device *device = vfd->device;
 	unpause(vfd); /* before the inbox is free for what it had to say */
+	wl_rest_end(vfd);
 	wl_inbox_drop(device, vfd->id);
 	wl_output_drop_held(vfd, VIRTIO_WL_RESP_INVALID_ID);
 	/* What goes into a pipe whose other end was never sent is for nobody. */
@@ -173,7 +176,7 @@ bool wl_vfd_listens(const struct wl_vfd *vfd) {
 }
 
 static uint32_t wanted_events(const struct wl_vfd *vfd) {
-	uint32_t events = vfd->output.first != NULL ? EPOLLOUT : 0;
+	uint32_t events = wl_output_is_ready(vfd) ? EPOLLOUT : 0;
 	if (wl_vfd_listens(vfd) && (vfd->readable || vfd->kind == WL_FENCE)) {
 		events |= EPOLLIN;
 	}
@@ -193,6 +196,7 @@ static bool let_go(struct wl_vfd *vfd) {
 	if (!is_stream || !(vfd->hung_up || vfd->broken) || vfd->output.first != NULL) {
 		return false;
 	}
+	wl_rest_end(vfd);
 	loop_remove(vfd->device->base.loop, &vfd->source);
 	fd_close(&vfd->fd);
 	vfd->source.fd = -1;
@@ -241,6 +245,7 @@ void wl_vfds_resume(struct wl_device *device) {
 }
 
 void wl_vfd_break(struct wl_vfd *vfd) {
+	wl_rest_end(vfd);
 	wl_output_drop(vfd, VIRTIO_WL_RESP_ERR);
 	if (vfd->hung_up || vfd->broken || vfd->lingering) {
 		return;

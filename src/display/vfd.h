@@ -23,7 +23,7 @@ enum wl_kind {
 struct wl_vfd {
 	struct wl_device *device;
 	struct wl_vfd *next; /* in its bucket, or of the lingering ones */
-	struct wl_vfd *next_paused;
+	struct wl_vfd *next_paused, *next_resting;
 	uint32_t id;
 	enum wl_kind kind;
 	int fd;        /* the host's; -1: a stream that is over */
@@ -36,6 +36,7 @@ struct wl_vfd {
 	bool broken;  /* of no use any more; the guest is to be told */
 	bool hung_up; /* nothing more comes, and the guest will be told or was */
 	bool paused;
+	bool resting;    /* what it has for the compositor waits for its time */
 	uint32_t credit; /* messages the guest may still be sent */
 
 	struct loop_source source;

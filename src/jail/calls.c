@@ -84,7 +84,7 @@ const struct jail_call jail_calls[] = {
 	{CALL(epoll_ctl), .kinds = ALL},
 	{CALL(epoll_create1), .kinds = FILES},
 	{CALL(eventfd2), .kinds = FILES},
-	{CALL(timerfd_settime), .kinds = MONITOR},
+	{CALL(timerfd_settime), .kinds = MONITOR | DISPLAY},
 	/* Where a thread's filter is put together; nothing can be executed. */
 	{CALL(memfd_create), .kinds = MONITOR | DISPLAY},
 	{FCNTL(F_DUPFD_CLOEXEC), .kinds = MONITOR | DISPLAY},

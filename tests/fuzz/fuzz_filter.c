@@ -1,7 +1,8 @@
 /*
  * Fuzz the filter with libwayland's own server behind it: whatever the guest sends, libwayland takes what
  * leaves the filter without complaint, no global that is not for guests is ever bound, and what the server
- * answers passes back.
+ * answers passes back. Pixels lie in their buffers, sources have few types, regions and frames few
+ * rectangles, and others are told no more than the VM's allowance.
  *
  * Input: steps, each of a byte that says what and some that say with what: see step(). Most make messages
  * that are right in one way or another; raw bytes are among them.
@@ -20,6 +21,9 @@
 #include <unistd.h>
 #include <wayland-server-core.h>
 
+#define START_NS 1000000000000u
+#define ALLOWANCE 4096 /* bytes that others are told at once */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct wl_display *display;
@@ -28,6 +32,8 @@ static struct filter_vm vm;
 static struct filter *filter;
 static int end; /* the client's, of the connection */
 static bool gone;
+static uint64_t clock_ns;
+static uint64_t titles; /* that the compositor was told */
 
 /* ---- a compositor that does nothing, properly ---- */
 
@@ -54,6 +60,35 @@ static void bind_hidden(struct wl_client *bound, void *data, uint32_t version, u
 	require(false);
 }
 
+static uint64_t count_one_more(struct wl_resource *resource) {
+	uintptr_t count = (uintptr_t)wl_resource_get_user_data(resource) + 1;
+	wl_resource_set_user_data(resource, (void *)count);
+	return count;
+}
+
+static void start_again(struct wl_resource *resource) {
+	wl_resource_set_user_data(resource, NULL);
+}
+
+/* What libwayland's server would take, and a compositor should not. */
+static void check(struct wl_resource *resource, const char *request, const union wl_argument *args) {
+	const char *class = wl_resource_get_class(resource);
+	if (strcmp(request, "create_buffer") == 0) {
+		require(args[4].i >= args[2].i * (int64_t)wire_pixel_size(args[5].u));
+		require(wire_pixel_size(args[5].u) > 0);
+	} else if (strcmp(request, "offer") == 0) {
+		require(count_one_more(resource) <= FILTER_TYPES_MAX + 1); /* with the VM's mark */
+	} else if (strcmp(class, "wl_region") == 0 && strcmp(request, "destroy") != 0) {
+		require(count_one_more(resource) <= 4096);
+	} else if (strncmp(request, "damage", 6) == 0) {
+		require(count_one_more(resource) <= 256);
+	} else if (strcmp(class, "wl_surface") == 0 && strcmp(request, "commit") == 0) {
+		start_again(resource);
+	} else if (strcmp(request, "set_title") == 0) {
+		titles++;
+	}
+}
+
 /* An offer is an object of the compositor's making. */
 static void make_offer(struct wl_resource *device) {
 	struct wl_resource *offer =
@@ -73,6 +108,7 @@ static int dispatch(const void *implementation, void *target, uint32_t opcode,
 	const char *signature = message->signature;
 	bool nullable;
 	char next;
+	check(resource, message->name, args);
 	for (unsigned i = 0; (next = wire_signature_next(&signature, &nullable)) != '\0'; i++) {
 		if (next == 'h') {
 			close(args[i].h);
@@ -176,7 +212,8 @@ static bool run(void) {
 			return false;
 		}
 		from_server();
-	} while (filter_guest_waits(filter));
+		clock_ns += filter->rests ? filter_news_wait(&vm) : 0;
+	} while (filter_guest_waits(filter) || filter->rests);
 	return true;
 }
 
@@ -196,7 +233,7 @@ static void fill_args(struct input *input, const struct wl_message *type, union 
 		} else if (next == 'n' && take(input, 1) % 16 != 0) {
 			args[i].object = filter->objects.client_count + 1;
 		} else if (next == 'h') {
-			uint8_t kind = take(input, 1) % 4;
+			uint8_t kind = take(input, 1) % 5;
 			int fd = memfd_create("fuzz", MFD_CLOEXEC);
 			require(ftruncate(fd, 4096) == 0);
 			if (wire_queue_push_fd(&filter->from_guest, fd, kind) < 0) {
@@ -255,6 +292,20 @@ static void step(struct input *input) {
 	}
 }
 
+static uint64_t fuzz_now(void) {
+	return clock_ns;
+}
+
+/* A small allowance, for inputs of some hundred bytes to use it up. */
+static void create_filter(void) {
+	clock_ns = START_NS;
+	require(filter_vm_init(&vm, "fuzz", DISPLAY_CLIPBOARD_KEY, fuzz_now) == 0);
+	vm.news = ALLOWANCE;
+	titles = 0;
+	filter = filter_create(&vm);
+	require(filter != NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct input input = {data, size};
 	const uint32_t hello[] = {1, 12 << 16 | 1, 2};
@@ -265,16 +316,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
 	end = ends[0];
 	client = wl_client_create(display, ends[1]);
-	require(client != NULL && filter_vm_init(&vm, "fuzz", DISPLAY_CLIPBOARD_KEY, NULL) == 0);
+	require(client != NULL);
 	gone = false;
 	wl_client_add_destroy_listener(client, &goodbye);
-	filter = filter_create(&vm);
-	require(filter != NULL);
+	create_filter();
 	wire_queue_append(&filter->from_guest, hello, sizeof(hello));
 	for (bool goes_on = run(); goes_on && input.left > 0; goes_on = run()) {
 		step(&input);
 	}
 	require(!gone);
+	/* The last one may be as long as a message. */
+	require(titles * 256 <= ALLOWANCE + WIRE_LIBWAYLAND_MAX + (clock_ns - START_NS) / FILTER_NEWS_NS);
 	filter_destroy(filter);
 	require(vm.objects == 0 && vm.senders == 0 && vm.pool_bytes == 0);
 	filter_vm_finish(&vm);

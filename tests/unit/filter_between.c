@@ -114,8 +114,9 @@ static bool write_from(int fd, struct wire_queue *queue) {
 
 static bool pump(struct pair *pair, bool from_guest) {
 	struct filter *filter = pair->filter;
-	if (!(from_guest ? read_into(pair->guest, &filter->from_guest)
-			 : read_into(pair->host, &filter->from_host))) {
+	bool reads = !from_guest || !filter->rests;
+	if (reads && !(from_guest ? read_into(pair->guest, &filter->from_guest)
+				  : read_into(pair->host, &filter->from_host))) {
 		return false;
 	}
 	bool passes, waits;
@@ -161,16 +162,22 @@ void filter_between(int listener, const char *compositor, const char *tag, enum 
 	memset(pairs, 0, sizeof(pairs));
 	for (;;) {
 		struct pollfd fds[1 + 2 * CONNECTIONS_MAX] = {{.fd = listener, .events = POLLIN}};
+		int wait = -1;
 		for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
 			bool used = pairs[i].filter != NULL;
-			fds[1 + 2 * i] = (struct pollfd){.fd = used ? pairs[i].guest : -1, .events = POLLIN};
+			bool rests = used && pairs[i].filter->rests;
+			wait = rests ? 20 : wait;
+			fds[1 + 2 * i] =
+				(struct pollfd){.fd = used && !rests ? pairs[i].guest : -1, .events = POLLIN};
 			fds[2 + 2 * i] = (struct pollfd){.fd = used ? pairs[i].host : -1, .events = POLLIN};
 		}
-		if (poll(fds, 1 + 2 * CONNECTIONS_MAX, -1) < 0) {
+		if (poll(fds, 1 + 2 * CONNECTIONS_MAX, wait) < 0) {
 			break;
 		}
 		for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
-			bool dead = (fds[1 + 2 * i].revents != 0 && !pump(&pairs[i], true)) ||
+			bool speaks = fds[1 + 2 * i].revents != 0 ||
+				      (pairs[i].filter != NULL && pairs[i].filter->rests);
+			bool dead = (speaks && !pump(&pairs[i], true)) ||
 				    (fds[2 + 2 * i].revents != 0 && !pump(&pairs[i], false));
 			if (dead) {
 				drop(&pairs[i]);

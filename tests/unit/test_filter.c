@@ -377,6 +377,54 @@ static void test_pool(void **state) {
 	assert_broken(f, "16x64, 64 a line, at 4097 of 8192");
 }
 
+static bool create_buffer(struct fixture *f, uint32_t pool, int32_t offset, int32_t width, int32_t height,
+	int32_t stride, uint32_t format) {
+	return request(f, pool, &wl_shm_pool_interface, WL_SHM_POOL_REQUEST_CREATE_BUFFER,
+		ARGS({.object = f->next_id++}, {.i = offset}, {.i = width}, {.i = height}, {.i = stride},
+			{.u = format}));
+}
+
+#define CODE(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+static const struct {
+	uint32_t format;
+	int32_t pixel; /* 0: not for the guest */
+} formats[] = {{0, 4}, {1, 4}, {CODE('A', 'B', '2', '4'), 4}, {CODE('X', 'R', '3', '0'), 4},
+	{CODE('R', 'G', '1', '6'), 2}, {CODE('A', 'B', '4', 'H'), 8}, {CODE('B', 'G', '2', '4'), 3},
+	{CODE('R', '8', ' ', ' '), 1}, {2, 0}, {CODE('Y', 'U', '1', '2'), 0}, {CODE('N', 'V', '1', '2'), 0},
+	{CODE('Y', 'U', 'Y', 'V'), 0}};
+
+/* A line holds its pixels, and of formats whose pixels nobody here can count there are none. */
+static void test_lines(void **state) {
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		int32_t pixel = formats[i].pixel, line = 64 * pixel;
+		for (unsigned n = 0; n < 3; n++) {
+			const int32_t strides[] = {line, line - 4, line + 2};
+			struct fixture *f = *state;
+			assert_true(create_pool(f, bind_shm(f), memory(65536), FILTER_FD_MEMORY, 65536));
+			bool fits = pixel > 0 && n == 0;
+			assert_int_equal(create_buffer(f, f->next_id - 1, 0, 64, 64,
+						 pixel > 0 ? strides[n] : 512, formats[i].format),
+				fits);
+			if (!fits) {
+				assert_broken(f, pixel == 0 ? "pixels of the format" : "lines of 64 pixels");
+			}
+			assert_int_equal(teardown(state), 0);
+			assert_int_equal(setup(state), 0);
+		}
+	}
+}
+
+/* The compositor's formats are told as far as they can be used. */
+static void test_formats(void **state) {
+	struct fixture *f = *state;
+	uint32_t shm = bind_shm(f);
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		assert_true(event(
+			f, shm, &wl_shm_interface, WL_SHM_EVENT_FORMAT, ARGS({.u = formats[i].format})));
+		assert_int_equal(take_event(f, &wl_shm_interface, WL_SHM_EVENT_FORMAT), formats[i].pixel > 0);
+	}
+}
+
 static void test_pool_too_small(void **state) {
 	struct fixture *f = *state;
 	assert_false(create_pool(f, bind_shm(f), memory(4096), FILTER_FD_MEMORY, 4097));
@@ -395,6 +443,15 @@ static void test_pool_grows_too_far(void **state) {
 static void test_pool_of_a_pipe(void **state) {
 	struct fixture *f = *state;
 	assert_false(create_pool(f, bind_shm(f), memory(4096), FILTER_FD_PIPE, 4096));
+	assert_broken(f, "no memory");
+}
+
+/* Pages of the guest's own are memory, other dma-bufs may be a card's. */
+static void test_pool_of_a_dmabuf(void **state) {
+	struct fixture *f = *state;
+	uint32_t shm = bind_shm(f);
+	assert_true(create_pool(f, shm, memory(4096), FILTER_FD_PAGES, 4096));
+	assert_false(create_pool(f, shm, memory(4096), FILTER_FD_DMABUF, 4096));
 	assert_broken(f, "no memory");
 }
 
@@ -428,17 +485,23 @@ static void test_too_much_memory(void **state) {
 	assert_int_equal(f->vm.pool_bytes, 0);
 	f->next_id = pool;
 	assert_true(create_pool(f, shm, memory(GIB), FILTER_FD_MEMORY, 4096));
-	assert_true(create_pool(f, shm, memory(GIB), FILTER_FD_DMABUF, 4096));
+	assert_true(create_pool(f, shm, memory(GIB), FILTER_FD_PAGES, 4096));
 	f->next_id = buffer + 1;
 	assert_false(create_pool(f, shm, memory(4096), FILTER_FD_MEMORY, 4096));
 	assert_broken(f, "the VM has too much memory with the compositor");
 }
 
-static bool add_plane(struct fixture *f, uint32_t params, uint32_t size) {
-	wire_queue_push_fd(&f->filter->from_guest, memory(size), FILTER_FD_DMABUF);
+static bool add_plane_at(
+	struct fixture *f, uint32_t params, uint32_t size, uint32_t index, uint32_t offset, uint32_t stride) {
+	enum filter_fd kind = index == 0 ? FILTER_FD_DMABUF : FILTER_FD_PAGES;
+	wire_queue_push_fd(&f->filter->from_guest, memory(size), (uint8_t)kind);
 	return request(f, params, &zwp_linux_buffer_params_v1_interface,
 		ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_ADD,
-		ARGS({0}, {.u = 0}, {.u = 0}, {.u = 256}, {.u = 0}, {.u = 0}));
+		ARGS({0}, {.u = index}, {.u = offset}, {.u = stride}, {.u = 0}, {.u = 0}));
+}
+
+static bool add_plane(struct fixture *f, uint32_t params, uint32_t size, uint32_t index) {
+	return add_plane_at(f, params, size, index, 0, 256);
 }
 
 static uint32_t new_params(struct fixture *f, uint32_t dmabuf) {
@@ -450,9 +513,9 @@ static void test_too_much_in_dmabufs(void **state) {
 	const struct wl_interface *type = &zwp_linux_buffer_params_v1_interface;
 	uint32_t registry = get_registry(f), dmabuf = bind_new(f, registry, &zwp_linux_dmabuf_v1_interface);
 	uint32_t late = new_params(f, dmabuf);
-	assert_true(add_plane(f, late, GIB));
+	assert_true(add_plane(f, late, GIB, 0));
 	assert_true(request(f, late, type, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_CREATE,
-		ARGS({.i = 64}, {.i = 64}, {.u = 0}, {.u = 0})));
+		ARGS({.i = 64}, {.i = 64}, {.u = CODE('X', 'R', '2', '4')}, {.u = 0})));
 	destroy(f, late, type, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_DESTROY);
 	assert_true(event(f, late, type, ZWP_LINUX_BUFFER_PARAMS_V1_EVENT_CREATED,
 		ARGS({.object = WIRE_SERVER_ID_FIRST})));
@@ -463,22 +526,54 @@ static void test_too_much_in_dmabufs(void **state) {
 	f->next_id = late;
 	uint32_t params = new_params(f, dmabuf), buffer = params + 1;
 	f->next_id = buffer + 1;
-	assert_true(add_plane(f, params, 8192));
-	assert_true(add_plane(f, params, 4096));
+	assert_true(add_plane(f, params, 16384, 0));
+	assert_true(add_plane(f, params, 4096, 1));
 	assert_true(request(f, params, type, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_CREATE_IMMED,
-		ARGS({.object = buffer}, {.i = 64}, {.i = 64}, {.u = 0}, {.u = 0})));
+		ARGS({.object = buffer}, {.i = 64}, {.i = 64}, {.u = CODE('X', 'R', '2', '4')}, {.u = 0})));
 	destroy(f, params, type, ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_DESTROY);
 	delete_id(f, params);
-	assert_int_equal(f->vm.pool_bytes, 12288);
+	assert_int_equal(f->vm.pool_bytes, 20480);
 	assert_true(request(f, buffer, &wl_buffer_interface, WL_BUFFER_REQUEST_DESTROY, ARGS({0})));
 	delete_id(f, buffer);
 	assert_int_equal(f->vm.pool_bytes, 0);
 	f->next_id = params;
 	params = new_params(f, dmabuf);
-	assert_true(add_plane(f, params, GIB));
-	assert_true(add_plane(f, params, GIB));
-	assert_false(add_plane(f, params, 4096));
+	assert_true(add_plane(f, params, GIB, 0));
+	assert_true(add_plane(f, params, GIB, 1));
+	assert_false(add_plane(f, params, 4096, 2));
 	assert_broken(f, "too much memory");
+}
+
+/* Planes of 256 bytes a line, and whether 64x64 of a format lie in them. */
+static void test_planes(void **state) {
+	static const struct {
+		uint32_t format, size, offset, stride;
+		uint32_t second; /* the size of the second plane; 0: there is none */
+		bool fits;
+	} rows[] = {{CODE('X', 'R', '2', '4'), 16384, 0, 256, 0, true},
+		{CODE('X', 'R', '2', '4'), 16384, 4, 256, 0, false},
+		{CODE('X', 'R', '2', '4'), 16384, 0, 252, 0, false},
+		{CODE('X', 'R', '2', '4'), 16384, 0, UINT32_MAX, 0, false},
+		{CODE('X', 'R', '2', '4'), 16384, UINT32_MAX, 256, 0, false},
+		{CODE('A', 'B', '4', 'H'), 16384, 0, 256, 0, false},
+		{CODE('R', 'G', '1', '6'), 8192, 0, 128, 0, true},
+		{CODE('N', 'V', '1', '2'), 4096, 0, 64, 8192, true},
+		{CODE('N', 'V', '1', '2'), 4096, 0, 64, 8191, false},
+		{CODE('N', 'V', '1', '2'), 4096, 0, 64, 0, false},
+		{CODE('Y', 'U', '1', '2'), 16384, 0, 256, 16384, false}};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct fixture *f = *state;
+		uint32_t dmabuf = bind_new(f, get_registry(f), &zwp_linux_dmabuf_v1_interface);
+		uint32_t params = new_params(f, dmabuf);
+		assert_true(add_plane_at(f, params, rows[i].size, 0, rows[i].offset, rows[i].stride));
+		assert_true(rows[i].second == 0 || add_plane(f, params, rows[i].second, 1));
+		assert_int_equal(request(f, params, &zwp_linux_buffer_params_v1_interface,
+					 ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_CREATE,
+					 ARGS({.i = 64}, {.i = 64}, {.u = rows[i].format}, {.u = 0})),
+			rows[i].fits);
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+	}
 }
 
 static void test_no_descriptor(void **state) {
@@ -572,6 +667,42 @@ static void test_titles(void **state) {
 	assert_int_equal(strlen(f->args[0].string), FILTER_TITLE_SIZE - 1);
 }
 
+static bool set_title(struct fixture *f, uint32_t toplevel, const char *title) {
+	assert_true(request(f, toplevel, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE,
+		ARGS({.string = title})));
+	return take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE);
+}
+
+/* A second of a hundred titles costs nobody anything; thousands wait for their time, and the last one comes.
+ */
+static void test_flood_of_titles(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t toplevel = new_toplevel(f, &screen);
+	char title[32];
+	drop_passed(f);
+	for (unsigned i = 0; i < 6000; i++) {
+		snprintf(title, sizeof(title), "%u$ make", i);
+		assert_true(set_title(f, toplevel, title));
+		clock_ns += 10000000;
+	}
+	unsigned passed = 0;
+	for (; passed < 6000 && !f->filter->rests; passed++) {
+		set_title(f, toplevel, "again");
+	}
+	assert_in_range(passed, FILTER_NEWS_MAX / 400, FILTER_NEWS_MAX / 256);
+	assert_false(filter_guest_waits(f->filter));
+	assert_false(set_title(f, toplevel, "last"));
+	assert_true(filter_host(f->filter));
+	assert_true(f->filter->rests);
+	clock_ns += filter_news_wait(&f->vm);
+	assert_true(filter_guest(f->filter));
+	assert_false(f->filter->rests);
+	assert_true(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE));
+	assert_true(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE));
+	assert_string_equal(f->args[0].string, "[mail] last");
+}
+
 /* How the attach that passed last was: with its buffer, or with none. */
 static bool is_shown(struct fixture *f) {
 	assert_true(take_request(f, &wl_surface_interface, WL_SURFACE_REQUEST_ATTACH));
@@ -646,6 +777,80 @@ static void test_cursor_still_large(void **state) {
 	assert_false(becomes_cursor(f, pointer, surface));
 }
 
+/* To show a window and hide it again is news each time; what is in it is not. */
+static void test_flood_of_windows(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t surface = new_surface(f, &screen), plain = new_surface(f, &screen);
+	uint32_t xdg = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_TOPLEVEL, 0, 0);
+	const uint32_t buffer = f->next_id;
+	assert_true(show(f, &screen, surface, 8, 8));
+	const uint32_t surfaces[] = {plain, surface, surface};
+	unsigned frames[3] = {0};
+	for (unsigned i = 0; i < 3; i++) {
+		bool hides = i < 2;
+		for (; frames[i] < 500 && !f->filter->rests; frames[i]++) {
+			assert_true(attach(f, surfaces[i], hides && frames[i] % 2 != 0 ? 0 : buffer));
+			assert_true(commit(f, surfaces[i]));
+			drop_passed(f);
+		}
+		clock_ns += FILTER_NEWS_MAX * (uint64_t)FILTER_NEWS_NS;
+		assert_true(filter_guest(f->filter));
+		drop_passed(f);
+	}
+	assert_int_equal(frames[0], 500);
+	assert_in_range(frames[1], 50, FILTER_NEWS_MAX / 1024 + 1);
+	assert_int_equal(frames[2], 500);
+}
+
+static bool damage(struct fixture *f, uint32_t surface, uint16_t opcode, int32_t x) {
+	assert_true(request(
+		f, surface, &wl_surface_interface, opcode, ARGS({.i = x}, {.i = x}, {.i = 1}, {.i = 1})));
+	return take_request(f, &wl_surface_interface, opcode);
+}
+
+/* A compositor walks through all of a surface's damage for each one more: the last one that it hears of in a
+ * frame is everywhere. */
+static void test_much_damage(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t surface = new_surface(f, &screen);
+	for (int32_t frame = 0; frame < 3; frame++) {
+		for (int32_t i = 0; i < 255; i++) {
+			uint16_t opcode =
+				i % 2 == 0 ? WL_SURFACE_REQUEST_DAMAGE : WL_SURFACE_REQUEST_DAMAGE_BUFFER;
+			assert_true(damage(f, surface, opcode, i));
+			assert_int_equal(f->args[0].i, i);
+			assert_int_equal(f->args[2].i, 1);
+		}
+		assert_true(damage(f, surface, WL_SURFACE_REQUEST_DAMAGE_BUFFER, 7));
+		assert_int_equal(f->args[0].i, 0);
+		assert_int_equal(f->args[1].i, 0);
+		assert_int_equal(f->args[2].i, INT32_MAX);
+		assert_int_equal(f->args[3].i, INT32_MAX);
+		assert_false(damage(f, surface, WL_SURFACE_REQUEST_DAMAGE, 8));
+		assert_false(damage(f, surface, WL_SURFACE_REQUEST_DAMAGE_BUFFER, 8));
+		assert_true(commit(f, surface));
+		drop_passed(f);
+	}
+}
+
+static void test_large_region(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	unsigned passed = 0;
+	uint32_t region =
+		MAKE(f, screen.compositor, wl_compositor, WL_COMPOSITOR_REQUEST_CREATE_REGION, 0, 0);
+	for (int32_t i = 0; i < 10000; i++) {
+		uint16_t opcode = i % 2 == 0 ? WL_REGION_REQUEST_ADD : WL_REGION_REQUEST_SUBTRACT;
+		assert_true(request(f, region, &wl_region_interface, opcode,
+			ARGS({.i = 2 * i}, {.i = 2 * i}, {.i = 1}, {.i = 1})));
+		passed += take_request(f, &wl_region_interface, opcode);
+	}
+	assert_int_equal(passed, 4096);
+}
+
 static uint32_t get_viewport(struct fixture *f, const struct screen *screen, uint32_t surface) {
 	uint32_t viewporter = bind_new(f, screen->registry, &wp_viewporter_interface);
 	return MAKE(f, viewporter, wp_viewporter, WP_VIEWPORTER_REQUEST_GET_VIEWPORT, surface, 0);
@@ -676,9 +881,10 @@ static void test_cursor_of_late_buffer(void **state) {
 		MAKE(f, dmabuf, zwp_linux_dmabuf_v1, ZWP_LINUX_DMABUF_V1_REQUEST_CREATE_PARAMS, 0, 0);
 	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
 	assert_true(set_cursor(f, pointer, surface, 0));
+	assert_true(add_plane_at(f, params, 48000000, 0, 0, 16000));
 	assert_true(request(f, params, &zwp_linux_buffer_params_v1_interface,
 		ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_CREATE,
-		ARGS({.i = 4000}, {.i = 3000}, {.u = 0}, {.u = 0})));
+		ARGS({.i = 4000}, {.i = 3000}, {.u = CODE('A', 'R', '2', '4')}, {.u = 0})));
 	assert_true(request(f, params, &zwp_linux_buffer_params_v1_interface,
 		ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_DESTROY, ARGS({0})));
 	assert_true(event(f, params, &zwp_linux_buffer_params_v1_interface,
@@ -1085,6 +1291,59 @@ static void test_marks_of_others(void **state) {
 	assert_true(take_event(f, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_TARGET));
 }
 
+/* How many of types of this length a source gets to offer. */
+static unsigned offers(
+	struct fixture *f, uint32_t source, const struct wl_interface *interface, size_t length) {
+	char type[4000];
+	unsigned passed = 0;
+	memset(type, 'x', length);
+	type[length] = '\0';
+	for (unsigned i = 0; i < 1000; i++) {
+		assert_true(request(f, source, interface, 0, ARGS({.string = type})));
+		passed += take_request(f, interface, 0);
+	}
+	return passed;
+}
+
+/* What a program may offer is enough for all, and not enough to flood who is told of it. */
+static void test_many_types(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	static const size_t lengths[] = {20, 3999};
+	static const unsigned passed[] = {FILTER_TYPES_MAX, FILTER_TYPE_BYTES_MAX / 3999};
+	for (size_t i = 0; i < 2; i++) {
+		uint32_t source = MAKE(f, d.manager, wl_data_device_manager,
+			WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE, 0, 0);
+		uint32_t primary = MAKE(f, d.primary_manager, zwp_primary_selection_device_manager_v1,
+			ZWP_PRIMARY_SELECTION_DEVICE_MANAGER_V1_REQUEST_CREATE_SOURCE, 0, 0);
+		assert_int_equal(offers(f, source, &wl_data_source_interface, lengths[i]), passed[i]);
+		assert_int_equal(offers(f, primary, &zwp_primary_selection_source_v1_interface, lengths[i]),
+			passed[i]);
+	}
+}
+
+/* What is told of a selection is as large as its types. */
+static void test_flood_of_selections(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t sources[2], serial = 10;
+	key(f, &d, serial, CONTROL, KEY_C, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		sources[i] = MAKE(f, d.manager, wl_data_device_manager,
+			WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE, 0, 0);
+		offers(f, sources[i], &wl_data_source_interface, 250);
+	}
+	unsigned set = 0;
+	while (set < 1000 && !f->filter->rests) {
+		assert_true(
+			request(f, d.device, &wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION,
+				ARGS({.object = sources[set % 2]}, {.u = serial})));
+		drop_passed(f);
+		set++;
+	}
+	assert_in_range(set, 3, 5);
+}
+
 static bool sets_selection(struct fixture *f, const struct desk *d, uint32_t serial) {
 	uint32_t source = f->next_id++;
 	assert_true(request(f, d->manager, &wl_data_device_manager_interface,
@@ -1298,14 +1557,22 @@ int main(void) {
 		TEST(test_in_pieces),
 		TEST(test_event_for_nobody),
 		TEST(test_pool),
+		TEST(test_lines),
+		TEST(test_formats),
 		TEST(test_pool_too_small),
 		TEST(test_pool_grows_too_far),
 		TEST(test_pool_of_a_pipe),
+		TEST(test_pool_of_a_dmabuf),
 		TEST(test_too_much_memory),
 		TEST(test_too_much_in_dmabufs),
+		TEST(test_planes),
 		TEST(test_no_descriptor),
 		TEST(test_many_descriptors),
 		TEST(test_titles),
+		TEST(test_flood_of_titles),
+		TEST(test_flood_of_windows),
+		TEST(test_much_damage),
+		TEST(test_large_region),
 		TEST(test_cursor),
 		TEST(test_cursor_was_large),
 		TEST(test_cursor_still_large),
@@ -1327,6 +1594,8 @@ int main(void) {
 		TEST(test_paste_by_button),
 		TEST(test_paste_own),
 		TEST(test_marks_of_others),
+		TEST(test_many_types),
+		TEST(test_flood_of_selections),
 		TEST(test_copy_needs_serial),
 		TEST(test_copy_after_leaving),
 		TEST(test_drop),

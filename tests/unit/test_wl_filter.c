@@ -3,6 +3,7 @@
 #include "wl_fixture.h"
 
 #include "display/device.h"
+#include "display/filtered.h"
 
 #include "ph/wayland_protocols.h"
 
@@ -170,6 +171,20 @@ static void test_pool(void **state) {
 	expect_end(f, 1, server, "the descriptor is no memory");
 }
 
+/* A dma-buf is memory for a pool only when it is made of the guest's own pages. */
+static void test_kinds(void **state) {
+	struct wl_fixture *f = *state;
+	struct wl_device *device = (struct wl_device *)f->device;
+	assert_int_equal(wl_new(f, C(VFD_NEW), 5, 0, 4096), R(VFD_NEW));
+	struct wl_vfd *vfd = wl_vfd_find(device, 5);
+	assert_int_equal(wl_filtered_kind(vfd), FILTER_FD_MEMORY);
+	wl_vfd_set_kind(vfd, WL_DMABUF);
+	assert_int_equal(wl_filtered_kind(vfd), FILTER_FD_DMABUF);
+	device->page_bytes += 4096;
+	vfd->page_bytes = 4096;
+	assert_int_equal(wl_filtered_kind(vfd), FILTER_FD_PAGES);
+}
+
 static void test_unclaimed_descriptors(void **state) {
 	struct wl_fixture *f = *state;
 	int server = connect_with(f, 1, "wl_shm");
@@ -204,14 +219,15 @@ static void test_keymap(void **state) {
 	close(server);
 }
 
-enum { DAMAGE = 24, BATCH = 2000 };
+enum { DAMAGE = 24, FRAME = DAMAGE + 8, BATCH = 2000 };
 
-/* Damage of a surface (4), numbered. */
-static size_t build_damage(uint8_t *command, uint32_t from) {
-	static uint32_t words[BATCH * DAMAGE / 4];
+/* Frames of a surface (4), each with damage, numbered. */
+static size_t build_frames(uint8_t *command, uint32_t from) {
+	static uint32_t words[BATCH * FRAME / 4];
 	for (uint32_t i = 0; i < BATCH; i++) {
-		const uint32_t damage[] = {4, DAMAGE << 16 | WL_SURFACE_REQUEST_DAMAGE, from + i, 0, 1, 1};
-		memcpy(words + i * (DAMAGE / 4), damage, DAMAGE);
+		const uint32_t frame[] = {4, DAMAGE << 16 | WL_SURFACE_REQUEST_DAMAGE, from + i, 0, 1, 1, 4,
+			8 << 16 | WL_SURFACE_REQUEST_COMMIT};
+		memcpy(words + i * (FRAME / 4), frame, FRAME);
 	}
 	return wl_build_send(command, 1, NULL, 0, words, sizeof(words));
 }
@@ -219,7 +235,7 @@ static size_t build_damage(uint8_t *command, uint32_t from) {
 /* A compositor that stops reading: messages are kept, then commands wait, and at last all comes, in order. */
 static void test_slow_compositor(void **state) {
 	struct wl_fixture *f = *state;
-	static uint8_t command[16 + BATCH * DAMAGE], data[BATCH * DAMAGE];
+	static uint8_t command[16 + BATCH * FRAME], data[BATCH * FRAME];
 	uint32_t words[64], sent = 0, len, expected = 0;
 	int server = connect_with(f, 1, "wl_compositor");
 	assert_int_equal(
@@ -227,7 +243,7 @@ static void test_slow_compositor(void **state) {
 	assert_int_equal(arrived(server, words, sizeof(words), NULL, NULL), 12);
 	bool held = false;
 	for (; !held; sent += BATCH) {
-		wl_submit(f, command, build_damage(command, sent), 8);
+		wl_submit(f, command, build_frames(command, sent), 8);
 		held = !wl_answered(f, &len);
 		assert_true(sent < 1000000);
 	}
@@ -237,8 +253,8 @@ static void test_slow_compositor(void **state) {
 		assert_true(n > 0);
 		have += (size_t)n;
 		size_t used = 0;
-		for (; have - used >= DAMAGE; used += DAMAGE, expected++) {
-			memcpy(words, data + used, DAMAGE);
+		for (; have - used >= FRAME; used += FRAME, expected++) {
+			memcpy(words, data + used, FRAME);
 			assert_int_equal(words[0], 4);
 			assert_int_equal(words[2], expected);
 		}
@@ -370,6 +386,107 @@ static void test_end_under_long_command(void **state) {
 	free(words);
 }
 
+/* ---- what others are told of ---- */
+
+static uint64_t rest_clock;
+
+static uint64_t rest_now(void) {
+	return rest_clock;
+}
+
+enum { SELECTION = 16, SELECTIONS = 4096 };
+
+/* Selections of nothing, numbered, that the compositor tells others of: how many of them come. */
+static uint32_t count_selections(struct wl_fixture *f, int server, uint32_t first) {
+	uint32_t words[SELECTION / 4], count = 0;
+	wl_settle(f);
+	while (recv(server, words, SELECTION, MSG_DONTWAIT) == SELECTION) {
+		assert_int_equal(words[0], 6);
+		assert_int_equal(words[3], first + count);
+		count++;
+	}
+	return count;
+}
+
+static void send_selections(struct wl_fixture *f, uint8_t *command, uint32_t first) {
+	static uint32_t words[SELECTIONS * SELECTION / 4];
+	for (uint32_t i = 0; i < SELECTIONS; i++) {
+		const uint32_t selection[] = {
+			6, SELECTION << 16 | WL_DATA_DEVICE_REQUEST_SET_SELECTION, 0, first + i};
+		memcpy(words + i * (SELECTION / 4), selection, SELECTION);
+	}
+	wl_submit(f, command, wl_build_send(command, 1, NULL, 0, words, sizeof(words)), 8);
+}
+
+static int connect_with_clipboard(struct wl_fixture *f) {
+	struct wl_device *device = (struct wl_device *)f->device;
+	uint32_t words[64];
+	int server = connect_without_clipboard(f, 1);
+	while (recv(server, words, sizeof(words), MSG_DONTWAIT) > 0) {
+	}
+	rest_clock = device->screen.news_ns;
+	device->screen.now = rest_now;
+	device->screen.clipboard = DISPLAY_CLIPBOARD_ON;
+	return server;
+}
+
+/* Who has told others much waits until there is time for more, unlike other connections, and nothing is lost.
+ */
+static void test_rest(void **state) {
+	struct wl_fixture *f = *state;
+	uint8_t *command = malloc(WL_COMMAND_MAX);
+	uint32_t words[64], len, told, waits = 0;
+	int server = connect_with_clipboard(f), other = connect_with(f, 2, "wl_compositor");
+	send_selections(f, command, 0);
+	send_selections(f, command, SELECTIONS);
+	told = count_selections(f, server, 0);
+	assert_in_range(told, FILTER_NEWS_MAX / 400, FILTER_NEWS_MAX / 200);
+	assert_true(wl_answered(f, &len));  /* the first one, whose bytes the filter has */
+	assert_false(wl_answered(f, &len)); /* the second one, which stays where it is */
+	assert_int_equal(wl_send(f, 2, NULL, 0, WORDS(1, 12 << 16, 4)), R(OK));
+	assert_int_equal(arrived(other, words, sizeof(words), NULL, NULL), 12);
+	for (; told < 2 * SELECTIONS; waits++) {
+		assert_int_equal(count_selections(f, server, told), 0);
+		rest_clock += 1000000000;
+		assert_true(wl_run_until_readable(f, server));
+		told += count_selections(f, server, told);
+	}
+	assert_in_range(waits, 10, 100);
+	assert_true(wl_answered(f, &len));
+	assert_int_equal(((struct wl_device *)f->device)->held, 0);
+	free(command);
+	close(server);
+	close(other);
+}
+
+/* The compositor goes while a connection rests, the guest closes one that does, and nothing runs in circles.
+ */
+static void test_rest_and_end(void **state) {
+	struct wl_fixture *f = *state;
+	struct wl_received message;
+	uint8_t *command = malloc(WL_COMMAND_MAX);
+	uint32_t words[64], len;
+	int server = connect_with_clipboard(f), other = connect_with(f, 2, "wl_compositor");
+	struct wl_device *device = (struct wl_device *)f->device;
+	send_selections(f, command, 0);
+	send_selections(f, command, SELECTIONS);
+	assert_true(count_selections(f, server, 0) > 0);
+	assert_true(wl_answered(f, &len));
+	assert_non_null(device->resting);
+	close(server);
+	assert_true(wl_receive(f, &message));
+	assert_int_equal(message.header.type, C(VFD_HUP));
+	rest_clock += 100000000;
+	assert_int_equal(wl_send(f, 2, NULL, 0, WORDS(1, 12 << 16, 4)), R(OK));
+	assert_int_equal(arrived(other, words, sizeof(words), NULL, NULL), 12);
+	wl_settle(f);
+	assert_int_equal(wl_close(f, 1), R(OK));
+	assert_null(device->resting);
+	assert_int_equal(device->held, 0);
+	free(command);
+	close(other);
+}
+
 /* As many receivers as fill half of what may be buffered stop reading: nobody else notices. */
 static void test_others_stall(void **state) {
 	struct wl_fixture *f = *state;
@@ -409,6 +526,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_error_before_the_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_broken_by_the_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pool, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unclaimed_descriptors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keymap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_compositor, setup, teardown),
@@ -416,6 +534,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_refusals_unread, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_command, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end_under_long_command, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rest_and_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_others_stall, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 	};

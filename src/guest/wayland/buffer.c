@@ -8,7 +8,6 @@
  */
 #include "guest/wayland/buffer.h"
 
-#include "guest/wayland/format.h"
 #include "guest/wayland/surface.h"
 #include "ph/fd.h"
 #include "guest/wayland/hooks.h"
@@ -60,17 +59,6 @@ void pool_unref(struct pool *pool) {
 
 /* ---- buffers ---- */
 
-/* Bytes from the buffer's start on that may have pixels: with several planes nobody but the compositor knows,
- * so then it is as much as the most there could be. */
-static uint64_t extent(const struct buffer *buffer) {
-	uint64_t plane = (uint64_t)buffer->stride * (uint64_t)buffer->height;
-	uint64_t left = (uint64_t)buffer->pool->size - (uint64_t)buffer->offset;
-	if (format_pixel_size(buffer->format) == 0) {
-		plane *= 3;
-	}
-	return plane < left ? plane : left;
-}
-
 struct buffer *buffer_create(struct pool *pool, const union wire_arg *args) {
 	struct buffer *buffer = calloc(1, sizeof(*buffer));
 	struct client *client = pool->client;
@@ -87,7 +75,7 @@ struct buffer *buffer_create(struct pool *pool, const union wire_arg *args) {
 		.height = args[3].i,
 		.stride = args[4].i,
 		.format = args[5].u};
-	buffer->size = extent(buffer);
+	buffer->size = (uint64_t)buffer->stride * (uint64_t)buffer->height;
 	damage_set_full(&buffer->stale);
 	if (buffer->next != NULL) {
 		buffer->next->link = &buffer->next;
@@ -312,11 +300,8 @@ static bool copy_rect(struct buffer *buffer, const struct damage_rect *rect, uns
 }
 
 static bool copy_stale(struct buffer *buffer) {
-	unsigned pixel = format_pixel_size(buffer->format);
+	unsigned pixel = wire_pixel_size(buffer->format);
 	bool good = true;
-	if (pixel == 0 && buffer->stale.count > 0) {
-		return copy_bytes(buffer, 0, buffer->size);
-	}
 	for (unsigned i = 0; i < buffer->stale.count && good; i++) {
 		struct damage_rect rect = buffer->stale.rects[i];
 		good = !damage_clip(&rect, buffer->width, buffer->height) || copy_rect(buffer, &rect, pixel);

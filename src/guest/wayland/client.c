@@ -146,10 +146,11 @@ static int flush(struct client *client, struct wire_queue *queue, ssize_t (*send
 	return 0;
 }
 
-/* Nothing more comes from the compositor. The client is told when it does not know yet. */
+/* Nothing more comes from the compositor. That is no error: programs that go on with the next one do so when
+ * their connection hangs up. */
 static void end_host(struct client *client) {
 	loop_remove(client->loop, &client->connection);
-	client_fail(client, NULL, WL_DISPLAY_ERROR_IMPLEMENTATION, "the compositor is gone");
+	client->closing = true;
 }
 
 static void end_client(struct client *client) {

@@ -4,7 +4,6 @@
  * the compositor will not see what the client said.
  */
 #include "guest/wayland/buffer.h"
-#include "guest/wayland/format.h"
 #include "guest/wayland/hooks.h"
 #include "ph/wayland_protocols.h"
 
@@ -53,18 +52,21 @@ void shm_create_pool(struct message *message) {
 	message->fds[1] = -1;
 }
 
-/* What is copied by rectangles has its pixels within its lines; the rest is copied as a whole (buffer.c). */
+/* As ph's filter sees it: the pixels lie within the lines. */
 static bool is_valid(const struct pool *pool, const union wire_arg *args) {
 	int64_t offset = args[1].i, width = args[2].i, height = args[3].i, stride = args[4].i;
-	unsigned pixel = format_pixel_size(args[5].u);
-	int64_t line = pixel > 0 ? width * pixel : width;
-	return offset >= 0 && width > 0 && height > 0 && stride >= line && stride * height <= INT32_MAX &&
-	       offset + stride * height <= pool->size;
+	return offset >= 0 && width > 0 && height > 0 && wire_line_fits(args[5].u, width, stride) &&
+	       stride * height <= INT32_MAX && offset + stride * height <= pool->size;
 }
 
 void pool_create_buffer(struct message *message) {
 	struct client *client = message->client;
 	struct pool *pool = message->object->data;
+	if (wire_pixel_size(message->args[5].u) == 0) {
+		client_fail(client, message->object, WL_SHM_ERROR_INVALID_FORMAT, "invalid format 0x%x",
+			message->args[5].u);
+		return;
+	}
 	if (!is_valid(pool, message->args)) {
 		client_fail(client, message->object, WL_SHM_ERROR_INVALID_STRIDE,
 			"invalid width, height or stride (%dx%d, %u)", message->args[2].i, message->args[3].i,

@@ -4,9 +4,9 @@
 
 #include "guest/wayland/client.h"
 
-/* Make a program's descriptor one that can be written to without ever waiting: a pipe is opened anew, since
- * O_NONBLOCK belongs to the open file, which the program has, too. 0, or -errno: it is none of its pipes or
- * sockets. */
+/* Make a program's descriptor one that can be written to without ever waiting: a pipe is opened anew where
+ * that is allowed, since O_NONBLOCK belongs to the open file, which the program has, too. 0, or -errno: it is
+ * none of its pipes or sockets. */
 int transfer_take_writer(int fd);
 /* Copy from one descriptor to the other until the end of either. Both are nonblocking, and the first is the
  * proxy's own. 0 and both are the transfer's, or -errno and neither is. */

@@ -1,7 +1,5 @@
 /* The sizes of pixels. A table, and no state. */
-#include "guest/wayland/format.h"
-
-#include <stddef.h>
+#include "ph/wayland.h"
 
 /* By the size of a pixel: fourcc codes, but for 0 and 1, which are wl_shm's own for ARGB8888 and XRGB8888. */
 #define CODE(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
@@ -38,7 +36,7 @@ static const uint32_t eight[] = {CODE('X', 'R', '4', 'H'), CODE('X', 'B', '4', '
 static const struct size sizes[] = {
 	SIZE(4, four), SIZE(2, two), SIZE(8, eight), SIZE(3, three), SIZE(1, one)};
 
-unsigned format_pixel_size(uint32_t format) {
+unsigned wire_pixel_size(uint32_t format) {
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		for (size_t k = 0; k < sizes[i].count; k++) {
 			if (sizes[i].formats[k] == format) {
@@ -47,4 +45,9 @@ unsigned format_pixel_size(uint32_t format) {
 		}
 	}
 	return 0;
+}
+
+bool wire_line_fits(uint32_t format, int64_t width, int64_t stride) {
+	unsigned pixel = wire_pixel_size(format);
+	return pixel > 0 && stride % 4 == 0 && stride >= width * pixel;
 }

@@ -1,0 +1,96 @@
+/*
+ * News: what a compositor tells others of because the guest asked for something: new windows, titles and
+ * states, to taskbars; selections, to whoever has the focus; texts, to input methods. It tells them at once,
+ * and disconnects those whose sockets do not hold it: so a VM has an allowance of it, and who has used that
+ * up waits. Nothing is dropped, or the last title would be lost. Runs on the display's loop. Texts and sizes
+ * are hostile.
+ */
+#include "display/filter_parts.h"
+
+#include <string.h>
+
+#define NEWS_COST 256u     /* of any, in bytes: what a socket has beside those of a message */
+#define NEWS_WINDOW 1024u  /* a window appears, with title and all, or goes */
+#define NEWS_FILE 1024u    /* a descriptor goes to whoever has the selection */
+#define WAIT_MIN 20000000u /* ns: timers for each message are not worth it */
+
+static const struct {
+	const struct wl_interface *interface;
+	uint16_t opcode;
+	uint16_t cost; /* bytes, beside those of the message and what is known of its objects */
+} news[] = {
+	{&xdg_surface_interface, XDG_SURFACE_REQUEST_GET_TOPLEVEL, NEWS_COST},
+	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_PARENT, NEWS_COST},
+	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE, NEWS_COST},
+	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_APP_ID, NEWS_COST},
+	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_MAXIMIZED, NEWS_COST},
+	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_UNSET_MAXIMIZED, NEWS_COST},
+	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_FULLSCREEN, NEWS_COST},
+	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_UNSET_FULLSCREEN, NEWS_COST},
+	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_MINIMIZED, NEWS_COST},
+	{&xdg_activation_v1_interface, XDG_ACTIVATION_V1_REQUEST_ACTIVATE, NEWS_COST},
+	{&zwp_text_input_v3_interface, ZWP_TEXT_INPUT_V3_REQUEST_COMMIT, NEWS_COST},
+	{&wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION, NEWS_COST},
+	{&wl_data_device_interface, WL_DATA_DEVICE_REQUEST_START_DRAG, NEWS_COST},
+	{&wl_data_offer_interface, WL_DATA_OFFER_REQUEST_RECEIVE, NEWS_COST + NEWS_FILE},
+	{&zwp_primary_selection_device_v1_interface, ZWP_PRIMARY_SELECTION_DEVICE_V1_REQUEST_SET_SELECTION,
+		NEWS_COST},
+	{&zwp_primary_selection_offer_v1_interface, ZWP_PRIMARY_SELECTION_OFFER_V1_REQUEST_RECEIVE,
+		NEWS_COST + NEWS_FILE},
+};
+
+/* A window is told of when it is first shown, or shown again. */
+static unsigned cost_of_commit(const struct wire_object *object) {
+	const struct filter_surface *surface = object->data;
+	bool changes = surface != NULL && surface->is_window &&
+		       (surface->pending.buffer_width > 0) != (surface->committed.buffer_width > 0);
+	return changes ? NEWS_WINDOW : 0;
+}
+
+/* Of all types of a source that the message names first, if it does. */
+static unsigned cost_of_source(const struct filter *filter, const struct wire_message *message) {
+	uint32_t id = 0;
+	if (message->size >= WIRE_HEADER_SIZE + sizeof(id)) {
+		memcpy(&id, message->data + WIRE_HEADER_SIZE, sizeof(id));
+	}
+	const struct wire_object *source = wire_objects_find(&filter->objects, id);
+	bool is_source =
+		source != NULL && (source->interface == &wl_data_source_interface ||
+					  source->interface == &zwp_primary_selection_source_v1_interface);
+	return is_source ? (unsigned)filter_height(source) : 0;
+}
+
+unsigned filter_news_cost(const struct filter *filter, const struct wire_message *message) {
+	const struct wire_object *object = wire_objects_find(&filter->objects, message->object);
+	if (object == NULL) {
+		return 0;
+	}
+	if (object->interface == &wl_surface_interface) {
+		return message->opcode == WL_SURFACE_REQUEST_COMMIT ? cost_of_commit(object) : 0;
+	}
+	for (size_t i = 0; i < sizeof(news) / sizeof(news[0]); i++) {
+		if (news[i].interface == object->interface && news[i].opcode == message->opcode) {
+			return news[i].cost + cost_of_source(filter, message);
+		}
+	}
+	return 0;
+}
+
+/* ---- the allowance ---- */
+
+void filter_news_spend(struct filter_vm *vm, uint64_t bytes) {
+	vm->news -= (int64_t)bytes;
+}
+
+bool filter_news_allowed(struct filter_vm *vm) {
+	uint64_t now = vm->now(), earned = (now - vm->news_ns) / FILTER_NEWS_NS;
+	vm->news_ns += earned * FILTER_NEWS_NS;
+	bool full = earned >= FILTER_NEWS_MAX || vm->news + (int64_t)earned > FILTER_NEWS_MAX;
+	vm->news = full ? FILTER_NEWS_MAX : vm->news + (int64_t)earned;
+	return vm->news > 0;
+}
+
+uint64_t filter_news_wait(struct filter_vm *vm) {
+	uint64_t missing = filter_news_allowed(vm) ? 0 : (uint64_t)(1 - vm->news) * FILTER_NEWS_NS;
+	return missing > WAIT_MIN ? missing : WAIT_MIN;
+}
