@@ -78,4 +78,24 @@ rm -f "$HOME/ph-goodbye"
 run --mem 1G -- sh -c 'until [ $(awk "/MemTotal/ { print \$2 }" /proc/meminfo) -gt 900000 ]; do sleep 0.1; done; df -k /tmp | awk "NR == 2 { print (\$2 > 400000) }"'
 printed 1
 result "all of the RAM arrives, and /tmp is sized by it"
+run --mem 2G -- bash -c 'cd /proc/sys; until [ "$(cut -f 3 net/ipv4/tcp_wmem)" -eq $((4 << 20)) ]; do sleep 0.1; done
+	[ "$(cat fs/file-max)" -gt 200000 ] && [ "$(cat fs/inotify/max_user_watches)" -gt 16000 ] &&
+		[ "$(cat user/max_user_namespaces)" -gt 8000 ] && [ "$(cat fs/epoll/max_user_watches)" -gt 400000 ] &&
+		[ "$(cut -f 2 net/ipv4/tcp_mem)" -gt 30000 ] && [ "$(ulimit -i)" -gt 8000 ] && echo all'
+printed all
+result "the limits of the kernel are those of all of the RAM"
+if command -v dbus-daemon >/dev/null && command -v python3 >/dev/null; then
+	run --mem 2G -- python3 -c 'import subprocess, threading
+over = threading.Event()
+for i in range(1300):
+	threading.Thread(target=over.wait).start()
+bus = subprocess.run(["dbus-send", "--session", "--print-reply", "--dest=org.freedesktop.DBus", "/",
+	"org.freedesktop.DBus.GetId"], stdout=subprocess.DEVNULL)
+over.set()
+print("bus", bus.returncode)'
+	printed 'bus 0'
+	result "services start while the user has many threads"
+else
+	skip "services start while the user has many threads" "dbus-daemon or python3 is not here"
+fi
 nothing_left

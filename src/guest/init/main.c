@@ -10,6 +10,7 @@
 #include "guest/init/bus.h"
 #include "guest/init/host.h"
 #include "guest/init/late.h"
+#include "guest/init/limits.h"
 #include "guest/init/modules.h"
 #include "guest/init/mounts.h"
 #include "guest/init/report.h"
@@ -53,6 +54,7 @@ static void open_standard_streams(void) {
 }
 
 static void prepare_root(void) {
+	limits_set_own(&config);
 	umask(0);
 	mounts_add_system(&config);
 	open_standard_streams();
