@@ -78,6 +78,26 @@ rm -f "$HOME/ph-goodbye"
 run --mem 1G -- sh -c 'until [ $(awk "/MemTotal/ { print \$2 }" /proc/meminfo) -gt 900000 ]; do sleep 0.1; done; df -k /tmp | awk "NR == 2 { print (\$2 > 400000) }"'
 printed 1
 result "all of the RAM arrives, and /tmp is sized by it"
+full='for folder in /tmp /var/tmp ~ /dev/shm /run/user/$(id -u); do
+	head -c 2G /dev/zero 2>/dev/null >$folder/fill && echo $folder has no end
+	[ -s $folder/fill ] || echo nothing in $folder
+	rm $folder/fill
+done
+for folder in /dev/shm /run/user/$(id -u) /tmp /var/tmp ~; do head -c 2G /dev/zero 2>/dev/null >$folder/fill; done
+ls /usr/bin | wc -l >/dev/null && sh -c "echo alive; exit 7"'
+for size in 256M 1G; do
+	run --mem $size --private-home -- sh -c "$full"
+	[ $status_of_ph -eq 7 ] && [ "$(cat "$work/out")" = alive ] && [ "$(wc -l <"$work/err")" -eq 1 ] &&
+		grep -q '^ph: no room is left for changes to the root, /tmp and the private home (' "$work/err"
+	result "--mem $size: whatever is in memory gets full, and the VM goes on"
+done
+run --overlay-size 32M -- sh -c 'head -c 64M /dev/zero 2>/dev/null >/tmp/fill; stat -c %s /tmp/fill'
+[ "$(cat "$work/out")" -le $((32 << 20)) ] &&
+	grep -q '^ph: no room is left for changes to the root and /tmp (32 MiB; --overlay-size makes it larger)$' "$work/err"
+result "--overlay-size is for /tmp, too"
+run --mem 256M --private-home --rootfs odd.img --rootfs-mode rw -- /nix/busybox dd if=/dev/zero of=/tmp/fill bs=1M
+[ $status_of_ph -eq 1 ] && grep -q '^ph: no room is left in /tmp and the private home (.*--mem makes it larger)$' "$work/err"
+result "with a writable root, /tmp and the private home are in memory"
 run --mem 2G -- bash -c 'cd /proc/sys; until [ "$(cut -f 3 net/ipv4/tcp_wmem)" -eq $((4 << 20)) ]; do sleep 0.1; done
 	[ "$(cat fs/file-max)" -gt 200000 ] && [ "$(cat fs/inotify/max_user_watches)" -gt 16000 ] &&
 		[ "$(cat user/max_user_namespaces)" -gt 8000 ] && [ "$(cat fs/epoll/max_user_watches)" -gt 400000 ] &&
