@@ -98,6 +98,15 @@ result "--overlay-size is for /tmp, too"
 run --mem 256M --private-home --rootfs odd.img --rootfs-mode rw -- /nix/busybox dd if=/dev/zero of=/tmp/fill bs=1M
 [ $status_of_ph -eq 1 ] && grep -q '^ph: no room is left in /tmp and the private home (.*--mem makes it larger)$' "$work/err"
 result "with a writable root, /tmp and the private home are in memory"
+run --mem 256M -- tail /dev/zero
+[ $status_of_ph -eq 137 ] && [ "$(cat "$work/err")" = 'ph: the VM is out of memory: tail was killed; --mem gives it more' ]
+result "who is killed for memory is named"
+run --root -- sh -c 'line="Out of memory: Killed process 1"; for i in 1 2 3 4 5; do
+	printf "<0>$line (\033[31m\302\233x) total-vm:\n" >/dev/kmsg; printf "$line (\033]0;y\007) total-vm:\n" >/dev/hvc0
+	printf "$line (%0500d) total-vm:\n" 1 >/dev/hvc0; printf "$line (" >/dev/hvc0; done; sleep 1; echo alive'
+[ $status_of_ph -eq 0 ] && [ "$(cat "$work/out")" = alive ] && [ "$(wc -l <"$work/err")" -eq 1 ] &&
+	[ "$(wc -c <"$work/err")" -lt 120 ] && ! LC_ALL=C grep -q '[^ -~]' "$work/err"
+result "nobody can have more said than that, once"
 run --mem 2G -- bash -c 'cd /proc/sys; until [ "$(cut -f 3 net/ipv4/tcp_wmem)" -eq $((4 << 20)) ]; do sleep 0.1; done
 	[ "$(cat fs/file-max)" -gt 200000 ] && [ "$(cat fs/inotify/max_user_watches)" -gt 16000 ] &&
 		[ "$(cat user/max_user_namespaces)" -gt 8000 ] && [ "$(cat fs/epoll/max_user_watches)" -gt 400000 ] &&
