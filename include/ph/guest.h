@@ -113,7 +113,7 @@ enum guest_frame_type {
 				  a STDERR line before: exec failed */
 	GUEST_FRAME_LOG = 21,  /* text for the user: a failed optional step (ph shows it under --verbose) or,
 				  session 0 first byte '!', an error */
-	GUEST_FRAME_BYE = 22,  /* everything is synced and unmounted */
+	GUEST_FRAME_BYE = 22,  /* everything is synced and unmounted; text: why init could not go on, if so */
 	GUEST_FRAME_TIMING =
 		23, /* text: step name, a blank, nanoseconds since the guest's boot; one step a frame */
 	GUEST_FRAME_URL =

@@ -178,7 +178,7 @@ static void add_mounts(void) {
 	assert_int_equal(mkdir("/changes", 0755), 0);
 	assert_int_equal(mounts_make_changes(&config, "/changes", "1048576"), 0);
 	mounts_add_system(&config);
-	mounts_add_configured(&config);
+	assert_int_equal(mounts_add_configured(&config), 0);
 	assert_int_equal(stat("/var/home/ann", &st), 0);
 	assert_true(st.st_uid == 1000 && st.st_gid == 1000 && (st.st_mode & 07777) == 0700);
 	dev_t changes = st.st_dev;
@@ -186,6 +186,8 @@ static void add_mounts(void) {
 	assert_true((fs.f_flag & (ST_NOSUID | ST_NODEV)) == (ST_NOSUID | ST_NODEV));
 	assert_true(is_folder("/proc/self") && is_folder("/sys/kernel") && is_folder("/dev/pts"));
 	assert_int_equal(access("/dev/fd/0", F_OK), 0);
+	private_home[0] = (char *)"/proc/version";
+	assert_int_equal(mounts_add_configured(&config), -ENOTDIR);
 	assert_int_equal(stat("/tmp", &st), 0);
 	assert_int_equal(st.st_mode & 07777, 01777);
 	assert_int_equal(st.st_dev, changes);

@@ -247,7 +247,7 @@ static void child_ended(struct agent *agent, pid_t pid, int status) {
 	if (pid == agent->late) {
 		agent->late = 0;
 		if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-			report_problem("cannot add all of the memory: %s", strerror(WEXITSTATUS(status)));
+			report_error("cannot add all of the memory: %s", strerror(WEXITSTATUS(status)));
 		} else if (WIFEXITED(status)) {
 			report_verbose("the guest has all of its memory");
 		}
@@ -368,7 +368,7 @@ static void serve_sessions(struct agent *agent) {
 static void start_service(struct agent *agent, struct service *service) {
 	int result = agent->stage == STAGE_NONE ? service_start(service) : 0;
 	if (result < 0) {
-		report_problem("cannot start %s: %s", service->name, strerror(-result));
+		report_error("cannot start %s: %s", service->name, strerror(-result));
 	}
 }
 

@@ -196,9 +196,9 @@ static bool bus_ended(int status) {
 	if (WEXITSTATUS(status) == NOT_FOUND) {
 		report_problem("there is no session bus: the VM has no dbus-daemon");
 	} else if (WEXITSTATUS(status) == NOT_STARTED) {
-		report_problem("there is no session bus: dbus-daemon cannot be started");
+		report_error("there is no session bus: dbus-daemon cannot be started");
 	} else {
-		report_problem("the session bus does not work: dbus-daemon ended with status %d",
+		report_error("the session bus does not work: dbus-daemon ended with status %d",
 			WEXITSTATUS(status));
 	}
 	return false;

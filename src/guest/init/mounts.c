@@ -226,40 +226,47 @@ void mounts_add_system(const struct config *config) {
 	link_nixos_system(config);
 }
 
-static void add_9p(char **fields) {
-	const char *tag = fields[0], *path = fields[1], *options = fields[2];
+static int mount_9p(const char *tag, const char *path, const char *options, bool writable) {
 	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOATIME;
-	if (strcmp(fields[3], "rw") != 0) {
-		flags |= MS_RDONLY;
-	}
-	const struct mount_spec spec = {tag, path, "9p", flags, options};
-	int result = mounts_add(&spec);
+	const struct mount_spec spec = {tag, path, "9p", writable ? flags : flags | MS_RDONLY, options};
+	return mounts_add(&spec);
+}
+
+static int add_9p(char **fields) {
+	const char *tag = fields[0], *path = fields[1];
+	int result = mount_9p(tag, path, fields[2], strcmp(fields[3], "rw") == 0);
 	if (result < 0) {
-		report_problem("cannot mount the share %s on %s: %s", tag, path, strerror(-result));
+		report_failure(
+			"cannot mount the shared directory on %s in the VM: %s; another path there may do",
+			path, strerror(-result));
 	} else {
 		report_verbose("the share %s is on %s (%s)", tag, path, fields[3]);
 	}
+	return result;
 }
 
-static void add_tmpfs(char **fields) {
+static int add_tmpfs(char **fields) {
 	int result = add_changes(fields[0], (mode_t)strtoul(fields[1], NULL, 8),
 		(uid_t)strtoul(fields[2], NULL, 10), (gid_t)strtoul(fields[3], NULL, 10));
 	if (result < 0) {
-		report_problem("cannot mount a tmpfs on %s: %s", fields[0], strerror(-result));
+		report_failure(
+			"cannot mount the private home on %s in the VM: %s", fields[0], strerror(-result));
 	}
+	return result;
 }
 
 #define SKELETON "/run/ph/skeleton"
 
 static void add_skeleton(char **fields) {
-	char *share[] = {fields[0], (char *)SKELETON, fields[1], (char *)"ro"};
-	add_9p(share);
-	int result = copy_tree(SKELETON, fields[2], (uid_t)strtoul(fields[3], NULL, 10),
-		(gid_t)strtoul(fields[4], NULL, 10));
-	if (result < 0) {
-		report_problem("cannot copy the skeleton to %s: %s", fields[2], strerror(-result));
+	int result = mount_9p(fields[0], SKELETON, fields[1], false);
+	if (result == 0) {
+		result = copy_tree(SKELETON, fields[2], (uid_t)strtoul(fields[3], NULL, 10),
+			(gid_t)strtoul(fields[4], NULL, 10));
+		umount2(SKELETON, MNT_DETACH);
 	}
-	umount2(SKELETON, MNT_DETACH);
+	if (result < 0) {
+		report_error("cannot copy the whole skeleton to %s: %s", fields[2], strerror(-result));
+	}
 }
 
 static void add_file(char **fields) {
@@ -278,15 +285,16 @@ static void add_file(char **fields) {
 	}
 }
 
-void mounts_add_configured(const struct config *config) {
-	for (size_t i = 0; i < config->mount_count; i++) {
+int mounts_add_configured(const struct config *config) {
+	int result = 0;
+	for (size_t i = 0; result == 0 && i < config->mount_count; i++) {
 		char **fields = config->mounts[i].fields;
 		switch (config->mounts[i].kind) {
 		case CONFIG_MOUNT_9P:
-			add_9p(fields);
+			result = add_9p(fields);
 			break;
 		case CONFIG_MOUNT_TMPFS:
-			add_tmpfs(fields);
+			result = add_tmpfs(fields);
 			break;
 		case CONFIG_SKELETON:
 			add_skeleton(fields);
@@ -296,6 +304,7 @@ void mounts_add_configured(const struct config *config) {
 			break;
 		}
 	}
+	return result;
 }
 
 void mounts_seal_root(const struct config *config) {

@@ -29,8 +29,8 @@ int mounts_changes(void);
 
 /* What every program expects: /proc, /sys, /dev and so on. Failures are reported. */
 void mounts_add_system(const struct config *config);
-/* The mounts of the configuration, in its order. Failures are reported. */
-void mounts_add_configured(const struct config *config);
+/* The mounts of the configuration, in its order. A missing one is a failure, which is reported; -errno. */
+int mounts_add_configured(const struct config *config);
 /* Where the configuration wants it: the root becomes read-only but for /var. Nothing of init's writes to it
  * after. */
 void mounts_seal_root(const struct config *config);

@@ -39,7 +39,7 @@
 static int make_folders(const char *const *paths, size_t count) {
 	for (size_t i = 0; i < count; i++) {
 		if (mkdir(paths[i], 0755) < 0 && errno != EEXIST) {
-			report_error("cannot make %s in the initramfs: %s", paths[i], strerror(errno));
+			report_failure("cannot make %s in the initramfs: %s", paths[i], strerror(errno));
 			return -errno;
 		}
 	}
@@ -56,7 +56,7 @@ static int mount_9p(char **fields, const char *target) {
 		return 0;
 	}
 	int error = errno;
-	report_error("cannot mount the root: the 9p share %s with options %s: %s", tag, options,
+	report_failure("cannot mount the root: the 9p share %s with options %s: %s", tag, options,
 		error == ENOENT ? "there is no such share" : strerror(error));
 	return -error;
 }
@@ -68,14 +68,14 @@ static int mount_block(char **fields, const char *target, bool writable) {
 	}
 	/* EBUSY: the kernel has mounted it already. */
 	if (mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL) < 0 && errno != EBUSY) {
-		report_error("cannot mount /dev: %s", strerror(errno));
+		report_failure("cannot mount /dev: %s", strerror(errno));
 		return -errno;
 	}
 	if (mount(device, target, type, writable ? MS_NOATIME : MS_RDONLY | MS_NOATIME, NULL) == 0) {
 		return 0;
 	}
 	int error = errno;
-	report_error("cannot mount the root: %s as %s: %s", device, type,
+	report_failure("cannot mount the root: %s as %s: %s", device, type,
 		error == ENOENT ? "there is no such disk"
 				: (error == EINVAL ? "it holds no such file system, or a damaged one"
 						   : strerror(error)));
@@ -122,7 +122,7 @@ static int make_changes(const struct config *config) {
 	bool sized = config->overlay != NULL && !is_writable(config);
 	int result = mounts_make_changes(config, OVER, sized ? config->overlay[0] : "");
 	if (result < 0) {
-		report_error("cannot mount the tmpfs for changes: %s", strerror(-result));
+		report_failure("cannot mount the tmpfs for changes: %s", strerror(-result));
 	}
 	return result;
 }
@@ -139,7 +139,7 @@ static int mount_overlay(const struct config *config) {
 	make_root_home();
 	if (mount("overlay", NEW_ROOT, "overlay", 0,
 		    "lowerdir=" LOWER ",upperdir=" UPPER ",workdir=" WORK ",redirect_dir=on") < 0) {
-		report_error("cannot mount the overlay over the root: %s", strerror(errno));
+		report_failure("cannot mount the overlay over the root: %s", strerror(errno));
 		return -errno;
 	}
 	return 0;
@@ -152,7 +152,7 @@ static int mount_root(const struct config *config) {
 		return result;
 	}
 	if (config->root == NULL) {
-		report_error("cannot mount the root: the configuration names none");
+		report_failure("cannot mount the root: the configuration names none");
 		return -ENODEV;
 	}
 	result = make_changes(config);
@@ -189,7 +189,7 @@ int root_enter(const struct config *config) {
 	free_initramfs();
 	if (chdir(NEW_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
 		chdir("/") < 0) {
-		report_error("cannot enter the root: %s", strerror(errno));
+		report_failure("cannot enter the root: %s", strerror(errno));
 		return -errno;
 	}
 	return 0;
