@@ -47,6 +47,9 @@ result "process substitution, shared memory, devices"
 run -- sh -c 'stat -c "%u %a" /run/user/$(id -u); ulimit -Sn; ulimit -Hn'
 printed "$(id -u) 700"$'\n1024\n1048576'
 result "the runtime folder is the user's; limits on files"
+run -- sh -c 'stat -c %a /run/lock && mkdir /run/lock/mine && [ ! -L /var/lock -o -d /var/lock ] && echo locks'
+printed $'1777\nlocks'
+result "there is a folder for locks"
 run -- sh -c 'getent hosts localhost >/dev/null && getent hosts $(hostname) | awk "{ print \$1 }"'
 printed 127.0.1.1
 result "the host name has an address"

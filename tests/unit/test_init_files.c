@@ -177,7 +177,9 @@ static void add_mounts(void) {
 	assert_int_equal(symlink("var/home", "/home"), 0);
 	assert_int_equal(mkdir("/changes", 0755), 0);
 	assert_int_equal(mounts_make_changes(&config, "/changes", "1048576"), 0);
+	umask(0);
 	mounts_add_system(&config);
+	umask(022);
 	assert_int_equal(mounts_add_configured(&config), 0);
 	assert_int_equal(stat("/var/home/ann", &st), 0);
 	assert_true(st.st_uid == 1000 && st.st_gid == 1000 && (st.st_mode & 07777) == 0700);
@@ -191,6 +193,8 @@ static void add_mounts(void) {
 	assert_int_equal(stat("/tmp", &st), 0);
 	assert_int_equal(st.st_mode & 07777, 01777);
 	assert_int_equal(st.st_dev, changes);
+	assert_int_equal(stat("/run/lock", &st), 0);
+	assert_int_equal(st.st_mode & 07777, 01777);
 	assert_int_equal(stat("/run", &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0755);
 	assert_true(readlink("/run/current-system", link, sizeof(link) - 1) > 0);

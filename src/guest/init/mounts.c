@@ -221,6 +221,10 @@ void mounts_add_system(const struct config *config) {
 	if (result < 0) {
 		report_problem("cannot mount /tmp: %s", strerror(-result));
 	}
+	/* What /var/lock leads to. */
+	if (mkdir("/run/lock", 01777) < 0) {
+		report_problem("cannot make /run/lock: %s", strerror(errno));
+	}
 	link_standard_streams();
 	open_devices();
 	link_nixos_system(config);
