@@ -27,7 +27,8 @@ struct control_ops {
 	/* A session ended and its output was written out. A command's success is 125 when output was lost
 	 * because it could not be written (log has said why). */
 	void (*exited)(void *owner, uint32_t session, int status);
-	void (*bye)(void *owner);                        /* the guest is synced and unmounted */
+	/* The guest is synced and unmounted. reason: why it did not start the command, in ASCII, or "". */
+	void (*bye)(void *owner, const char *reason);
 	void (*failed)(void *owner, const char *reason); /* the guest broke the protocol */
 };
 

@@ -33,7 +33,7 @@ enum guest_config {
 		2, /* list: device, file-system type, "ro" or "rw". ro gets a tmpfs overlay */
 	GUEST_CONFIG_MOUNT_9P =
 		3, /* list: tag, path, mount options, "ro" or "rw". The path is made when missing */
-	GUEST_CONFIG_MOUNT_TMPFS = 4, /* list: path, mode in octal, uid, gid, size option or "" */
+	GUEST_CONFIG_MOUNT_TMPFS = 4, /* list: path, mode in octal, uid, gid */
 	GUEST_CONFIG_HOSTNAME = 5,    /* string */
 	GUEST_CONFIG_USER = 6,  /* list: name, uid, gid, home, shell, gecos. Added to passwd in the overlay
 				   where missing */
@@ -53,8 +53,8 @@ enum guest_config {
 	GUEST_CONFIG_OPEN_URLS = 16, /* empty: ph opens addresses on the host */
 	GUEST_CONFIG_ZONE =
 		17, /* string: the host's time zone, to be the root's, whose changes are not kept */
-	GUEST_CONFIG_OVERLAY = 20, /* list: size of the root's tmpfs overlay in bytes or "", "ro" or "rw". ro:
-				      of the root only /var can be written, once init is done with it */
+	GUEST_CONFIG_OVERLAY = 20,  /* list: size of the tmpfs for changes in bytes or "", "ro" or "rw". ro:
+				       of the root only /var can be written, once init is done with it */
 	GUEST_CONFIG_SKELETON = 21, /* list: tag, mount options, path, uid, gid. Its files are copied to the
 				       path and given to that user */
 	GUEST_CONFIG_FILE = 22,     /* list: path, mode in octal, text. Made in the mounts' order */
@@ -113,7 +113,7 @@ enum guest_frame_type {
 				  a STDERR line before: exec failed */
 	GUEST_FRAME_LOG = 21,  /* text for the user: a failed optional step (ph shows it under --verbose) or,
 				  session 0 first byte '!', an error */
-	GUEST_FRAME_BYE = 22,  /* everything is synced and unmounted */
+	GUEST_FRAME_BYE = 22,  /* everything is synced and unmounted; text: why init could not go on, if so */
 	GUEST_FRAME_TIMING =
 		23, /* text: step name, a blank, nanoseconds since the guest's boot; one step a frame */
 	GUEST_FRAME_URL =

@@ -237,6 +237,16 @@ static void handle_log(struct control *control, const struct frame *frame) {
 	control->ops->log(control->owner, error, error ? text + 1 : text);
 }
 
+/* What is told when ph ends goes further than the log: to the journal and the desktop. */
+static void handle_bye(struct control *control, const struct frame *frame) {
+	char text[TEXT_MAX];
+	copy_text(frame, text);
+	for (char *c = text; *c != '\0'; c++) {
+		*c = *c >= ' ' && *c <= '~' ? *c : '?';
+	}
+	control->ops->bye(control->owner, text);
+}
+
 static void handle_timing(struct control *control, const struct frame *frame) {
 	char text[TEXT_MAX];
 	copy_text(frame, text);
@@ -278,7 +288,7 @@ static void handle_frame(struct control *control, const struct frame *frame) {
 		}
 		return;
 	case GUEST_FRAME_BYE:
-		control->ops->bye(control->owner);
+		handle_bye(control, frame);
 		return;
 	default:
 		fail(control, "an unknown frame on the control port");

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define LINES_SHOWN 20
+/* Of a program's name in the guest's kernel. */
+#define NAME_MAX_LENGTH 15
 
 void console_log_init(struct console_log *log) {
 	memset(log, 0, sizeof(*log));
@@ -28,9 +30,42 @@ static bool tells_corruption(const char *line) {
 	return verity != NULL && strstr(verity, " is corrupted") != NULL;
 }
 
+/* The kernel's word that it killed a program to have memory again: its name, and that one's length, or NULL.
+ * The guest may say so at any time, too, and is believed once. */
+static const char *tells_kill(const char *line, size_t *length) {
+	static const char start[] = "Out of memory: Killed process ";
+	const char *name = strstr(line, start);
+	if (name == NULL) {
+		return NULL;
+	}
+	name += strlen(start);
+	name += strspn(name, "0123456789");
+	if (strncmp(name, " (", 2) != 0) {
+		return NULL;
+	}
+	name += 2;
+	const char *end = strstr(name, ") total-vm:");
+	if (end == NULL || end - name > NAME_MAX_LENGTH) {
+		return NULL;
+	}
+	*length = (size_t)(end - name);
+	return name;
+}
+
+static void tell_kill(struct console_log *log) {
+	size_t length;
+	const char *name = log->told_memory ? NULL : tells_kill(log->line, &length);
+	if (name != NULL) {
+		log->told_memory = true;
+		log_guest(&log->memory, "the VM is out of memory: %.*s was killed; --mem gives it more",
+			(int)length, name);
+	}
+}
+
 static void show_line(struct console_log *log) {
 	log->line[log->line_length] = '\0';
 	log->line_length = 0;
+	tell_kill(log);
 	if (tells_corruption(log->line)) {
 		log_guest(&log->corruption, "the image is corrupt: %s", log->line);
 	} else {

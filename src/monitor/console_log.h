@@ -6,6 +6,7 @@
 #include "ph/log.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,8 @@ struct console_log {
 	char line[CONSOLE_LOG_LINE];
 	size_t line_length;
 	struct log_limit corruption; /* of a sealed image: one message for each block */
+	struct log_limit memory;
+	bool told_memory; /* that the VM has too little */
 };
 
 void console_log_init(struct console_log *log);

@@ -59,7 +59,7 @@ static void put_root_and_mounts(struct record_buffer *buffer, const struct plan 
 		snprintf(uid, sizeof(uid), "%u", plan->user.uid);
 		snprintf(gid, sizeof(gid), "%u", plan->user.gid);
 		const char *mode = plan->realm_name != NULL ? "755" : "700"; /* as Citadel has it */
-		const char *const home[] = {plan->user.home, mode, uid, gid, "", NULL};
+		const char *const home[] = {plan->user.home, mode, uid, gid, NULL};
 		record_put_list(buffer, GUEST_CONFIG_MOUNT_TMPFS, home);
 	}
 	/* A skeleton must not be copied into what is mounted in the home. */

@@ -136,12 +136,13 @@ static bool on_url(void *owner, uint32_t request, const void *url, size_t size) 
 	return urls_open(&vm->urls, request, url, size);
 }
 
-static void on_bye(void *owner) {
+static void on_bye(void *owner, const char *reason) {
 	struct vm *vm = owner;
 	timings_mark(&vm->timings, "guest shutdown");
 	if (vm->status < 0 && vm->signal == 0) {
 		terminal_restore();
-		error_set(vm->error, -EIO, "the guest shut down before the command ended");
+		error_set(vm->error, -EIO, "%s",
+			reason[0] != '\0' ? reason : "the guest shut down before the command ended");
 		finish(vm, -EIO);
 		return;
 	}

@@ -55,6 +55,11 @@ static void on_nothing(void *owner) {
 	require(!f.failed);
 }
 
+static void on_bye(void *owner, const char *reason) {
+	(void)owner;
+	require(!f.failed && strlen(reason) < 4096);
+}
+
 static void on_log(void *owner, bool error, const char *text) {
 	(void)owner;
 	(void)error;
@@ -93,7 +98,7 @@ static const struct control_ops ops = {.ready = on_nothing,
 	.log = on_log,
 	.timing = on_timing,
 	.exited = on_exited,
-	.bye = on_nothing,
+	.bye = on_bye,
 	.failed = on_failed};
 
 static size_t swallow(void *owner, const void *data, size_t len) {

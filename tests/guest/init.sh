@@ -30,14 +30,13 @@ result "the name is known on a writable root, which keeps its own"
 
 /usr/sbin/mke2fs -q -t ext4 -b 4096 -d odd broken.img 64M
 dd if=/dev/zero of=broken.img bs=4096 seek=1 count=1 conv=notrunc status=none
-run --private-home --rootfs broken.img -- /nix/busybox true
-[ $status_of_ph -eq 125 ] && [ ! -s "$work/out" ] && grep -q '/dev/vda' "$work/err"
-result "a damaged root: 125, and the message names it"
-
 mkdir share
-run --verbose --share "$PWD/share:/etc/passwd" -- echo runs
-[ $status_of_ph -eq 0 ] && [ "$(cat "$work/out")" = runs ] && grep -q 'share.* /etc/passwd: Not a directory' "$work/err"
-result "a share that cannot be mounted is a message"
+refused 'shared directory on /etc/passwd in the VM: Not a directory; another path' --share "$PWD/share:/etc/passwd" -- echo runs
+refused 'shared directory on /nix/busybox/x in the VM: Not a directory' --rootfs odd.img --rootfs-mode rw \
+	--share "$PWD/share:/nix/busybox/x" -- /nix/busybox echo runs
+/usr/sbin/dumpe2fs -h odd.img >"$work/out" 2>"$work/err" && ! grep -q needs_recovery "$work/out"
+result "a writable root is stored all the same"
+refused '/dev/vda' --private-home --rootfs broken.img -- /nix/busybox true
 run --share "$PWD/share:/new/place/deep" -- touch /new/place/deep/file
 printed '' && [ -e share/file ]
 result "a mount point is made where it is missing"
@@ -48,6 +47,9 @@ result "process substitution, shared memory, devices"
 run -- sh -c 'stat -c "%u %a" /run/user/$(id -u); ulimit -Sn; ulimit -Hn'
 printed "$(id -u) 700"$'\n1024\n1048576'
 result "the runtime folder is the user's; limits on files"
+run -- sh -c 'stat -c %a /run/lock && mkdir /run/lock/mine && [ ! -L /var/lock -o -d /var/lock ] && echo locks'
+printed $'1777\nlocks'
+result "there is a folder for locks"
 run -- sh -c 'getent hosts localhost >/dev/null && getent hosts $(hostname) | awk "{ print \$1 }"'
 printed 127.0.1.1
 result "the host name has an address"
@@ -78,4 +80,53 @@ rm -f "$HOME/ph-goodbye"
 run --mem 1G -- sh -c 'until [ $(awk "/MemTotal/ { print \$2 }" /proc/meminfo) -gt 900000 ]; do sleep 0.1; done; df -k /tmp | awk "NR == 2 { print (\$2 > 400000) }"'
 printed 1
 result "all of the RAM arrives, and /tmp is sized by it"
+full='for folder in /tmp /var/tmp ~ /dev/shm /run/user/$(id -u); do
+	head -c 2G /dev/zero 2>/dev/null >$folder/fill && echo $folder has no end
+	[ -s $folder/fill ] || echo nothing in $folder
+	rm $folder/fill
+done
+for folder in /dev/shm /run/user/$(id -u) /tmp /var/tmp ~; do head -c 2G /dev/zero 2>/dev/null >$folder/fill; done
+ls /usr/bin | wc -l >/dev/null && sh -c "echo alive; exit 7"'
+for size in 256M 1G; do
+	run --mem $size --private-home -- sh -c "$full"
+	[ $status_of_ph -eq 7 ] && [ "$(cat "$work/out")" = alive ] && [ "$(wc -l <"$work/err")" -eq 1 ] &&
+		grep -q '^ph: no room is left for changes to the root, /tmp and the private home (' "$work/err"
+	result "--mem $size: whatever is in memory gets full, and the VM goes on"
+done
+run --overlay-size 32M -- sh -c 'head -c 64M /dev/zero 2>/dev/null >/tmp/fill; stat -c %s /tmp/fill'
+[ "$(cat "$work/out")" -le $((32 << 20)) ] &&
+	grep -q '^ph: no room is left for changes to the root and /tmp (32 MiB; --overlay-size makes it larger)$' "$work/err"
+result "--overlay-size is for /tmp, too"
+run --mem 256M --private-home --rootfs odd.img --rootfs-mode rw -- /nix/busybox dd if=/dev/zero of=/tmp/fill bs=1M
+[ $status_of_ph -eq 1 ] && grep -q '^ph: no room is left in /tmp and the private home (.*--mem makes it larger)$' "$work/err"
+result "with a writable root, /tmp and the private home are in memory"
+run --mem 256M -- tail /dev/zero
+[ $status_of_ph -eq 137 ] && [ "$(cat "$work/err")" = 'ph: the VM is out of memory: tail was killed; --mem gives it more' ]
+result "who is killed for memory is named"
+run --root -- sh -c 'line="Out of memory: Killed process 1"; for i in 1 2 3 4 5; do
+	printf "<0>$line (\033[31m\302\233x) total-vm:\n" >/dev/kmsg; printf "$line (\033]0;y\007) total-vm:\n" >/dev/hvc0
+	printf "$line (%0500d) total-vm:\n" 1 >/dev/hvc0; printf "$line (" >/dev/hvc0; done; sleep 1; echo alive'
+[ $status_of_ph -eq 0 ] && [ "$(cat "$work/out")" = alive ] && [ "$(wc -l <"$work/err")" -eq 1 ] &&
+	[ "$(wc -c <"$work/err")" -lt 120 ] && ! LC_ALL=C grep -q '[^ -~]' "$work/err"
+result "nobody can have more said than that, once"
+run --mem 2G -- bash -c 'cd /proc/sys; until [ "$(cut -f 3 net/ipv4/tcp_wmem)" -eq $((4 << 20)) ]; do sleep 0.1; done
+	[ "$(cat fs/file-max)" -gt 200000 ] && [ "$(cat fs/inotify/max_user_watches)" -gt 16000 ] &&
+		[ "$(cat user/max_user_namespaces)" -gt 8000 ] && [ "$(cat fs/epoll/max_user_watches)" -gt 400000 ] &&
+		[ "$(cut -f 2 net/ipv4/tcp_mem)" -gt 30000 ] && [ "$(ulimit -i)" -gt 8000 ] && echo all'
+printed all
+result "the limits of the kernel are those of all of the RAM"
+if command -v dbus-daemon >/dev/null && command -v python3 >/dev/null; then
+	run --mem 2G -- python3 -c 'import subprocess, threading
+over = threading.Event()
+for i in range(1300):
+	threading.Thread(target=over.wait).start()
+bus = subprocess.run(["dbus-send", "--session", "--print-reply", "--dest=org.freedesktop.DBus", "/",
+	"org.freedesktop.DBus.GetId"], stdout=subprocess.DEVNULL)
+over.set()
+print("bus", bus.returncode)'
+	printed 'bus 0'
+	result "services start while the user has many threads"
+else
+	skip "services start while the user has many threads" "dbus-daemon or python3 is not here"
+fi
 nothing_left

@@ -84,6 +84,30 @@ static void test_control_characters_are_harmless(void **state) {
 	}
 }
 
+#define KILLED "[  1.5] Out of memory: Killed process 71 (%s) total-vm:4kB, anon-rss:0kB"
+
+static void test_out_of_memory_is_told_once(void **state) {
+	struct fixture *f = *state;
+	char line[512];
+	put(f, "Out of memory: Killed process 71\nOut of memory: Killed process 7 (x\n");
+	put(f, "Memory cgroup out of memory: Killed process 71 (mine) total-vm:4kB\n");
+	snprintf(line, sizeof(line), KILLED "\n", "a name that is longer than the kernel's");
+	put(f, line);
+	assert_string_equal(shown(f), "");
+	snprintf(line, sizeof(line), KILLED "\n", "(a) \033]0;x\007");
+	put(f, line);
+	const char *text = shown(f);
+	assert_non_null(strstr(text, "ph: the VM is out of memory: (a) "));
+	assert_non_null(strstr(text, " was killed; --mem gives it more\n"));
+	size_t told = strlen(text);
+	for (const char *c = text; *c != '\0'; c++) {
+		assert_true(*c == '\n' || (unsigned char)*c >= 0x20);
+	}
+	snprintf(line, sizeof(line), KILLED "\n", "another");
+	put(f, line);
+	assert_int_equal(strlen(shown(f)), told);
+}
+
 static void test_only_the_last_is_kept(void **state) {
 	struct fixture *f = *state;
 	char line[64];
@@ -131,6 +155,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_silent_until_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_verbose_shows_lines_as_they_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_control_characters_are_harmless, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_out_of_memory_is_told_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_only_the_last_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_line_without_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_timings_are_bounded_and_in_order, setup, teardown),

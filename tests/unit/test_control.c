@@ -78,8 +78,10 @@ static void on_exited(void *owner, uint32_t session, int status) {
 	f->status = status;
 }
 
-static void on_bye(void *owner) {
-	((struct fixture *)owner)->bye++;
+static void on_bye(void *owner, const char *reason) {
+	struct fixture *f = owner;
+	f->bye++;
+	snprintf(f->log, sizeof(f->log), "%s", reason);
 }
 
 static void on_failed(void *owner, const char *reason) {
@@ -318,8 +320,9 @@ static void test_before_ready(void **state) {
 	expect_frame(f, GUEST_FRAME_WINSIZE, 1, "\x19\0\x50\0", 4);
 	expect_frame(f, GUEST_FRAME_SHUTDOWN, 0, NULL, 0);
 	expect_frame(f, GUEST_FRAME_STDIN, 1, "early", 5);
-	guest_send(f, GUEST_FRAME_BYE, 0, NULL, 0);
+	guest_send(f, GUEST_FRAME_BYE, 0, "no\n\033\233 share", 11);
 	assert_int_equal(f->bye, 1);
+	assert_string_equal(f->log, "no??? share");
 	close(in[0]);
 	close(in[1]);
 }

@@ -111,7 +111,7 @@ static void test_image(void **state) {
 	p.private_home = p.verbose = p.timings = true;
 	put(&buffer, &p, false);
 	expect_list(find(&buffer, GUEST_CONFIG_ROOT_BLOCK, 0), LIST("/dev/vda", "ext4", "rw"));
-	expect_list(find(&buffer, GUEST_CONFIG_MOUNT_TMPFS, 0), LIST("/home/u", "700", "1000", "100", ""));
+	expect_list(find(&buffer, GUEST_CONFIG_MOUNT_TMPFS, 0), LIST("/home/u", "700", "1000", "100"));
 	assert_true(has(&buffer, GUEST_CONFIG_VERBOSE));
 	assert_true(has(&buffer, GUEST_CONFIG_TIMINGS));
 	assert_false(has(&buffer, GUEST_CONFIG_MEMORY));

@@ -606,7 +606,7 @@ static void test_session_bus(void **state) {
 	expect_text(guest, 1, 0, "1\nError.ServiceUnknown\n1\n");
 }
 
-/* Init's own program, under its other name. */
+/* Init's own program, under its other name, while another has connected and asks for nothing. */
 static void test_xdg_open(void **state) {
 	struct guest *guest = *state;
 	int init = open_init();
@@ -615,7 +615,11 @@ static void test_xdg_open(void **state) {
 	}
 	close(init);
 	const char *const env[] = {"PATH=" GUEST_BIN ":/usr/bin:/bin", "XDG_RUNTIME_DIR=/run/user/0", NULL};
-	static const char script[] = "xdg-open http://good/; echo $?\n"
+	static const char script[] = "perl -MSocket -e 'socket(S, PF_UNIX, SOCK_SEQPACKET, 0);"
+				     "connect(S, sockaddr_un(\"/run/user/0/ph-urls\")) or die;"
+				     "mkdir(\"/run/connected\"); sleep 60' >/dev/null 2>&1 &\n"
+				     "until [ -d /run/connected ]; do sleep 0.1; done\n"
+				     "xdg-open http://good/; echo $?; kill $!\n"
 				     "xdg-open HTTPS://bad/; echo $?\n"
 				     "rm /run/user/0/ph-urls; xdg-open http://good/; echo $?\n";
 	const char *const argv[] = {"sh", "-c", script, NULL};

@@ -30,7 +30,7 @@ static struct record_buffer whole_configuration(void) {
 	static const char *const
 		root[] = {"root", "cache=loose", NULL},
 		*const share[] = {"home", "/home/ann", "msize=512000", "rw", NULL},
-		*const tmpfs[] = {"/scratch", "700", "1000", "1000", "", NULL},
+		*const tmpfs[] = {"/scratch", "700", "1000", "1000", NULL},
 		*const user[] = {"ann", "1000", "100", "/home/ann", "/bin/bash", "Ann", NULL},
 		*const group[] = {"users", "100", NULL}, *const memory[] = {"0x100000000", "40000000", NULL};
 	struct record_buffer buffer = {0};

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -167,20 +168,32 @@ static void test_users(void **state) {
 
 static void add_mounts(void) {
 	struct stat st;
-	char *private_home[] = {
-		(char *)"/home/ann", (char *)"700", (char *)"1000", (char *)"1000", (char *)"1m"};
+	struct statvfs fs;
+	char *private_home[] = {(char *)"/home/ann", (char *)"700", (char *)"1000", (char *)"1000"};
 	struct config_mount mounts[] = {{.kind = CONFIG_MOUNT_TMPFS, .fields = private_home}};
 	char *env[] = {(char *)"PATH=/run/current-system/sw/bin", NULL}, link[64] = "";
 	const struct config config = {
 		.mounts = mounts, .mount_count = 1, .has_exec = true, .exec = {.env = env}};
 	assert_int_equal(symlink("var/home", "/home"), 0);
-	mounts_add_configured(&config);
+	assert_int_equal(mkdir("/changes", 0755), 0);
+	assert_int_equal(mounts_make_changes(&config, "/changes", "1048576"), 0);
+	umask(0);
+	mounts_add_system(&config);
+	umask(022);
+	assert_int_equal(mounts_add_configured(&config), 0);
 	assert_int_equal(stat("/var/home/ann", &st), 0);
 	assert_true(st.st_uid == 1000 && st.st_gid == 1000 && (st.st_mode & 07777) == 0700);
-	mounts_add_system(&config);
+	dev_t changes = st.st_dev;
+	assert_true(statvfs("/var/home/ann", &fs) == 0 && fs.f_blocks * fs.f_bsize == 1048576);
+	assert_true((fs.f_flag & (ST_NOSUID | ST_NODEV)) == (ST_NOSUID | ST_NODEV));
 	assert_true(is_folder("/proc/self") && is_folder("/sys/kernel") && is_folder("/dev/pts"));
 	assert_int_equal(access("/dev/fd/0", F_OK), 0);
+	private_home[0] = (char *)"/proc/version";
+	assert_int_equal(mounts_add_configured(&config), -ENOTDIR);
 	assert_int_equal(stat("/tmp", &st), 0);
+	assert_int_equal(st.st_mode & 07777, 01777);
+	assert_int_equal(st.st_dev, changes);
+	assert_int_equal(stat("/run/lock", &st), 0);
 	assert_int_equal(st.st_mode & 07777, 01777);
 	assert_int_equal(stat("/run", &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0755);

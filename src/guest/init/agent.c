@@ -247,7 +247,7 @@ static void child_ended(struct agent *agent, pid_t pid, int status) {
 	if (pid == agent->late) {
 		agent->late = 0;
 		if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-			report_problem("cannot add all of the memory: %s", strerror(WEXITSTATUS(status)));
+			report_error("cannot add all of the memory: %s", strerror(WEXITSTATUS(status)));
 		} else if (WIFEXITED(status)) {
 			report_verbose("the guest has all of its memory");
 		}
@@ -314,11 +314,26 @@ void agent_shutdown(struct agent *agent) {
 	}
 }
 
+/* Of times of which -1 is never. */
+static int64_t earlier(int64_t one, int64_t other) {
+	return one < 0 || (other >= 0 && other < one) ? other : one;
+}
+
+static void serve_times(struct agent *agent) {
+	if (agent->next_look >= 0 && now_ms() >= agent->next_look) {
+		look_for_room(agent);
+	}
+	if (agent->urls != NULL && agent->urls->deadline >= 0 && now_ms() >= agent->urls->deadline) {
+		urls_expire(agent->urls);
+	}
+}
+
 /* The time for which epoll may sleep. */
 static int serve_deadline(struct agent *agent) {
 	if (agent->stage == STAGE_NONE) {
-		int64_t wait = agent->next_look - now_ms();
-		return agent->next_look < 0 ? -1 : wait < 0 ? 0 : (int)wait;
+		int64_t next = earlier(agent->next_look, agent->urls == NULL ? -1 : agent->urls->deadline);
+		int64_t wait = next - now_ms();
+		return next < 0 ? -1 : wait < 0 ? 0 : (int)wait;
 	}
 	int64_t left = agent->next_stage - now_ms();
 	if (left <= 0) {
@@ -368,7 +383,7 @@ static void serve_sessions(struct agent *agent) {
 static void start_service(struct agent *agent, struct service *service) {
 	int result = agent->stage == STAGE_NONE ? service_start(service) : 0;
 	if (result < 0) {
-		report_problem("cannot start %s: %s", service->name, strerror(-result));
+		report_error("cannot start %s: %s", service->name, strerror(-result));
 	}
 }
 
@@ -384,7 +399,7 @@ static bool serve_service(struct agent *agent, const void *pointer) {
 
 static bool serve_urls(struct agent *agent, const void *pointer) {
 	if (agent->urls != NULL && pointer == &agent->urls->listener) {
-		urls_accept(agent->urls);
+		urls_accept(agent->urls, now_ms());
 		return true;
 	}
 	if (agent->urls != NULL && pointer == &agent->urls->connection) {
@@ -417,9 +432,7 @@ void agent_run(struct agent *agent) {
 		for (int i = 0; i < count; i++) {
 			serve_event(agent, &events[i]);
 		}
-		if (agent->next_look >= 0 && now_ms() >= agent->next_look) {
-			look_for_room(agent);
-		}
+		serve_times(agent);
 		serve_sessions(agent);
 	}
 }

@@ -21,14 +21,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define EXEC_FAILED 127
+/* As a shell has it, and what dbus-daemon itself does not end with. */
+#define NOT_FOUND 127
+#define NOT_STARTED 126
 /* Where sockets are that a program is given (sd_listen_fds). */
 #define GIVEN 3
 
@@ -164,6 +165,7 @@ static int give_socket(int listener) {
 static __attribute__((noreturn)) void become_bus(struct service *service) {
 	const struct config *config = ((struct bus *)(void *)service)->config;
 	char folder[64], option[96];
+	int status = NOT_STARTED;
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -179,21 +181,27 @@ static __attribute__((noreturn)) void become_bus(struct service *service) {
 		if (give_socket(service->listener) == 0) {
 			execlp("dbus-daemon", "dbus-daemon", option, "--nofork", "--nopidfile", "--nosyslog",
 				(char *)NULL);
+			status = errno == ENOENT ? NOT_FOUND : NOT_STARTED;
 		}
 	}
-	_exit(EXEC_FAILED);
+	_exit(status);
 }
 
 /* ---- in PID 1 ---- */
 
 static bool bus_ended(int status) {
-	if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-		report_problem(WEXITSTATUS(status) == EXEC_FAILED
-				       ? "there is no session bus: the VM has no dbus-daemon"
-				       : "the session bus does not work");
-		return false;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) == 0) {
+		return true;
 	}
-	return true;
+	if (WEXITSTATUS(status) == NOT_FOUND) {
+		report_problem("there is no session bus: the VM has no dbus-daemon");
+	} else if (WEXITSTATUS(status) == NOT_STARTED) {
+		report_error("there is no session bus: dbus-daemon cannot be started");
+	} else {
+		report_error("the session bus does not work: dbus-daemon ended with status %d",
+			WEXITSTATUS(status));
+	}
+	return false;
 }
 
 void bus_listen(struct bus *bus, const struct config *config) {

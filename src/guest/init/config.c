@@ -64,7 +64,7 @@ static int parse_overlay(struct config *config, const struct record *record) {
 
 static int parse_mount(struct config *config, const struct record *record, enum config_mount_kind kind) {
 	static const size_t field_counts[] = {
-		[CONFIG_MOUNT_9P] = 4, [CONFIG_MOUNT_TMPFS] = 5, [CONFIG_SKELETON] = 5, [CONFIG_FILE] = 3};
+		[CONFIG_MOUNT_9P] = 4, [CONFIG_MOUNT_TMPFS] = 4, [CONFIG_SKELETON] = 5, [CONFIG_FILE] = 3};
 	int error = 0;
 	struct config_mount *mounts =
 		grow(config->mounts, config->mount_count, sizeof(*config->mounts), &error);

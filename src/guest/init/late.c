@@ -8,7 +8,7 @@
 #include "guest/init/late.h"
 
 #include "guest/init/identity.h"
-#include "guest/init/mounts.h"
+#include "guest/init/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -74,11 +74,8 @@ static int add_memory(const struct config *config) {
 	return error;
 }
 
-/* The kernel's defaults come from the RAM it booted with, or from an age of no untrusted users. */
-static void set_kernel_limits(const struct config *config) {
-	char threads[32];
-	snprintf(threads, sizeof(threads), "%" PRIu64, mounts_total_memory(config) / (128 * 1024));
-	write_text("/proc/sys/kernel/threads-max", threads);
+/* The kernel's defaults are from an age of no untrusted users. */
+static void set_kernel_rules(void) {
 	write_text("/proc/sys/fs/protected_symlinks", "1");
 	write_text("/proc/sys/fs/protected_hardlinks", "1");
 	write_text("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
@@ -136,7 +133,8 @@ pid_t late_start(const struct config *config, pid_t first) {
 		return pid < 0 ? -errno : pid;
 	}
 	setpriority(PRIO_PROCESS, 0, 10);
-	set_kernel_limits(config);
+	set_kernel_rules();
+	limits_set_kernel(config);
 	int error = add_memory(config);
 	make_cgroup(config, first);
 	_exit(error);

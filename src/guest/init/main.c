@@ -10,6 +10,7 @@
 #include "guest/init/bus.h"
 #include "guest/init/host.h"
 #include "guest/init/late.h"
+#include "guest/init/limits.h"
 #include "guest/init/modules.h"
 #include "guest/init/mounts.h"
 #include "guest/init/report.h"
@@ -52,13 +53,17 @@ static void open_standard_streams(void) {
 	}
 }
 
-static void prepare_root(void) {
+static int prepare_root(void) {
+	limits_set_own(&config);
 	umask(0);
 	mounts_add_system(&config);
 	open_standard_streams();
 	umask(022);
 	users_make_runtime_folder(&config);
-	mounts_add_configured(&config);
+	int result = mounts_add_configured(&config);
+	if (result < 0) {
+		return result;
+	}
 	wayland_listen(&wayland, &config);
 	x11_listen(&x11, &config, wayland.service.listener >= 0);
 	bus_listen(&bus, &config);
@@ -72,6 +77,7 @@ static void prepare_root(void) {
 	sound_start(&config);
 	urls_place(&urls, &config);
 	mounts_seal_root(&config);
+	return 0;
 }
 
 static void start_first(void) {
@@ -84,7 +90,7 @@ static void start_first(void) {
 static void start_late(void) {
 	pid_t pid = late_start(&config, agent.sessions == NULL ? 0 : agent.sessions->pid);
 	if (pid < 0) {
-		report_problem("cannot start the process that adds memory: %s", strerror((int)-pid));
+		report_error("cannot start the process that adds memory: %s", strerror((int)-pid));
 	} else {
 		agent.late = pid;
 	}
@@ -104,7 +110,7 @@ static int start(uint64_t started) {
 	report_init(&port, config.verbose, config.timings);
 	report_timing_at("init", started);
 	if (result < 0) {
-		report_error("cannot read the configuration %s: %s", GUEST_CONFIG_PATH, strerror(-result));
+		report_failure("cannot read the configuration %s: %s", GUEST_CONFIG_PATH, strerror(-result));
 	}
 	if (result == 0) {
 		modules_load();
@@ -117,10 +123,13 @@ static int start(uint64_t started) {
 		return result;
 	}
 	report_timing("root");
-	prepare_root();
+	result = prepare_root();
+	if (result < 0) {
+		return result;
+	}
 	result = agent_init(&agent, &config, &port);
 	if (result < 0) {
-		report_error("cannot start the guest's agent: %s", strerror(-result));
+		report_failure("cannot start the guest's agent: %s", strerror(-result));
 		return result;
 	}
 	agent_add_service(&agent, &wayland.service);
@@ -158,7 +167,7 @@ int main(int argc, char **argv) {
 		report_timing("control");
 		start_late();
 		agent_run(&agent);
-		shutdown_filesystems();
 	}
+	shutdown_filesystems();
 	shutdown_machine(&port);
 }

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,15 @@
 #include <unistd.h>
 
 #define LINKS_MAX 16
+
+/* Parts of the RAM. What lies in a tmpfs nothing can take back, so that a fifth is left to programs and the
+ * kernel when all are full. */
+enum { CHANGES_PERCENT = 60, SHARED_MEMORY_PERCENT = 15, RUN_PERCENT = 5 };
+/* An inode costs the kernel an eighth of this, beside what is counted. */
+#define BYTES_PER_INODE 8192
+#define INODES_MIN 1024
+
+static int changes = -1;
 
 static int make_folder(const char *path, mode_t mode, int links);
 
@@ -107,11 +117,50 @@ uint64_t mounts_total_memory(const struct config *config) {
 	return total;
 }
 
+static void tmpfs_options(char *text, size_t size, unsigned mode, uint64_t bytes) {
+	snprintf(text, size, "mode=%o,size=%" PRIu64 ",nr_inodes=%" PRIu64, mode, bytes,
+		bytes / BYTES_PER_INODE + INODES_MIN);
+}
+
 /* The kernel's own default is half of the RAM at the time of the mount, which here is little of what there
  * will be. */
-void mounts_tmpfs_options(char *text, size_t size, const struct config *config, unsigned mode) {
-	unsigned long long half = mounts_total_memory(config) / 2;
-	snprintf(text, size, "mode=%o,size=%llu,nr_inodes=%llu", mode, half, half / 4096);
+static uint64_t part_of_memory(const struct config *config, unsigned percent) {
+	return mounts_total_memory(config) / 100 * percent;
+}
+
+int mounts_make_changes(const struct config *config, const char *target, const char *size) {
+	char options[96];
+	uint64_t bytes = strtoull(size, NULL, 10);
+	tmpfs_options(
+		options, sizeof(options), 0755, bytes > 0 ? bytes : part_of_memory(config, CHANGES_PERCENT));
+	if (mount("tmpfs", target, "tmpfs", 0, options) < 0) {
+		return -errno;
+	}
+	changes = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return changes < 0 ? -errno : 0;
+}
+
+int mounts_changes(void) {
+	return changes;
+}
+
+/* Mount a new folder of the tmpfs for changes. */
+static int add_changes(const char *path, mode_t mode, uid_t uid, gid_t gid) {
+	static unsigned count;
+	char name[16], source[64];
+	snprintf(name, sizeof(name), "%u", count++);
+	snprintf(source, sizeof(source), "/proc/self/fd/%d/%s", changes, name);
+	const struct mount_spec spec = {source, path, NULL, MS_BIND, NULL};
+	if (mkdirat(changes, name, 0700) < 0 || fchownat(changes, name, uid, gid, 0) < 0 ||
+		fchmodat(changes, name, mode, 0) < 0) {
+		return -errno;
+	}
+	int result = mounts_add(&spec);
+	if (result < 0) {
+		return result;
+	}
+	const unsigned long flags = MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV;
+	return mount(NULL, path, NULL, flags, NULL) < 0 ? -errno : 0;
 }
 
 static void try_mount(const struct mount_spec *spec) {
@@ -151,73 +200,77 @@ static void link_nixos_system(const struct config *config) {
 }
 
 void mounts_add_system(const struct config *config) {
-	char open_to_all[96], private[96];
-	mounts_tmpfs_options(open_to_all, sizeof(open_to_all), config, 01777);
-	mounts_tmpfs_options(private, sizeof(private), config, 0755);
+	char shared[96], run[96];
+	tmpfs_options(shared, sizeof(shared), 01777, part_of_memory(config, SHARED_MEMORY_PERCENT));
+	tmpfs_options(run, sizeof(run), 0755, part_of_memory(config, RUN_PERCENT));
 	const unsigned long safe = MS_NOSUID | MS_NODEV, inert = safe | MS_NOEXEC;
 	const struct mount_spec system[] = {
 		{"proc", "/proc", "proc", inert, NULL},
 		{"sysfs", "/sys", "sysfs", inert, NULL},
 		{"devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL},
 		{"devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=620,ptmxmode=666,gid=5"},
-		{"tmpfs", "/dev/shm", "tmpfs", safe, open_to_all},
+		{"tmpfs", "/dev/shm", "tmpfs", safe, shared},
 		{"mqueue", "/dev/mqueue", "mqueue", inert, NULL},
-		{"tmpfs", "/run", "tmpfs", safe, private},
-		{"tmpfs", "/tmp", "tmpfs", safe, open_to_all},
+		{"tmpfs", "/run", "tmpfs", safe, run},
 		{"cgroup2", "/sys/fs/cgroup", "cgroup2", inert, "nsdelegate,memory_recursiveprot"},
 	};
 	for (size_t i = 0; i < sizeof(system) / sizeof(system[0]); i++) {
 		try_mount(&system[i]);
+	}
+	int result = add_changes("/tmp", 01777, 0, 0);
+	if (result < 0) {
+		report_problem("cannot mount /tmp: %s", strerror(-result));
+	}
+	/* What /var/lock leads to. */
+	if (mkdir("/run/lock", 01777) < 0) {
+		report_problem("cannot make /run/lock: %s", strerror(errno));
 	}
 	link_standard_streams();
 	open_devices();
 	link_nixos_system(config);
 }
 
-static void add_9p(char **fields) {
-	const char *tag = fields[0], *path = fields[1], *options = fields[2];
+static int mount_9p(const char *tag, const char *path, const char *options, bool writable) {
 	unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOATIME;
-	if (strcmp(fields[3], "rw") != 0) {
-		flags |= MS_RDONLY;
-	}
-	const struct mount_spec spec = {tag, path, "9p", flags, options};
-	int result = mounts_add(&spec);
+	const struct mount_spec spec = {tag, path, "9p", writable ? flags : flags | MS_RDONLY, options};
+	return mounts_add(&spec);
+}
+
+static int add_9p(char **fields) {
+	const char *tag = fields[0], *path = fields[1];
+	int result = mount_9p(tag, path, fields[2], strcmp(fields[3], "rw") == 0);
 	if (result < 0) {
-		report_problem("cannot mount the share %s on %s: %s", tag, path, strerror(-result));
+		report_failure(
+			"cannot mount the shared directory on %s in the VM: %s; another path there may do",
+			path, strerror(-result));
 	} else {
 		report_verbose("the share %s is on %s (%s)", tag, path, fields[3]);
 	}
+	return result;
 }
 
-static void add_tmpfs(const struct config *config, char **fields) {
-	char options[160], size[64];
-	unsigned long long half = mounts_total_memory(config) / 2;
-	const char *path = fields[0];
-	if (fields[4][0] != '\0') {
-		snprintf(size, sizeof(size), "%s", fields[4]);
-	} else {
-		snprintf(size, sizeof(size), "%llu", half);
-	}
-	snprintf(options, sizeof(options), "mode=%s,uid=%s,gid=%s,size=%s,nr_inodes=%llu", fields[1],
-		fields[2], fields[3], size, half / 4096);
-	const struct mount_spec spec = {"tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options};
-	int result = mounts_add(&spec);
+static int add_tmpfs(char **fields) {
+	int result = add_changes(fields[0], (mode_t)strtoul(fields[1], NULL, 8),
+		(uid_t)strtoul(fields[2], NULL, 10), (gid_t)strtoul(fields[3], NULL, 10));
 	if (result < 0) {
-		report_problem("cannot mount a tmpfs on %s: %s", path, strerror(-result));
+		report_failure(
+			"cannot mount the private home on %s in the VM: %s", fields[0], strerror(-result));
 	}
+	return result;
 }
 
 #define SKELETON "/run/ph/skeleton"
 
 static void add_skeleton(char **fields) {
-	char *share[] = {fields[0], (char *)SKELETON, fields[1], (char *)"ro"};
-	add_9p(share);
-	int result = copy_tree(SKELETON, fields[2], (uid_t)strtoul(fields[3], NULL, 10),
-		(gid_t)strtoul(fields[4], NULL, 10));
-	if (result < 0) {
-		report_problem("cannot copy the skeleton to %s: %s", fields[2], strerror(-result));
+	int result = mount_9p(fields[0], SKELETON, fields[1], false);
+	if (result == 0) {
+		result = copy_tree(SKELETON, fields[2], (uid_t)strtoul(fields[3], NULL, 10),
+			(gid_t)strtoul(fields[4], NULL, 10));
+		umount2(SKELETON, MNT_DETACH);
 	}
-	umount2(SKELETON, MNT_DETACH);
+	if (result < 0) {
+		report_error("cannot copy the whole skeleton to %s: %s", fields[2], strerror(-result));
+	}
 }
 
 static void add_file(char **fields) {
@@ -236,15 +289,16 @@ static void add_file(char **fields) {
 	}
 }
 
-void mounts_add_configured(const struct config *config) {
-	for (size_t i = 0; i < config->mount_count; i++) {
+int mounts_add_configured(const struct config *config) {
+	int result = 0;
+	for (size_t i = 0; result == 0 && i < config->mount_count; i++) {
 		char **fields = config->mounts[i].fields;
 		switch (config->mounts[i].kind) {
 		case CONFIG_MOUNT_9P:
-			add_9p(fields);
+			result = add_9p(fields);
 			break;
 		case CONFIG_MOUNT_TMPFS:
-			add_tmpfs(config, fields);
+			result = add_tmpfs(fields);
 			break;
 		case CONFIG_SKELETON:
 			add_skeleton(fields);
@@ -254,6 +308,7 @@ void mounts_add_configured(const struct config *config) {
 			break;
 		}
 	}
+	return result;
 }
 
 void mounts_seal_root(const struct config *config) {

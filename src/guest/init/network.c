@@ -127,8 +127,7 @@ static void trust_address6(void) {
 static void step(int fd, const char *text, int (*act)(int fd, const char *text)) {
 	int ret = text[0] != '\0' ? act(fd, text) : 0;
 	if (ret < 0) {
-		report_problem(
-			"cannot give " INTERFACE " the address or gateway %s: %s", text, strerror(-ret));
+		report_error("cannot give " INTERFACE " the address or gateway %s: %s", text, strerror(-ret));
 	}
 }
 
@@ -144,7 +143,7 @@ void host_raise_network(const struct config *config) {
 	}
 	int ret = set_flags(fd4);
 	if (ret < 0) {
-		report_problem("cannot bring " INTERFACE " up: %s", strerror(-ret));
+		report_error("cannot bring " INTERFACE " up: %s", strerror(-ret));
 	}
 	step(fd4, fields[ADDRESS4], set_address4);
 	step(fd4, fields[GATEWAY4], add_route4);

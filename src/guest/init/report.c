@@ -9,6 +9,7 @@
 static struct {
 	struct port *port;
 	bool verbose, timings;
+	char reason[512];
 } report;
 
 void report_init(struct port *port, bool verbose, bool timings) {
@@ -27,6 +28,19 @@ static void send_text(const char *mark, const char *format, va_list args) {
 	}
 	size_t size = start + (size_t)len;
 	port_send(report.port, GUEST_FRAME_LOG, 0, text, size < sizeof(text) ? size : sizeof(text) - 1);
+}
+
+void report_failure(const char *format, ...) {
+	va_list args;
+	va_start(args, format);
+	if (report.reason[0] == '\0') {
+		vsnprintf(report.reason, sizeof(report.reason), format, args);
+	}
+	va_end(args);
+}
+
+const char *report_reason(void) {
+	return report.reason;
 }
 
 void report_error(const char *format, ...) {

@@ -8,7 +8,11 @@
 /* The one port of this process; verbose and timings as configured. */
 void report_init(struct port *port, bool verbose, bool timings);
 
-/* Init cannot go on: shown to the user as an error. */
+/* Init cannot go on: why, for BYE. The first reason counts. */
+void report_failure(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* That reason, or "". */
+const char *report_reason(void);
+/* What the user must know: shown as an error. */
 void report_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* An optional step failed. */
 void report_problem(const char *format, ...) __attribute__((format(printf, 1, 2)));

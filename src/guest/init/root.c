@@ -39,11 +39,15 @@
 static int make_folders(const char *const *paths, size_t count) {
 	for (size_t i = 0; i < count; i++) {
 		if (mkdir(paths[i], 0755) < 0 && errno != EEXIST) {
-			report_error("cannot make %s in the initramfs: %s", paths[i], strerror(errno));
+			report_failure("cannot make %s in the initramfs: %s", paths[i], strerror(errno));
 			return -errno;
 		}
 	}
 	return 0;
+}
+
+static bool is_writable(const struct config *config) {
+	return config->root_block && strcmp(config->root[2], "rw") == 0;
 }
 
 static int mount_9p(char **fields, const char *target) {
@@ -52,7 +56,7 @@ static int mount_9p(char **fields, const char *target) {
 		return 0;
 	}
 	int error = errno;
-	report_error("cannot mount the root: the 9p share %s with options %s: %s", tag, options,
+	report_failure("cannot mount the root: the 9p share %s with options %s: %s", tag, options,
 		error == ENOENT ? "there is no such share" : strerror(error));
 	return -error;
 }
@@ -64,14 +68,14 @@ static int mount_block(char **fields, const char *target, bool writable) {
 	}
 	/* EBUSY: the kernel has mounted it already. */
 	if (mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL) < 0 && errno != EBUSY) {
-		report_error("cannot mount /dev: %s", strerror(errno));
+		report_failure("cannot mount /dev: %s", strerror(errno));
 		return -errno;
 	}
 	if (mount(device, target, type, writable ? MS_NOATIME : MS_RDONLY | MS_NOATIME, NULL) == 0) {
 		return 0;
 	}
 	int error = errno;
-	report_error("cannot mount the root: %s as %s: %s", device, type,
+	report_failure("cannot mount the root: %s as %s: %s", device, type,
 		error == ENOENT ? "there is no such disk"
 				: (error == EINVAL ? "it holds no such file system, or a damaged one"
 						   : strerror(error)));
@@ -113,19 +117,19 @@ static void make_mount_points(void) {
 	}
 }
 
-/* The root is mounted on LOWER: put a tmpfs over it. */
+/* Blocks of a writable root are kept elsewhere, and their number is limited there. */
+static int make_changes(const struct config *config) {
+	bool sized = config->overlay != NULL && !is_writable(config);
+	int result = mounts_make_changes(config, OVER, sized ? config->overlay[0] : "");
+	if (result < 0) {
+		report_failure("cannot mount the tmpfs for changes: %s", strerror(-result));
+	}
+	return result;
+}
+
+/* The root is mounted on LOWER: put the tmpfs over it. */
 static int mount_overlay(const struct config *config) {
 	static const char *const folders[] = {UPPER, WORK};
-	char options[96];
-	if (config->overlay != NULL && config->overlay[0][0] != '\0') {
-		snprintf(options, sizeof(options), "mode=755,size=%s", config->overlay[0]);
-	} else {
-		mounts_tmpfs_options(options, sizeof(options), config, 0755);
-	}
-	if (mount("tmpfs", OVER, "tmpfs", 0, options) < 0) {
-		report_error("cannot mount the tmpfs over the root: %s", strerror(errno));
-		return -errno;
-	}
 	int result = make_folders(folders, 2);
 	if (result < 0) {
 		return result;
@@ -135,7 +139,7 @@ static int mount_overlay(const struct config *config) {
 	make_root_home();
 	if (mount("overlay", NEW_ROOT, "overlay", 0,
 		    "lowerdir=" LOWER ",upperdir=" UPPER ",workdir=" WORK ",redirect_dir=on") < 0) {
-		report_error("cannot mount the overlay over the root: %s", strerror(errno));
+		report_failure("cannot mount the overlay over the root: %s", strerror(errno));
 		return -errno;
 	}
 	return 0;
@@ -148,10 +152,14 @@ static int mount_root(const struct config *config) {
 		return result;
 	}
 	if (config->root == NULL) {
-		report_error("cannot mount the root: the configuration names none");
+		report_failure("cannot mount the root: the configuration names none");
 		return -ENODEV;
 	}
-	if (config->root_block && strcmp(config->root[2], "rw") == 0) {
+	result = make_changes(config);
+	if (result < 0) {
+		return result;
+	}
+	if (is_writable(config)) {
 		return mount_block(config->root, NEW_ROOT, true);
 	}
 	result = config->root_block ? mount_block(config->root, LOWER, false) : mount_9p(config->root, LOWER);
@@ -181,26 +189,38 @@ int root_enter(const struct config *config) {
 	free_initramfs();
 	if (chdir(NEW_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
 		chdir("/") < 0) {
-		report_error("cannot enter the root: %s", strerror(errno));
+		report_failure("cannot enter the root: %s", strerror(errno));
 		return -errno;
 	}
 	return 0;
 }
 
-/* The overlay tells of the tmpfs, where the changes are. */
+/* What shares the tmpfs for changes. */
+static const char *describe_changes(const struct config *config) {
+	bool has_home = false;
+	for (size_t i = 0; i < config->mount_count; i++) {
+		has_home |= config->mounts[i].kind == CONFIG_MOUNT_TMPFS;
+	}
+	if (is_writable(config)) {
+		return has_home ? "in /tmp and the private home" : "in /tmp";
+	}
+	return has_home ? "for changes to the root, /tmp and the private home"
+			: "for changes to the root and /tmp";
+}
+
 int root_report_full(const struct config *config) {
 	static bool reported;
 	struct statvfs fs;
-	if (reported || config->root == NULL || (config->root_block && strcmp(config->root[2], "rw") == 0) ||
-		statvfs("/", &fs) < 0 || fs.f_blocks == 0) {
+	if (reported || config->root == NULL || fstatvfs(mounts_changes(), &fs) < 0 || fs.f_blocks == 0) {
 		return -1;
 	}
 	unsigned long long left = fs.f_bavail * fs.f_bsize, ms = left >> FILL_SHIFT;
-	if (left >= FULL_BYTES) {
+	if (left >= FULL_BYTES && fs.f_ffree > 0) {
 		return ms < LOOK_MS_MIN ? LOOK_MS_MIN : ms > LOOK_MS_MAX ? LOOK_MS_MAX : (int)ms;
 	}
 	reported = true;
-	report_error("no room is left for changes to the root (%llu MiB; --overlay-size makes it larger)",
-		(unsigned long long)(fs.f_blocks * fs.f_bsize >> 20));
+	report_error("no room is left %s (%llu MiB; %s makes it larger)", describe_changes(config),
+		(unsigned long long)(fs.f_blocks * fs.f_bsize >> 20),
+		is_writable(config) ? "--mem" : "--overlay-size");
 	return -1;
 }

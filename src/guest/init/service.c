@@ -26,7 +26,7 @@ int service_listen(const struct config_user *user, const char *name, int type) {
 		listen(fd, BACKLOG) == 0) {
 		return fd;
 	}
-	report_problem("cannot make the socket %s: %s", address.sun_path, strerror(errno));
+	report_error("cannot make the socket %s: %s", address.sun_path, strerror(errno));
 	if (fd >= 0) {
 		close(fd);
 	}

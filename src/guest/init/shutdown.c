@@ -111,7 +111,8 @@ void shutdown_filesystems(void) {
 }
 
 void shutdown_machine(struct port *port) {
-	port_send(port, GUEST_FRAME_BYE, 0, NULL, 0);
+	const char *reason = report_reason();
+	port_send(port, GUEST_FRAME_BYE, 0, reason, strlen(reason));
 	port_drain(port);
 	reboot(RB_AUTOBOOT);
 	abort();

@@ -135,7 +135,7 @@ static int make_socket(const struct config_user *user) {
 		chown(address.sun_path, user->uid, user->gid) == 0 && listen(fd, 32) == 0) {
 		return fd;
 	}
-	report_problem("cannot make the socket %s: %s", address.sun_path, strerror(errno));
+	report_error("cannot make the socket %s: %s", address.sun_path, strerror(errno));
 	if (fd >= 0) {
 		close(fd);
 	}
@@ -152,7 +152,7 @@ void sound_start(const struct config *config) {
 		become_server(listener, config);
 	}
 	if (pid < 0) {
-		report_problem("cannot start the process for sound: %s", strerror(errno));
+		report_error("cannot start the process for sound: %s", strerror(errno));
 	}
 	close(listener);
 }

@@ -5,7 +5,6 @@
 #include "guest/init/spawn.h"
 
 #include "guest/init/identity.h"
-#include "guest/init/mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <termios.h>
@@ -103,14 +101,6 @@ static void reset_signals(void) {
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* The kernel sized the limits by the RAM it found at boot. */
-static void set_limits(const struct config *config) {
-	rlim_t threads = mounts_total_memory(config) / (128 * 1024) / 2;
-	const struct rlimit files = {1024, 1024 * 1024}, processes = {threads, threads};
-	setrlimit(RLIMIT_NOFILE, &files);
-	setrlimit(RLIMIT_NPROC, &processes);
 }
 
 static void take_stdio(const struct stdio *stdio, bool tty) {
@@ -230,7 +220,6 @@ static __attribute__((noreturn)) void child_main(
 		fail(126, "ph: no memory left in the VM\n");
 	}
 	identity_join_cgroup();
-	set_limits(config);
 	umask(exec->umask);
 	take_identity(&identity);
 	enter_folder(exec->cwd, identity.home);

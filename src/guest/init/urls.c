@@ -19,10 +19,14 @@
 #include <unistd.h>
 
 #define PROGRAM GUEST_BIN "/xdg-open"
+/* xdg-open asks at once. Who does not keeps the others waiting. */
+#define ASK_MS 2000
 
 void urls_init(struct urls *urls) {
-	*urls = (struct urls){
-		.program = open("/init", O_RDONLY | O_CLOEXEC), .listener = -1, .connection = -1};
+	*urls = (struct urls){.program = open("/init", O_RDONLY | O_CLOEXEC),
+		.listener = -1,
+		.connection = -1,
+		.deadline = -1};
 }
 
 static int copy_program(int program) {
@@ -70,13 +74,19 @@ void urls_watch(struct urls *urls, int epoll) {
 static void finish(struct urls *urls) {
 	close(urls->connection);
 	urls->connection = -1;
+	urls->deadline = -1;
 	urls->request = 0;
 	watch(urls, &urls->listener);
 }
 
-void urls_accept(struct urls *urls) {
+void urls_accept(struct urls *urls, int64_t now_ms) {
 	urls->connection = accept4(urls->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	urls->deadline = urls->connection >= 0 ? now_ms + ASK_MS : -1;
 	watch(urls, urls->connection >= 0 ? &urls->connection : &urls->listener);
+}
+
+void urls_expire(struct urls *urls) {
+	finish(urls);
 }
 
 void urls_ask(struct urls *urls, struct port *port) {
@@ -86,6 +96,7 @@ void urls_ask(struct urls *urls, struct port *port) {
 		finish(urls);
 		return;
 	}
+	urls->deadline = -1;
 	urls->request = ++urls->last;
 	port_send(port, GUEST_FRAME_URL, urls->request, url, (size_t)size);
 }

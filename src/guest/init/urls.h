@@ -10,6 +10,7 @@ struct urls {
 	int listener;   /* -1: the host opens none */
 	int connection; /* whom the host is asked for, or who is about to ask; -1: nobody */
 	int epoll;
+	int64_t deadline; /* by when who is about to ask has to, in ms of CLOCK_MONOTONIC; -1: nobody is */
 	uint32_t request; /* 0: the host has not been asked */
 	uint32_t last;
 };
@@ -21,7 +22,9 @@ void urls_place(struct urls *urls, const struct config *config);
 /* Serve the socket in a loop whose events have &urls->listener or &urls->connection as their pointer. */
 void urls_watch(struct urls *urls, int epoll);
 void urls_ask(struct urls *urls, struct port *port);
-void urls_accept(struct urls *urls);
+void urls_accept(struct urls *urls, int64_t now_ms);
+/* The deadline has passed. */
+void urls_expire(struct urls *urls);
 /* What the host says of a request: GUEST_FRAME_URL_ANSWER. */
 void urls_answer(struct urls *urls, uint32_t request, uint32_t answer);
 

@@ -67,7 +67,7 @@ static bool proxy_ended(int status) {
 			WTERMSIG(status));
 		return true;
 	}
-	report_problem("the Wayland proxy does not work: there will be no windows");
+	report_error("the Wayland proxy does not work: there will be no windows");
 	return false;
 }
 

@@ -59,7 +59,7 @@ static bool xwayland_ended(int status) {
 		report_problem("Xwayland was killed by signal %d: X11 programs are gone", WTERMSIG(status));
 		return true;
 	}
-	report_problem("Xwayland does not work: there will be no windows of X11 programs");
+	report_error("Xwayland does not work: there will be no windows of X11 programs");
 	return false;
 }
 
@@ -73,7 +73,7 @@ static int make_socket(const struct config_user *user) {
 		listen(fd, BACKLOG) == 0) {
 		return fd;
 	}
-	report_problem("cannot make the socket %s: %s", X11_SOCKET, strerror(errno));
+	report_error("cannot make the socket %s: %s", X11_SOCKET, strerror(errno));
 	if (fd >= 0) {
 		close(fd);
 	}
