@@ -123,7 +123,7 @@ int instance_open(struct instance *instance, const struct record_buffer *facts, 
 /* ---- those who come later ---- */
 
 /* A connection to the VM of this name; -ENOENT: none is running; -EAGAIN: it is about to; or -errno with
- * *error set. */
+ * *error set; -ETIMEDOUT: it takes no connections, which was waited for for two seconds. */
 int instance_connect(const char *name, struct error *error);
 /* Its description, malloc'ed: the size, or -errno. */
 ssize_t instance_read_facts(const char *name, uint8_t **facts);

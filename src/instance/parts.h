@@ -13,6 +13,8 @@
 int instance_open_base(bool make, struct error *error);
 /* A VM's folder: a descriptor or -errno. */
 int instance_open_folder(const char *name);
+/* The process that runs the VM of this name, whether it answers or not: a pidfd, -ESRCH or -errno. */
+int instance_open_monitor(const char *name);
 /* The lock in a folder, without waiting (LOCK_EX or LOCK_SH): a descriptor, -EBUSY or -errno. */
 int instance_lock(int folder, int operation);
 

@@ -1,9 +1,13 @@
 /* The places of running VMs are their user's alone: folders, sockets and who is at their other ends. */
 #include "ph/instance.h"
 
+#include "instance/parts.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -11,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -136,6 +141,77 @@ static void test_empty_message(void **state) {
 	close(ends[1]);
 }
 
+/* A VM that is there and accepts nobody, as one that was stopped, in a process of its own. */
+static pid_t start_silent(void) {
+	int ends[2];
+	char byte;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct instance instance;
+		struct record_buffer facts = {0};
+		struct error error = {0};
+		if (instance_take(&instance, "box", &error) == 0 &&
+			instance_open(&instance, &facts, &error) >= 0 && write(ends[1], "y", 1) == 1) {
+			pause();
+		}
+		_exit(1);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	close(ends[0]);
+	return pid;
+}
+
+static void end_silent(pid_t pid) {
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	while (access(in_top("ph/box"), F_OK) == 0) {
+		usleep(10000);
+	}
+}
+
+/* Who asked and went away keeps a place in the socket's queue, which has an end. */
+static void test_full_queue(void **state) {
+	(void)state;
+	pid_t pid = start_silent();
+	int fd = 0;
+	struct error error = {0};
+	alarm(60);
+	for (unsigned i = 0; i < 100000 && fd >= 0; i++) {
+		fd = instance_connect("box", &error);
+		close(fd);
+	}
+	alarm(0);
+	assert_int_equal(fd, -ETIMEDOUT);
+	assert_string_equal(error.message, "the VM box does not answer; ph --stop box ends it");
+	end_silent(pid);
+}
+
+/* The process that is the VM can be found without its help, and no other is taken for it. */
+static void test_monitor(void **state) {
+	(void)state;
+	assert_int_equal(instance_open_monitor("box"), -ENOENT);
+	pid_t pid = start_silent();
+	int process = instance_open_monitor("box");
+	assert_true(process >= 0);
+	struct pollfd ended = {.fd = process, .events = POLLIN};
+	assert_int_equal(poll(&ended, 1, 0), 0);
+	assert_int_equal(syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(poll(&ended, 1, 0), 1);
+	close(process);
+	while (access(in_top("ph/box"), F_OK) == 0) {
+		usleep(10000);
+	}
+	/* Somebody has the place, but is no monitor, or not yet. */
+	struct instance instance;
+	struct error error = {0};
+	assert_int_equal(instance_take(&instance, "box", &error), 0);
+	assert_int_equal(instance_open_monitor("box"), -ESRCH);
+	instance_give_up(&instance);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_modes),
@@ -143,6 +219,8 @@ int main(void) {
 		cmocka_unit_test(test_folders_of_others),
 		cmocka_unit_test(test_peers),
 		cmocka_unit_test(test_empty_message),
+		cmocka_unit_test(test_full_queue),
+		cmocka_unit_test(test_monitor),
 	};
 	return cmocka_run_group_tests_name("instance", tests, set_up, tear_down);
 }
