@@ -7,6 +7,7 @@
 #include "ph/fd.h"
 #include "ph/log.h"
 #include "ph/progress.h"
+#include "ph/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -75,10 +76,10 @@ struct row {
 };
 
 static void copy_text(char text[TEXT_MAX], const struct record *record) {
-	size_t length = record->size < TEXT_MAX ? record->size : TEXT_MAX - 1;
-	for (size_t i = 0; i < length; i++) {
-		text[i] = record->data[i] < 0x20 || record->data[i] == 0x7f ? '?' : (char)record->data[i];
-	}
+	const char *data = (const char *)record->data;
+	size_t length = record->size < TEXT_MAX ? record->size : text_cut(data, TEXT_MAX - 1);
+	memcpy(text, data, length);
+	text_make_printable(text, length);
 	text[length] = '\0';
 }
 
@@ -173,10 +174,19 @@ int instance_list(struct error *error) {
 
 /* ---- --logs ---- */
 
+/* Lines, which may have tabs. The guest's kernel's are among them. */
 static void print_clean(const struct instance_message *message) {
-	for (size_t i = 0; i < message->size; i++) {
-		uint8_t byte = message->data[i];
-		putchar(byte == '\n' || byte == '\t' || (byte >= 0x20 && byte != 0x7f) ? byte : '?');
+	char *text = (char *)message->data;
+	for (size_t left = message->size; left > 0;) {
+		size_t size = 0;
+		while (size < left && text[size] != '\n' && text[size] != '\t') {
+			size++;
+		}
+		text_make_printable(text, size);
+		size += size < left;
+		fwrite(text, 1, size, stdout);
+		text += size;
+		left -= size;
 	}
 }
 

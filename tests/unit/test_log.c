@@ -2,6 +2,7 @@
  * provokes. Errors on their way, too. */
 #include "ph/error.h"
 #include "ph/log.h"
+#include "ph/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,6 +87,18 @@ static void test_utf8(void **state) {
 	assert_string_equal(output(), "ph: ?? ??? ??? ????\n");
 }
 
+/* Between characters, where there are any. */
+static void test_cut(void **state) {
+	(void)state;
+	static const char text[] = "a\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80z";
+	static const size_t cuts[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11};
+	for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+		assert_int_equal(text_cut(text, i), cuts[i]);
+	}
+	assert_int_equal(text_cut("\x80\x80\x80\x80\x80\x80", 5), 5);
+	assert_int_equal(text_cut("\x80\x80", 1), 1);
+}
+
 static void test_long_line(void **state) {
 	(void)state;
 	char text[5000];
@@ -157,6 +170,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_long_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_guest_limit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nobody_reads, set_up, tear_down),
+		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_error),
 	};
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
