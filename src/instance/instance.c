@@ -65,7 +65,8 @@ int instance_open_base(bool make, struct error *error) {
 	char path[256];
 	int runtime = open_runtime(path, sizeof(path));
 	if (runtime < 0) {
-		return error_set(error, runtime,
+		/* That is not to say that no VM runs. */
+		return error_set(error, runtime == -ENOENT ? -ENOTDIR : runtime,
 			"no directory for running VMs: %s: %s; XDG_RUNTIME_DIR should name one of yours",
 			path, strerror(-runtime));
 	}
@@ -235,9 +236,8 @@ int instance_open(struct instance *instance, const struct record_buffer *facts, 
 
 /* ---- finding it ---- */
 
-int instance_open_folder(const char *name) {
-	struct error ignored = {0};
-	int base = instance_open_base(false, &ignored);
+int instance_open_folder(const char *name, struct error *error) {
+	int base = instance_open_base(false, error);
 	if (base < 0) {
 		return base;
 	}
@@ -279,7 +279,7 @@ static int connect_in(int folder) {
 }
 
 int instance_connect(const char *name, struct error *error) {
-	int folder = instance_open_folder(name);
+	int folder = instance_open_folder(name, error);
 	if (folder < 0) {
 		return folder == -ENOENT ? folder
 					 : error_set(error, folder, "VM %s: %s", name, strerror(-folder));
@@ -304,7 +304,7 @@ static pid_t find_monitor(int folder) {
 }
 
 int instance_open_monitor(const char *name) {
-	int folder = instance_open_folder(name);
+	int folder = instance_open_folder(name, NULL);
 	if (folder < 0) {
 		return folder;
 	}
@@ -324,7 +324,7 @@ int instance_open_monitor(const char *name) {
 }
 
 ssize_t instance_read_facts(const char *name, uint8_t **facts) {
-	int folder = instance_open_folder(name);
+	int folder = instance_open_folder(name, NULL);
 	int fd = folder < 0 ? -1 : openat(folder, INSTANCE_FACTS, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	ssize_t size = folder < 0 ? folder : fd < 0 ? -errno : 0;
 	struct stat stat;

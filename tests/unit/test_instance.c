@@ -285,6 +285,19 @@ static void test_printable(void **state) {
 	await_end(pid);
 }
 
+/* Where nothing can be looked for, that nothing was found is no answer. */
+static void test_no_runtime_directory(void **state) {
+	(void)state;
+	struct error error = {0};
+	setenv("XDG_RUNTIME_DIR", in_top("nowhere"), 1);
+	assert_true(instance_list(&error) < 0);
+	assert_non_null(strstr(error.message, "XDG_RUNTIME_DIR should name one of yours"));
+	error = (struct error){0};
+	assert_true(instance_stop("box", &error) < 0);
+	assert_non_null(strstr(error.message, "XDG_RUNTIME_DIR should name one of yours"));
+	setenv("XDG_RUNTIME_DIR", top, 1);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_modes),
@@ -295,6 +308,7 @@ int main(void) {
 		cmocka_unit_test(test_full_queue),
 		cmocka_unit_test(test_monitor),
 		cmocka_unit_test(test_printable),
+		cmocka_unit_test(test_no_runtime_directory),
 	};
 	return cmocka_run_group_tests_name("instance", tests, set_up, tear_down);
 }
