@@ -34,6 +34,9 @@ void terminal_restore(void);
 /* Whether fd is the terminal that controls this process, and another job has it: to read it, or to set it,
  * would stop this one. */
 bool terminal_in_background(int fd);
+/* Whether fd is a terminal that is raw, so that a line's end does not lead back to the first column. In any
+ * process of ph. */
+bool terminal_is_raw(int fd);
 /* False when fd is no terminal, or one of unknown size. */
 bool terminal_size(int fd, uint16_t *rows, uint16_t *columns);
 

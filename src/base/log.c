@@ -2,6 +2,7 @@
  * are made printable. */
 #include "ph/log.h"
 
+#include "ph/terminal.h"
 #include "ph/text.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ static bool has_room(int wait_ms) {
 static void write_line(int wait_ms, const char *format, va_list args) {
 	char line[1024 + 64];
 	size_t len = 0;
+	const char *end = terminal_is_raw(STDERR_FILENO) ? "\r\n" : "\n";
 	if (log_drops_enabled && !has_room(wait_ms)) {
 		atomic_fetch_add(&dropped, 1);
 		return;
@@ -41,15 +43,15 @@ static void write_line(int wait_ms, const char *format, va_list args) {
 	unsigned missing = atomic_exchange(&dropped, 0);
 	if (missing > 0) {
 		len = (size_t)snprintf(
-			line, 64, "ph: %u messages were left out: nobody read them\n", missing);
+			line, 64, "ph: %u messages were left out: nobody read them%s", missing, end);
 	}
 	char *text = line + len;
 	snprintf(text, 5, "ph: ");
-	vsnprintf(text + 4, 1024 - 5, format, args);
+	vsnprintf(text + 4, 1024 - 6, format, args);
 	size_t size = strlen(text);
 	text_make_printable(text, size);
 	len += size;
-	line[len++] = '\n';
+	len += (size_t)sprintf(line + len, "%s", end);
 	ssize_t n = write(STDERR_FILENO, line, len);
 	(void)n; /* there is nowhere left to complain to */
 }

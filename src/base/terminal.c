@@ -142,6 +142,11 @@ int terminal_reopen(int fd, int flags) {
 	return copy;
 }
 
+bool terminal_is_raw(int fd) {
+	struct termios now;
+	return tcgetattr(fd, &now) == 0 && (now.c_oflag & OPOST) == 0;
+}
+
 bool terminal_size(int fd, uint16_t *rows, uint16_t *columns) {
 	struct winsize size;
 	if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_row == 0 || size.ws_col == 0) {

@@ -174,7 +174,7 @@ static int take_streams(struct attendance *attendance) {
 /* ---- messages ---- */
 
 /* A raw terminal needs to be told to go back to the first column, too. */
-static void print_text(const struct attendance *attendance, const struct instance_message *message) {
+static void print_text(const struct instance_message *message) {
 	const char *text = (const char *)message->data;
 	size_t left = message->size;
 	while (left > 0) {
@@ -184,8 +184,7 @@ static void print_text(const struct attendance *attendance, const struct instanc
 		if (newline == NULL) {
 			return;
 		}
-		bool raw = attendance->taken && attendance->streams->tty && !attendance->exited &&
-			   isatty(STDERR_FILENO);
+		bool raw = terminal_is_raw(STDERR_FILENO);
 		fd_write_all(STDERR_FILENO, raw ? "\r\n" : "\n", raw ? 2 : 1);
 		text += length + 1;
 		left -= length + 1;
@@ -226,7 +225,7 @@ static void handle_message(struct attendance *attendance, const struct instance_
 		return;
 	case INSTANCE_TEXT:
 		progress_clear();
-		print_text(attendance, message);
+		print_text(message);
 		return;
 	case INSTANCE_REFUSED:
 		refused(attendance);

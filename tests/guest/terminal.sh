@@ -50,6 +50,10 @@ sleep 1
 cmp "$work/before" "$work/after"
 result "the terminal is as it was"
 
+keys "clear; $ph --verbose -- true; echo end" Enter
+await '^end' && screen | grep -q '^ph: ' && ! screen | grep '^ \+ph: '
+result "messages begin in the first column"
+
 keys "clear; $ph -- sh -c 'echo to-stderr >&2; test -t 1 && echo to-stdout' 2>$work/stderr; echo end" Enter
 await '^end' && await '^to-stdout' && [ "$(cat "$work/stderr")" = to-stderr ]
 result "standard error goes where it was led to"

@@ -6,12 +6,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -110,6 +112,31 @@ static void test_long_line(void **state) {
 	assert_int_equal(line[strlen(line) - 1], '\n');
 }
 
+/* A terminal is raw while a command has it. */
+static void test_raw_terminal(void **state) {
+	(void)state;
+	char text[64];
+	int master, slave, saved = dup(STDERR_FILENO);
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	dup2(slave, STDERR_FILENO);
+	log_error("cooked");
+	struct termios mode, before;
+	tcgetattr(slave, &before);
+	mode = before;
+	cfmakeraw(&mode);
+	tcsetattr(slave, TCSADRAIN, &mode);
+	log_error("raw");
+	tcsetattr(slave, TCSADRAIN, &before);
+	log_error("cooked again");
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	ssize_t n = read(master, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	assert_string_equal(text, "ph: cooked\r\nph: raw\r\nph: cooked again\r\n");
+	close(master);
+	close(slave);
+}
+
 static void test_guest_limit(void **state) {
 	(void)state;
 	struct log_limit limit = {0}, other = {0};
@@ -170,6 +197,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_long_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_guest_limit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nobody_reads, set_up, tear_down),
+		cmocka_unit_test(test_raw_terminal),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_error),
 	};
