@@ -9,10 +9,13 @@
 #include <stdint.h>
 
 /* Put fd into raw mode and arrange for its restoration at exit and at fatal signals. Again on a terminal that
- * is raw already (after SIGCONT: the shell has changed it) sets raw mode anew. 0 or -errno. */
+ * is raw already sets raw mode anew. 0 or -errno. */
 int terminal_raw(int fd);
+/* Likewise, but for the keys that are signals (Ctrl-C, Ctrl-Z, Ctrl-\), which stay that: for as long as
+ * nobody is there to read them. What is typed meanwhile is kept as it is. */
+int terminal_raw_with_signals(int fd);
 /* Give a terminal that was made raw other colours, by control sequences. terminal_restore() gives it those of
- * its settings back. 0 or -errno. */
+ * its settings back. The sequences are the caller's and stay. 0 or -errno. */
 int terminal_color(int fd, const char *sequences);
 #define TERMINAL_COLOR_RESET "\033]104\033\\\033]110\033\\\033]111\033\\"
 
@@ -28,6 +31,12 @@ void terminal_filter(struct terminal_filter *filter, uint8_t *to, const uint8_t 
  * /dev/tty when it is the one that controls us (after su, it belongs to somebody else). Its flags are nobody
  * else's then. A descriptor, close-on-exec, or -1 when fd is no terminal or cannot be opened. */
 int terminal_reopen(int fd, int flags);
+
+/* On SIGTSTP, which the calling thread blocks: stop as programs do, with the terminal as it was before, and
+ * set it again when that is over. */
+void terminal_stop(void);
+/* On SIGCONT: a shell may have changed the terminal. */
+void terminal_resume(void);
 
 /* Back to what it was; harmless when it was never raw. Async-signal-safe. */
 void terminal_restore(void);
