@@ -38,7 +38,5 @@ int console_add_port(struct virtio_device *device, const char *name, const struc
 size_t console_port_send(struct console_port *port, const void *data, size_t len);
 /* Offer again what receive did not take. */
 void console_port_resume(struct console_port *port);
-/* Tell the guest the size of port 0's terminal, now and after each reset. */
-void console_resize(struct virtio_device *device, uint16_t columns, uint16_t rows);
 
 #endif

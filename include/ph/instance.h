@@ -42,7 +42,7 @@ enum instance_fact {
 
 /* Of the messages below and of a command's records. One more with each change that an older ph does not know.
  */
-#define INSTANCE_PROTOCOL 2
+#define INSTANCE_PROTOCOL 3
 
 /* ---- messages ---- */
 
@@ -61,7 +61,8 @@ enum instance_type {
 	INSTANCE_TEXT = 17,    /* for standard error */
 	INSTANCE_REFUSED = 18, /* the VM is ending: ask again when it is gone */
 	INSTANCE_FAILED = 19,  /* text: why the VM ended without the command's status */
-	INSTANCE_STATE = 20,   /* value: enum instance_state << 16 | commands */
+	INSTANCE_STATE = 20,   /* value: enum instance_state << 16 | commands. A command that was taken while
+				  the VM was starting is told again when it is up */
 };
 
 /* in and out are a terminal's; without err it is there, too */
@@ -123,7 +124,7 @@ int instance_open(struct instance *instance, const struct record_buffer *facts, 
 /* ---- those who come later ---- */
 
 /* A connection to the VM of this name; -ENOENT: none is running; -EAGAIN: it is about to; or -errno with
- * *error set. */
+ * *error set; -ETIMEDOUT: it takes no connections, which was waited for for two seconds. */
 int instance_connect(const char *name, struct error *error);
 /* Its description, malloc'ed: the size, or -errno. */
 ssize_t instance_read_facts(const char *name, uint8_t **facts);

@@ -2,6 +2,9 @@
  * are made printable. */
 #include "ph/log.h"
 
+#include "ph/terminal.h"
+#include "ph/text.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -19,42 +22,6 @@ bool log_verbose_enabled;
 bool log_drops_enabled;
 static atomic_uint dropped;
 
-/* The bytes of the UTF-8 character at text, 0 when it is none, or a control character of 0x80 to 0x9f. */
-static unsigned utf8_length(const unsigned char *text) {
-	static const struct {
-		unsigned char mask, lead;
-		uint32_t least;
-	} forms[] = {{0xe0, 0xc0, 0xa0}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-	for (unsigned more = 1; more <= 3; more++) {
-		if ((text[0] & forms[more - 1].mask) != forms[more - 1].lead) {
-			continue;
-		}
-		uint32_t code = text[0] & (unsigned char)~forms[more - 1].mask;
-		for (unsigned i = 1; i <= more; i++) {
-			if ((text[i] & 0xc0) != 0x80) {
-				return 0; /* the terminating NUL, too */
-			}
-			code = code << 6 | (text[i] & 0x3f);
-		}
-		bool surrogate = code >= 0xd800 && code < 0xe000;
-		return code >= forms[more - 1].least && code < 0x110000 && !surrogate ? more + 1 : 0;
-	}
-	return 0;
-}
-
-/* Control characters could drive the user's terminal: replace all but printable ASCII and UTF-8. */
-static void make_printable(char *text) {
-	unsigned char *c = (unsigned char *)text;
-	while (*c != '\0') {
-		unsigned len = *c >= 0x20 && *c < 0x7f ? 1 : utf8_length(c);
-		if (len == 0) {
-			*c = '?';
-			len = 1;
-		}
-		c += len;
-	}
-}
-
 /* Whether a line can be written without waiting for long. */
 static bool has_room(int wait_ms) {
 	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -68,6 +35,7 @@ static bool has_room(int wait_ms) {
 static void write_line(int wait_ms, const char *format, va_list args) {
 	char line[1024 + 64];
 	size_t len = 0;
+	const char *end = terminal_is_raw(STDERR_FILENO) ? "\r\n" : "\n";
 	if (log_drops_enabled && !has_room(wait_ms)) {
 		atomic_fetch_add(&dropped, 1);
 		return;
@@ -75,14 +43,15 @@ static void write_line(int wait_ms, const char *format, va_list args) {
 	unsigned missing = atomic_exchange(&dropped, 0);
 	if (missing > 0) {
 		len = (size_t)snprintf(
-			line, 64, "ph: %u messages were left out: nobody read them\n", missing);
+			line, 64, "ph: %u messages were left out: nobody read them%s", missing, end);
 	}
 	char *text = line + len;
 	snprintf(text, 5, "ph: ");
-	vsnprintf(text + 4, 1024 - 5, format, args);
-	make_printable(text);
-	len += strlen(text);
-	line[len++] = '\n';
+	vsnprintf(text + 4, 1024 - 6, format, args);
+	size_t size = strlen(text);
+	text_make_printable(text, size);
+	len += size;
+	len += (size_t)sprintf(line + len, "%s", end);
 	ssize_t n = write(STDERR_FILENO, line, len);
 	(void)n; /* there is nowhere left to complain to */
 }

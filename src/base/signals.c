@@ -20,6 +20,8 @@ void signals_handled(sigset_t *set) {
 	sigemptyset(set);
 	add_unless_ignored(set, SIGTERM);
 	add_unless_ignored(set, SIGHUP);
+	add_unless_ignored(set, SIGTSTP);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGWINCH);
+	sigaddset(set, SIGCONT);
 }

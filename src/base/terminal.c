@@ -6,6 +6,7 @@
 #include "ph/terminal.h"
 
 #include "ph/fd.h"
+#include "ph/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT};
 #define FATAL_SIGNALS (sizeof(fatal_signals) / sizeof(fatal_signals[0]))
 
 static struct {
@@ -28,7 +29,9 @@ static struct {
 	struct termios saved;
 	pid_t owner;     /* a worker process forked later must not restore what is still in use */
 	atomic_bool raw; /* set after all the others */
+	bool signals;    /* but for the keys that are signals */
 	int color_fd;    /* of a terminal with other colours than its own */
+	const char *colors;
 	atomic_bool colored;
 	bool hooked; /* the ways out are covered */
 	struct sigaction old[FATAL_SIGNALS];
@@ -77,14 +80,37 @@ static int hook_ways_out(void) {
 	struct sigaction action = {.sa_handler = restore_and_reraise, .sa_flags = SA_ONSTACK};
 	sigemptyset(&action.sa_mask);
 	for (size_t i = 0; i < FATAL_SIGNALS; i++) {
-		sigaction(fatal_signals[i], &action, &terminal.old[i]);
+		if (!signals_is_ignored(fatal_signals[i])) {
+			sigaction(fatal_signals[i], &action, &terminal.old[i]);
+		}
 	}
 	terminal.hooked = true;
 	return 0;
 }
 
-int terminal_raw(int fd) {
-	if (!terminal.raw || terminal.owner != getpid()) {
+static bool is_ours(void) {
+	return terminal.raw && terminal.owner == getpid();
+}
+
+/* The jail knows no other way than at once. */
+static int set_mode(int when) {
+	struct termios raw = terminal.saved;
+	cfmakeraw(&raw);
+	raw.c_lflag |= terminal.signals ? terminal.saved.c_lflag & ISIG : 0;
+	raw.c_cc[VMIN] = 1;
+	raw.c_cc[VTIME] = 0;
+	atomic_store(&terminal.raw, true);
+	if (tcsetattr(terminal.fd, when, &raw) < 0) {
+		int ret = -errno;
+		atomic_store(&terminal.raw, false);
+		return ret;
+	}
+	return 0;
+}
+
+static int make_raw(int fd, bool signals) {
+	bool again = is_ours();
+	if (!again) {
 		struct termios saved;
 		if (tcgetattr(fd, &saved) < 0) {
 			return -errno;
@@ -97,23 +123,49 @@ int terminal_raw(int fd) {
 		terminal.saved = saved;
 		terminal.owner = getpid();
 	}
-	struct termios raw = terminal.saved;
-	cfmakeraw(&raw);
-	raw.c_cc[VMIN] = 1;
-	raw.c_cc[VTIME] = 0;
-	atomic_store(&terminal.raw, true);
-	if (tcsetattr(terminal.fd, TCSADRAIN, &raw) < 0) {
-		int ret = -errno;
-		atomic_store(&terminal.raw, false);
-		return ret;
-	}
-	return 0;
+	terminal.signals = signals;
+	return set_mode(again ? TCSANOW : TCSADRAIN);
+}
+
+int terminal_raw(int fd) {
+	return make_raw(fd, false);
+}
+
+int terminal_raw_with_signals(int fd) {
+	return make_raw(fd, true);
 }
 
 int terminal_color(int fd, const char *sequences) {
 	terminal.color_fd = fd;
+	terminal.colors = sequences;
 	atomic_store(&terminal.colored, true);
 	return fd_write_all(fd, sequences, strlen(sequences));
+}
+
+/* Not by SIGSTOP: who has no shell to continue it is not to be stopped, which the kernel knows. */
+static void stop_here(void) {
+	sigset_t stop, mask;
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTSTP);
+	raise(SIGTSTP);
+	pthread_sigmask(SIG_UNBLOCK, &stop, &mask);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+/* What it was before is not asked again: from the background, that would be the shell's own mode. */
+void terminal_stop(void) {
+	bool raw = is_ours(), colored = terminal.colored;
+	terminal_restore();
+	stop_here();
+	if (raw && set_mode(TCSANOW) == 0 && colored) {
+		terminal_color(terminal.color_fd, terminal.colors);
+	}
+}
+
+void terminal_resume(void) {
+	if (is_ours()) {
+		set_mode(TCSANOW);
+	}
 }
 
 bool terminal_in_background(int fd) {
@@ -140,6 +192,11 @@ int terminal_reopen(int fd, int flags) {
 		fd_close(&copy);
 	}
 	return copy;
+}
+
+bool terminal_is_raw(int fd) {
+	struct termios now;
+	return tcgetattr(fd, &now) == 0 && (now.c_oflag & OPOST) == 0;
 }
 
 bool terminal_size(int fd, uint16_t *rows, uint16_t *columns) {

@@ -9,6 +9,7 @@
 #include "ph/dbus.h"
 #include "ph/child.h"
 #include "ph/fd.h"
+#include "ph/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +31,8 @@
 /* However long buses take, ph ends. */
 #define WAIT_SECONDS 5
 #define KEPT 3
+#define LINE_SIZE 512
+#define TITLE_MAX 60
 #define URGENCY_NORMAL 1
 
 static struct {
@@ -131,7 +134,7 @@ static void fill(const struct dbus_library *dbus, DBusMessage *call, const char 
 static void tell_desktop(const char *title, const char *line) {
 	struct dbus_library dbus;
 	DBusError error;
-	char body[1024];
+	char body[6 * LINE_SIZE]; /* each may be an entity */
 	if (dbus_load(&dbus) < 0) {
 		return;
 	}
@@ -154,8 +157,14 @@ static void make_title(char *title, size_t size, char *const *argv) {
 		command = strcmp(*argv, "--") == 0 ? argv[1] : NULL;
 	}
 	const char *slash = command != NULL ? strrchr(command, '/') : NULL;
-	snprintf(title, size, command != NULL ? "ph cannot run %.60s" : "ph has failed",
-		slash != NULL ? slash + 1 : command);
+	const char *name = slash != NULL ? slash + 1 : command;
+	if (name == NULL) {
+		snprintf(title, size, "ph has failed");
+		return;
+	}
+	size_t length = strlen(name) > TITLE_MAX ? text_cut(name, TITLE_MAX) : strlen(name);
+	snprintf(title, size, "ph cannot run %.*s", (int)length, name);
+	text_make_printable(title, strlen(title));
 }
 
 /* Nothing of ph's is kept open, and nothing of its terminal's or its parent's signals is meant for it. */
@@ -176,13 +185,15 @@ static void leave(int fd) {
 }
 
 static void wait_and_tell(char *const *argv, bool journal) {
-	char line[512], title[96];
+	char line[LINE_SIZE], title[96];
 	/* One write, one read; a VM that goes on may keep the other end open. */
 	ssize_t size = read(KEPT, line, sizeof(line) - 1);
 	if (size <= 0) {
 		return;
 	}
 	line[size] = '\0';
+	/* Fit for the bus, which takes no text that is not UTF-8, and one field of the journal. */
+	text_make_printable(line, strlen(line));
 	alarm(WAIT_SECONDS);
 	if (journal) {
 		tell_journal(line);

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONSOLE_F_SIZE 0
 #define CONSOLE_F_MULTIPORT 1
 
 #define CONTROL_RX 2
@@ -30,7 +29,6 @@ enum control_event {
 	CONTROL_PORT_ADD = 1,
 	CONTROL_PORT_READY = 3,
 	CONTROL_CONSOLE_PORT = 4,
-	CONTROL_RESIZE = 5,
 	CONTROL_PORT_OPEN = 6,
 	CONTROL_PORT_NAME = 7,
 };
@@ -74,7 +72,6 @@ struct console_device {
 	unsigned port_count;
 	bool multiport; /* the driver accepted it */
 	bool ready;     /* the driver said DEVICE_READY */
-	uint16_t columns, rows;
 	uint8_t bounce[BOUNCE_SIZE];
 };
 
@@ -102,7 +99,6 @@ static bool pop(struct console_device *console, struct virtqueue *queue, struct 
 /* ---- control messages to the driver ---- */
 
 static size_t make_message(struct console_port *port, unsigned event, struct control_buffer *buffer) {
-	struct console_device *console = port->console;
 	buffer->message = (struct control_message){
 		.id = htole32(port->id),
 		.event = htole16((uint16_t)event),
@@ -112,10 +108,6 @@ static size_t make_message(struct console_port *port, unsigned event, struct con
 	if (event == CONTROL_PORT_NAME) {
 		text = strlen(port->name);
 		memcpy(buffer->text, port->name, text);
-	} else if (event == CONTROL_RESIZE) {
-		const uint16_t size[2] = {htole16(console->columns), htole16(console->rows)};
-		text = sizeof(size);
-		memcpy(buffer->text, size, text);
 	}
 	return sizeof(buffer->message) + text;
 }
@@ -164,11 +156,6 @@ static void announce(struct console_device *console) {
 	virtqueue_signal(&console->base.queues[CONTROL_RX]);
 }
 
-static bool size_is_known(const struct console_device *console) {
-	return console->columns != 0 && console->rows != 0 &&
-	       (console->base.driver_features >> CONSOLE_F_SIZE & 1) != 0;
-}
-
 /*
  * The driver is up. All messages go out at once rather than after each port's PORT_READY: the driver
  * handles them in order, so a port exists by the time its name comes, and the round trips are saved.
@@ -178,12 +165,8 @@ static void device_ready(struct console_device *console) {
 	for (unsigned i = 0; i < console->port_count; i++) {
 		struct console_port *port = &console->ports[i];
 		port->announce = 1u << CONTROL_PORT_ADD;
-		if (i > 0) {
-			port->announce |= 1u << CONTROL_PORT_OPEN | 1u << CONTROL_PORT_NAME;
-			continue;
-		}
-		port->announce |= 1u << CONTROL_CONSOLE_PORT;
-		port->announce |= size_is_known(console) ? 1u << CONTROL_RESIZE : 0;
+		port->announce |= i > 0 ? 1u << CONTROL_PORT_OPEN | 1u << CONTROL_PORT_NAME
+					: 1u << CONTROL_CONSOLE_PORT;
 	}
 	announce(console);
 }
@@ -396,7 +379,7 @@ int console_create(struct virtio_device **device) {
 	snprintf(console->base.name, sizeof(console->base.name), "console");
 	console->base.type = VIRTIO_TYPE_CONSOLE;
 	console->base.pci_class = 0x078000;
-	console->base.features = 1ULL << CONSOLE_F_SIZE | 1ULL << CONSOLE_F_MULTIPORT;
+	console->base.features = 1ULL << CONSOLE_F_MULTIPORT;
 	console->base.config_size = sizeof(struct config);
 	*device = &console->base;
 	return 0;
@@ -448,14 +431,4 @@ int console_add_port(struct virtio_device *device, const char *name, const struc
 	snprintf((*port)->name, sizeof((*port)->name), "%s", name != NULL ? name : "");
 	console->port_count++;
 	return 0;
-}
-
-void console_resize(struct virtio_device *device, uint16_t columns, uint16_t rows) {
-	struct console_device *console = from_base(device);
-	console->columns = columns;
-	console->rows = rows;
-	if (console->ports[0].open && console->multiport && size_is_known(console)) {
-		console->ports[0].announce |= 1u << CONTROL_RESIZE;
-		announce(console);
-	}
 }

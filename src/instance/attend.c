@@ -40,7 +40,8 @@ struct attendance {
 	struct error *error;
 	uint8_t *buffer;
 	struct instance_streams *streams;
-	bool taken; /* by the VM: the command */
+	bool taken;    /* by the VM: the command */
+	bool starting; /* the VM, so that nobody reads keys yet */
 	bool exited, last, lost;
 	sigset_t mask; /* the caller's */
 	int status;    /* of the command, once it has ended */
@@ -142,7 +143,7 @@ static int take_terminal(struct attendance *attendance) {
 	if (ret < 0) {
 		log_verbose("the terminal has no keeper: %s", strerror(-ret));
 	}
-	ret = terminal_raw(STDIN_FILENO);
+	ret = attendance->starting ? terminal_raw_with_signals(STDIN_FILENO) : terminal_raw(STDIN_FILENO);
 	return ret == 0 && colored ? terminal_color(STDIN_FILENO, palette) : ret;
 }
 
@@ -174,7 +175,7 @@ static int take_streams(struct attendance *attendance) {
 /* ---- messages ---- */
 
 /* A raw terminal needs to be told to go back to the first column, too. */
-static void print_text(const struct attendance *attendance, const struct instance_message *message) {
+static void print_text(const struct instance_message *message) {
 	const char *text = (const char *)message->data;
 	size_t left = message->size;
 	while (left > 0) {
@@ -184,8 +185,7 @@ static void print_text(const struct attendance *attendance, const struct instanc
 		if (newline == NULL) {
 			return;
 		}
-		bool raw = attendance->taken && attendance->streams->tty && !attendance->exited &&
-			   isatty(STDERR_FILENO);
+		bool raw = terminal_is_raw(STDERR_FILENO);
 		fd_write_all(STDERR_FILENO, raw ? "\r\n" : "\n", raw ? 2 : 1);
 		text += length + 1;
 		left -= length + 1;
@@ -198,8 +198,15 @@ static void handle_failed(struct attendance *attendance, const struct instance_m
 	loop_stop(&attendance->loop, -EIO);
 }
 
-static void handle_taken(struct attendance *attendance) {
-	int ret = attendance->taken ? 0 : take_streams(attendance);
+static void handle_state(struct attendance *attendance, bool starting) {
+	bool was_starting = attendance->starting;
+	int ret = 0;
+	attendance->starting = starting;
+	if (!attendance->taken) {
+		ret = take_streams(attendance);
+	} else if (was_starting && !starting && !attendance->exited && attendance->streams->tty) {
+		ret = terminal_raw(STDIN_FILENO);
+	}
 	attendance->taken = true;
 	if (ret < 0) {
 		terminal_restore();
@@ -215,7 +222,7 @@ static void refused(struct attendance *attendance) {
 static void handle_message(struct attendance *attendance, const struct instance_message *message) {
 	switch (message->type) {
 	case INSTANCE_STATE:
-		handle_taken(attendance);
+		handle_state(attendance, message->value >> 16 == INSTANCE_STARTING);
 		return;
 	case INSTANCE_EXITED:
 		attendance->exited = true;
@@ -226,7 +233,7 @@ static void handle_message(struct attendance *attendance, const struct instance_
 		return;
 	case INSTANCE_TEXT:
 		progress_clear();
-		print_text(attendance, message);
+		print_text(message);
 		return;
 	case INSTANCE_REFUSED:
 		refused(attendance);
@@ -279,12 +286,30 @@ static void connection_ready(struct loop_source *source, uint32_t events) {
 
 /* ---- signals ---- */
 
-static void handle_signal(struct attendance *attendance, int signo) {
-	if (signo == SIGWINCH) {
+/* Whether the signal is about the terminal. */
+static bool handle_job_signal(struct attendance *attendance, int signo) {
+	switch (signo) {
+	case SIGTSTP:
+		terminal_stop();
+		return true;
+	case SIGCONT:
+		terminal_resume();
 		send_size(attendance);
+		return true;
+	case SIGWINCH:
+		send_size(attendance);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void handle_signal(struct attendance *attendance, int signo) {
+	if (handle_job_signal(attendance, signo)) {
 		return;
 	}
-	if (signo == SIGINT && !attendance->taken && !signals_is_ignored(SIGINT)) {
+	bool up = attendance->taken && !attendance->starting;
+	if (signo == SIGINT && !up && !signals_is_ignored(SIGINT)) {
 		loop_stop(&attendance->loop, 128 + SIGINT); /* there is no command yet whose business it is */
 		return;
 	}

@@ -16,6 +16,8 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -23,7 +25,9 @@
 #define FACTS_MAX (256 * 1024)
 /* Taking races with clearing up: each round somebody got further. */
 #define ROUNDS_MAX 100
-#define BACKLOG 16
+/* Who asks a VM that accepts nobody, one that was stopped, say, waits until its queue is full, and then no
+ * longer than this. */
+#define CONNECT_SECONDS 2
 
 /* ---- folders ---- */
 
@@ -61,7 +65,8 @@ int instance_open_base(bool make, struct error *error) {
 	char path[256];
 	int runtime = open_runtime(path, sizeof(path));
 	if (runtime < 0) {
-		return error_set(error, runtime,
+		/* That is not to say that no VM runs. */
+		return error_set(error, runtime == -ENOENT ? -ENOTDIR : runtime,
 			"no directory for running VMs: %s: %s; XDG_RUNTIME_DIR should name one of yours",
 			path, strerror(-runtime));
 	}
@@ -200,7 +205,7 @@ static int listen_in(int folder) {
 		return -errno;
 	}
 	unlinkat(folder, INSTANCE_SOCKET, 0);
-	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, BACKLOG) < 0) {
+	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, SOMAXCONN) < 0) {
 		int ret = -errno;
 		fd_close(&fd);
 		return ret;
@@ -208,8 +213,18 @@ static int listen_in(int folder) {
 	return fd;
 }
 
+/* flock(2) locks are shared by the processes of a VM. This one is the monitor's alone, and the kernel tells
+ * others whose it is. */
+static int mark_monitor(const struct instance *instance) {
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	return fcntl(instance->lock_fd, F_SETLK, &lock) < 0 ? -errno : 0;
+}
+
 int instance_open(struct instance *instance, const struct record_buffer *facts, struct error *error) {
-	int ret = write_facts(instance->folder_fd, facts);
+	int ret = mark_monitor(instance);
+	if (ret == 0) {
+		ret = write_facts(instance->folder_fd, facts);
+	}
 	if (ret == 0) {
 		ret = instance_start_janitor(instance);
 	}
@@ -221,9 +236,8 @@ int instance_open(struct instance *instance, const struct record_buffer *facts, 
 
 /* ---- finding it ---- */
 
-int instance_open_folder(const char *name) {
-	struct error ignored = {0};
-	int base = instance_open_base(false, &ignored);
+int instance_open_folder(const char *name, struct error *error) {
+	int base = instance_open_base(false, error);
 	if (base < 0) {
 		return base;
 	}
@@ -239,39 +253,78 @@ static bool is_running(int folder) {
 	return running;
 }
 
-static int connect_in(int folder) {
+/* 0; -EAGAIN: nobody listens; -ETIMEDOUT: nobody accepts; or -errno. */
+static int connect_to(int fd, int folder) {
 	const struct sockaddr_un address = address_of(folder);
+	const struct timeval wait = {.tv_sec = CONNECT_SECONDS};
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+		return errno == ENOENT || errno == ECONNREFUSED ? -EAGAIN
+		       : errno == EAGAIN                        ? -ETIMEDOUT
+								: -errno;
+	}
+	return instance_peer_is_own(fd) ? 0 : -EPERM;
+}
+
+static int connect_in(int folder) {
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
 		return -errno;
 	}
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-		int ret = errno == ENOENT || errno == ECONNREFUSED ? -EAGAIN : -errno;
+	int ret = connect_to(fd, folder);
+	if (ret < 0) {
 		fd_close(&fd);
-		return ret;
 	}
-	if (!instance_peer_is_own(fd)) {
-		fd_close(&fd);
-		return -EPERM;
-	}
-	return fd;
+	return ret < 0 ? ret : fd;
 }
 
 int instance_connect(const char *name, struct error *error) {
-	int folder = instance_open_folder(name);
+	int folder = instance_open_folder(name, error);
 	if (folder < 0) {
 		return folder == -ENOENT ? folder
 					 : error_set(error, folder, "VM %s: %s", name, strerror(-folder));
 	}
 	int fd = is_running(folder) ? connect_in(folder) : -ENOENT;
 	fd_close(&folder);
+	if (fd == -ETIMEDOUT) {
+		return error_set(error, fd, "the VM %s does not answer; ph --stop %s ends it", name, name);
+	}
 	return fd >= 0 || fd == -ENOENT || fd == -EAGAIN
 		       ? fd
 		       : error_set(error, fd, "cannot reach the VM %s: %s", name, strerror(-fd));
 }
 
+/* Whose mark the lock in a folder has: 0 when it has none, or its process cannot be named here. */
+static pid_t find_monitor(int folder) {
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int fd = openat(folder, INSTANCE_LOCK, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	bool marked = fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0;
+	fd_close(&fd);
+	return marked ? lock.l_pid : 0;
+}
+
+int instance_open_monitor(const char *name) {
+	int folder = instance_open_folder(name, NULL);
+	if (folder < 0) {
+		return folder;
+	}
+	pid_t pid = find_monitor(folder);
+	int process = pid == 0 ? -ESRCH : (int)syscall(SYS_pidfd_open, pid, 0);
+	if (process == -1) {
+		process = -errno;
+	}
+	/* Who has the mark now is alive under this number: what was opened is that process, or it is one that
+	 * is no more. */
+	if (process >= 0 && find_monitor(folder) != pid) {
+		fd_close(&process);
+		process = -ESRCH;
+	}
+	fd_close(&folder);
+	return process;
+}
+
 ssize_t instance_read_facts(const char *name, uint8_t **facts) {
-	int folder = instance_open_folder(name);
+	int folder = instance_open_folder(name, NULL);
 	int fd = folder < 0 ? -1 : openat(folder, INSTANCE_FACTS, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	ssize_t size = folder < 0 ? folder : fd < 0 ? -errno : 0;
 	struct stat stat;

@@ -7,6 +7,7 @@
 #include "ph/fd.h"
 #include "ph/log.h"
 #include "ph/progress.h"
+#include "ph/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -75,10 +76,10 @@ struct row {
 };
 
 static void copy_text(char text[TEXT_MAX], const struct record *record) {
-	size_t length = record->size < TEXT_MAX ? record->size : TEXT_MAX - 1;
-	for (size_t i = 0; i < length; i++) {
-		text[i] = record->data[i] < 0x20 || record->data[i] == 0x7f ? '?' : (char)record->data[i];
-	}
+	const char *data = (const char *)record->data;
+	size_t length = record->size < TEXT_MAX ? record->size : text_cut(data, TEXT_MAX - 1);
+	memcpy(text, data, length);
+	text_make_printable(text, length);
 	text[length] = '\0';
 }
 
@@ -111,7 +112,6 @@ static void ask_state(struct row *row, int fd) {
 		[INSTANCE_ENDING] = "ending"};
 	uint8_t *buffer = malloc(INSTANCE_MESSAGE_MAX);
 	struct instance_message message;
-	snprintf(row->state, sizeof(row->state), "silent");
 	if (buffer != NULL && query(fd, buffer, &message) > 0 && message.type == INSTANCE_STATE &&
 		message.value >> 16 <= INSTANCE_ENDING) {
 		snprintf(row->state, sizeof(row->state), "%s", states[message.value >> 16]);
@@ -121,13 +121,17 @@ static void ask_state(struct row *row, int fd) {
 
 static void list_one(const char *name, bool *any) {
 	struct error ignored = {0};
-	struct row row = {.state = "starting", .since = "-", .root = "-", .command = "-"};
+	struct row row = {.state = "silent", .since = "-", .root = "-", .command = "-"};
 	int fd = instance_connect(name, &ignored);
-	if (fd < 0 && fd != -EAGAIN) {
+	if (fd < 0 && fd != -EAGAIN && fd != -ETIMEDOUT) {
 		return;
 	}
-	if (fd >= 0) {
+	if (fd == -EAGAIN) {
+		snprintf(row.state, sizeof(row.state), "starting");
+	} else {
 		read_row(&row, name);
+	}
+	if (fd >= 0) {
 		ask_state(&row, fd);
 		close(fd);
 	}
@@ -170,10 +174,19 @@ int instance_list(struct error *error) {
 
 /* ---- --logs ---- */
 
+/* Lines, which may have tabs. The guest's kernel's are among them. */
 static void print_clean(const struct instance_message *message) {
-	for (size_t i = 0; i < message->size; i++) {
-		uint8_t byte = message->data[i];
-		putchar(byte == '\n' || byte == '\t' || (byte >= 0x20 && byte != 0x7f) ? byte : '?');
+	char *text = (char *)message->data;
+	for (size_t left = message->size; left > 0;) {
+		size_t size = 0;
+		while (size < left && text[size] != '\n' && text[size] != '\t') {
+			size++;
+		}
+		text_make_printable(text, size);
+		size += size < left;
+		fwrite(text, 1, size, stdout);
+		text += size;
+		left -= size;
 	}
 }
 
@@ -259,10 +272,45 @@ static int stop(int fd, uint8_t *buffer, const char *name, struct error *error) 
 	return ret < 0 ? error_set(error, ret, "cannot end the VM %s: %s", name, strerror(-ret)) : 0;
 }
 
+static int kill_monitor(int process) {
+	struct pollfd ended = {.fd = process, .events = POLLIN};
+	if (process < 0) {
+		return process;
+	}
+	if (syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) < 0) {
+		return errno == ESRCH ? 0 : -errno;
+	}
+	return poll(&ended, 1, INSIST_MS) > 0 ? 0 : -ETIMEDOUT;
+}
+
+/* A VM that takes no connections may come to, and is killed when it does not. A connection; 0: it has ended;
+ * or -errno with *error set. */
+static int outwait(const char *name, struct error *error) {
+	struct pollfd monitor = {.fd = instance_open_monitor(name), .events = POLLIN};
+	struct error cause = {0};
+	int64_t end = now_ms() + SILENT_MS;
+	int ret = -ETIMEDOUT;
+	while (ret == -ETIMEDOUT && now_ms() < end) {
+		cause = (struct error){0};
+		ret = poll(&monitor, 1, 0) > 0 ? 0 : connect_to(name, &cause);
+	}
+	if (ret == -ETIMEDOUT) {
+		log_error("the VM %s does not answer; what it wrote last may be lost", name);
+		ret = kill_monitor(monitor.fd);
+		snprintf(cause.message, sizeof(cause.message), "cannot end the VM %s: %s", name,
+			strerror(-ret));
+	}
+	fd_close(&monitor.fd);
+	ret = ret == -ENOENT ? 0 : ret;
+	return ret < 0 ? error_set(error, ret, "%s", cause.message) : ret;
+}
+
 int instance_stop(const char *name, struct error *error) {
-	int fd = connect_to(name, error);
-	if (fd < 0) {
-		return fd;
+	struct error cause = {0};
+	int fd = connect_to(name, &cause);
+	fd = fd == -ETIMEDOUT ? outwait(name, error) : fd;
+	if (fd <= 0) {
+		return fd < 0 ? error_set(error, fd, "%s", cause.message) : 0;
 	}
 	uint8_t *buffer = malloc(INSTANCE_MESSAGE_MAX);
 	int ret = buffer == NULL ? error_set(error, -ENOMEM, "out of memory") : stop(fd, buffer, name, error);

@@ -11,8 +11,10 @@
 
 /* The folder of all VMs. A descriptor; -ENOENT, when it is not to be made; or -errno with *error set. */
 int instance_open_base(bool make, struct error *error);
-/* A VM's folder: a descriptor or -errno. */
-int instance_open_folder(const char *name);
+/* A VM's folder: a descriptor; or -errno, with *error set where it is not the VM's own. */
+int instance_open_folder(const char *name, struct error *error);
+/* The process that runs the VM of this name, whether it answers or not: a pidfd, -ESRCH or -errno. */
+int instance_open_monitor(const char *name);
 /* The lock in a folder, without waiting (LOCK_EX or LOCK_SH): a descriptor, -EBUSY or -errno. */
 int instance_lock(int folder, int operation);
 

@@ -24,8 +24,9 @@
 static void put_back(int fd, const struct termios *saved, bool colored) {
 	struct termios now, raw = *saved;
 	cfmakeraw(&raw);
-	if (tcgetattr(fd, &now) == 0 && now.c_lflag == raw.c_lflag && now.c_iflag == raw.c_iflag &&
-		now.c_oflag == raw.c_oflag) {
+	/* Signals by keys end with the VM's start. */
+	if (tcgetattr(fd, &now) == 0 && (now.c_lflag & (tcflag_t)~ISIG) == raw.c_lflag &&
+		now.c_iflag == raw.c_iflag && now.c_oflag == raw.c_oflag) {
 		tcsetattr(fd, TCSANOW, saved);
 		if (colored) {
 			fd_write_all(fd, TERMINAL_COLOR_RESET, sizeof(TERMINAL_COLOR_RESET) - 1);

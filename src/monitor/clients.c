@@ -136,6 +136,15 @@ static void handle_message(struct client *client, struct instance_message *messa
 
 /* ---- connections ---- */
 
+/* Whether a VM of the background is still coming up, and nobody waits for it any more. */
+static bool is_abandoned(const struct clients *clients) {
+	bool wanted = clients->messages.fd < 0;
+	for (const struct client *client = clients->list; client != NULL; client = client->next) {
+		wanted |= client->running;
+	}
+	return !wanted && clients->ops->state(clients->owner) >> 16 == INSTANCE_STARTING;
+}
+
 static void remove_client(struct client *client) {
 	struct clients *clients = client->clients;
 	struct client **link = &clients->list;
@@ -150,6 +159,9 @@ static void remove_client(struct client *client) {
 	free(client);
 	if (session != 0) {
 		control_hangup(clients->control, session);
+		if (is_abandoned(clients)) {
+			clients->ops->stop(clients->owner);
+		}
 	}
 }
 
@@ -282,6 +294,14 @@ void clients_exited(struct clients *clients, uint32_t session, int status, bool 
 			send_to(client, INSTANCE_EXITED, (uint32_t)status | (last ? INSTANCE_EXITED_LAST : 0),
 				NULL, 0);
 			return;
+		}
+	}
+}
+
+void clients_ready(struct clients *clients) {
+	for (struct client *client = clients->list; client != NULL; client = client->next) {
+		if (client->running) {
+			send_state(client);
 		}
 	}
 }

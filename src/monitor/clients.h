@@ -40,6 +40,8 @@ int clients_init(struct clients *clients, struct loop *loop, struct control *con
 void clients_finish(struct clients *clients);
 /* A session ended; it was the last one. Ignored when it was nobody's. */
 void clients_exited(struct clients *clients, uint32_t session, int status, bool last);
+/* The VM is up: tell all who wait for their commands. */
+void clients_ready(struct clients *clients);
 /* The VM ended early: tell all whose commands have not. */
 void clients_failed(struct clients *clients, const char *reason);
 

@@ -74,6 +74,13 @@ static void force_end(struct vm *vm) {
 
 /* ---- what init says ---- */
 
+/* From now on Ctrl-C and the like are the command's. */
+static void give_keys(const struct vm *vm) {
+	if (vm->plan->tty && vm->seat->client_fd < 0) {
+		terminal_raw(STDIN_FILENO);
+	}
+}
+
 static void on_ready(void *owner) {
 	struct vm *vm = owner;
 	timings_mark(&vm->timings, "guest up to init");
@@ -83,6 +90,8 @@ static void on_ready(void *owner) {
 	if (vm->phase == RUN_STARTING) {
 		vm->phase = RUN_COMMAND;
 		set_deadline(vm, 0);
+		give_keys(vm);
+		clients_ready(&vm->clients);
 	}
 }
 
@@ -364,10 +373,34 @@ void run_tell_size(struct vm *vm) {
 	}
 }
 
+/* The time that passes meanwhile is not the guest's. */
+static void stop_for_a_while(struct vm *vm) {
+	int64_t stopped_ms = now_ms();
+	terminal_stop();
+	vm->started_ms += now_ms() - stopped_ms;
+}
+
+/* Whether the signal is about the terminal. */
+static bool handle_job_signal(struct vm *vm, int signo) {
+	switch (signo) {
+	case SIGTSTP:
+		stop_for_a_while(vm);
+		return true;
+	case SIGCONT:
+		terminal_resume();
+		run_tell_size(vm);
+		return true;
+	case SIGWINCH:
+		run_tell_size(vm);
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* SIGINT is the command's business; SIGTERM and SIGHUP end the VM in order, the commands first. */
 static void handle_signal(struct vm *vm, int signo) {
-	if (signo == SIGWINCH) {
-		run_tell_size(vm);
+	if (handle_job_signal(vm, signo)) {
 		return;
 	}
 	bool asked_before = vm->signal != 0;

@@ -199,7 +199,7 @@ static int attach_stdio(struct vm *vm) {
 		stdio.err = seat->streams[2];
 	} else if (stdio.tty) {
 		stdio.err = vm->plan->own_stderr ? STDERR_FILENO : -1;
-		int ret = terminal_raw(STDIN_FILENO);
+		int ret = terminal_raw_with_signals(STDIN_FILENO);
 		if (ret == 0 && vm->plan->palette != NULL) {
 			ret = terminal_color(STDIN_FILENO, vm->plan->palette);
 		}

@@ -28,6 +28,12 @@ calls() {
 setsid -w "$ph" --share '/no/<b>&"' -- /usr/bin/firefox 2>/dev/null
 [ $? -eq 125 ] && told 'string "ph cannot run firefox"' && told '/no/&lt;b&gt;&amp;"'
 result "an error before the VM is a notification, without markup"
+setsid -w "$ph" --share $'/no/b\xe4r' -- /usr/bin/one 2>/dev/null
+told 'string "ph cannot run one"' && told '/no/b?r'
+result "so is one that is not UTF-8"
+setsid -w "$ph" --share "/no/$(printf 'ü%.0s' {1..300})" -- "/no/x$(printf 'ü%.0s' {1..40})" 2>/dev/null
+told "string \"ph cannot run x$(printf 'ü%.0s' {1..29})\"" && told "/no/$(printf 'ü%.0s' {1..200})"
+result "or too long"
 setsid -w "$ph" --append rdinit=/none -- /bin/true </dev/null >/dev/null 2>&1
 [ $? -eq 125 ] && told 'string "ph cannot run true"' && told "the guest's kernel failed to start"
 result "so is one from inside the jail"
@@ -43,11 +49,14 @@ JOURNAL_STREAM=$(stat -c %d:%i "$work/err") setsid -w "$ph" --share /no/journal 
 [ $? -eq 125 ] && grep -q /no/journal "$work/err" && told 'string "ph has failed"' && told /no/journal
 result "what goes to the journal is a notification, too"
 script -qec "'$ph' --share /no/terminal 2>/dev/null" /dev/null </dev/null >"$work/out"
-[ "$(calls)" -eq 4 ] && ! grep -q '/no/\(pipe\|file\|terminal\)' "$work/calls"
+[ "$(calls)" -eq 6 ] && ! grep -q '/no/\(pipe\|file\|terminal\)' "$work/calls"
 result "... and neither a pipe nor a terminal's user gets a notification"
 setsid -w strace -f -e trace=sendto -s 300 -o "$work/trace" "$ph" --share /no/where 2>/dev/null
 grep -q 'PRIORITY=3\\nSYSLOG_IDENTIFIER=ph\\nMESSAGE=.*/no/where.*/run/systemd/journal/socket' "$work/trace"
 result "what nobody reads goes to the journal"
+setsid -w strace -f -e trace=sendto -s 300 -o "$work/trace" "$ph" --share $'/no/x\nPRIORITY=0' 2>/dev/null
+grep -q 'MESSAGE=.*/no/x?PRIORITY=0' "$work/trace"
+result "in one field, whatever it says"
 DBUS_SESSION_BUS_ADDRESS=unix:path=/nowhere setsid -w "$ph" --share /no/bus 2>/dev/null
 [ $? -eq 125 ]
 result "no bus is no matter"

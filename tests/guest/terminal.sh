@@ -50,6 +50,10 @@ sleep 1
 cmp "$work/before" "$work/after"
 result "the terminal is as it was"
 
+keys "clear; $ph --verbose -- true; echo end" Enter
+await '^end' && screen | grep -q '^ph: ' && ! screen | grep '^ \+ph: '
+result "messages begin in the first column"
+
 keys "clear; $ph -- sh -c 'echo to-stderr >&2; test -t 1 && echo to-stdout' 2>$work/stderr; echo end" Enter
 await '^end' && await '^to-stdout' && [ "$(cat "$work/stderr")" = to-stderr ]
 result "standard error goes where it was led to"
@@ -92,8 +96,40 @@ await '^end'
 cmp "$work/before" "$work/after"
 result "after a crash of the VM too"
 
-# The same in a VM that somebody else has started.
+# A VM that does not come up, as its file server does not answer.
 mkdir -m 700 "$work/run"
+hold_start() {
+	for _ in $(seq 300); do pgrep -x ph-files >/dev/null && sleep 0.1 || break; done # of the one before
+	(for _ in $(seq 3000); do pkill -STOP -x ph-files && break || sleep 0.01; done) &
+	keys "$1" Enter
+	wait $!
+	sleep 2
+}
+for name in "" "--name box"; do
+	command="env XDG_RUNTIME_DIR=$work/run $ph $name --private-home"
+	hold_start "clear; $command -- true; echo status-\$?; stty -g >$work/after"
+	keys C-c
+	await '^status-130' && sleep 1 && cmp "$work/before" "$work/after"
+	result "Ctrl-C ends it while it starts${name:+, with a name}"
+	hold_start "clear; PS1='guest> ' $command --env PS1 -- bash --norc --noprofile"
+	keys C-z
+	await 'Stopped' && keys "clear; stty -g >$work/after" Enter && sleep 1 && cmp "$work/before" "$work/after"
+	result "Ctrl-Z stops it"
+	keys 'fg' Enter
+	sleep 1
+	keys 'echo typed a''head' Enter
+	pkill -CONT -x ph-files
+	await '^guest>' && await '^typed ahead'
+	result "fg goes on with it, and what was typed ahead arrives"
+	keys 'clear; stty size; sleep 1000' Enter
+	await '^40 100' && sleep 1 && keys C-c && await '^\^C' && keys 'exit 4' Enter && await '^host>'
+	result "then keys are the command's"
+done
+for _ in $(seq 100); do [ -e "$work/run/ph/box" ] && sleep 0.1 || break; done
+[ ! -e "$work/run/ph/box" ]
+result "a VM that nobody waits for has ended"
+
+# The same in a VM that somebody else has started.
 XDG_RUNTIME_DIR=$work/run "$ph" --name box -- sh -c 'echo up; exec sleep 1000' >"$work/box" 2>&1 &
 box=$!
 for _ in $(seq 600); do [ -s "$work/box" ] && break || sleep 0.1; done

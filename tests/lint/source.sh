@@ -29,7 +29,7 @@ format() {
 # What each folder of src may include of the contracts and of other folders' insides: its own and what is
 # listed. "base" is there for all.
 arrows() {
-	local base='error log loop fd child record guest_memory signals terminal dbus progress'
+	local base='error log loop fd child record guest_memory signals terminal dbus progress text'
 	local device="$base virtqueue virtio huge_pages"
 	local -A may=(
 		[base]="$base guest"

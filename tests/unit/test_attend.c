@@ -4,13 +4,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -45,12 +48,12 @@ static void send_message(struct attending *attending, enum instance_type type, u
 }
 
 /* In a process of its own, which writes to a pipe that nobody reads yet. */
-static void start(struct attending *attending, int input) {
+static void start_with(struct attending *attending, int input, bool tty) {
 	int ends[2], output[2];
 	attending->input = input;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	assert_int_equal(pipe2(output, O_CLOEXEC), 0);
-	assert_int_equal(instance_make_streams(&attending->streams, false, false), 0);
+	assert_int_equal(instance_make_streams(&attending->streams, tty, false), 0);
 	attending->connection = ends[0];
 	attending->output = output[0];
 	attending->pid = fork();
@@ -60,6 +63,10 @@ static void start(struct attending *attending, int input) {
 	close(ends[1]);
 	close(output[1]);
 	instance_close_streams(attending->streams.ours);
+}
+
+static void start(struct attending *attending, int input) {
+	start_with(attending, input, false);
 }
 
 /* The VM has taken the command, and the command has written all. */
@@ -145,12 +152,68 @@ static void test_ended_before(void **state) {
 	not_taken(false);
 }
 
+/* Wait until the terminal is raw, and its keys are signals or not. */
+static void await_mode(int terminal, bool signals) {
+	struct termios now;
+	for (unsigned i = 0; i < 500; i++) {
+		assert_int_equal(tcgetattr(terminal, &now), 0);
+		if ((now.c_lflag & ICANON) == 0 && ((now.c_lflag & ISIG) != 0) == signals) {
+			return;
+		}
+		usleep(10000);
+	}
+	fail();
+}
+
+/* Ctrl-C ends who waits for a VM that does not come up; then it is the command's. */
+static void keys(bool up) {
+	struct attending attending;
+	struct termios mode;
+	int master, slave, status;
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	start_with(&attending, slave, true);
+	send_message(&attending, INSTANCE_STATE, INSTANCE_STARTING << 16 | 1);
+	await_mode(slave, true);
+	if (up) {
+		send_message(&attending, INSTANCE_STATE, INSTANCE_RUNNING << 16 | 1);
+		await_mode(slave, false);
+		kill(attending.pid, SIGINT);
+		usleep(100000);
+		send_message(&attending, INSTANCE_EXITED, 7);
+		instance_close_streams(attending.streams.theirs);
+	} else {
+		kill(attending.pid, SIGINT);
+	}
+	assert_int_equal(waitpid(attending.pid, &status, 0), attending.pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), up ? 7 : 128 + SIGINT);
+	assert_int_equal(tcgetattr(slave, &mode), 0);
+	assert_true((mode.c_lflag & (ICANON | ISIG)) == (ICANON | ISIG));
+	instance_close_streams(attending.streams.theirs);
+	close(attending.connection);
+	close(attending.output);
+	close(master);
+	close(slave);
+}
+
+static void test_keys_while_starting(void **state) {
+	(void)state;
+	keys(false);
+}
+
+static void test_keys_when_up(void **state) {
+	(void)state;
+	keys(true);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_last_command),
 		cmocka_unit_test(test_vm_is_gone),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_ended_before),
+		cmocka_unit_test(test_keys_while_starting),
+		cmocka_unit_test(test_keys_when_up),
 	};
 	return cmocka_run_group_tests_name("attend", tests, NULL, NULL);
 }

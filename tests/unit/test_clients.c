@@ -34,9 +34,11 @@ static void keep(void *owner, const char *text, size_t size) {
 	loop_stop(&loop, 0);
 }
 
+static enum instance_state vm_state;
+
 static uint32_t state(void *owner) {
 	(void)owner;
-	return (uint32_t)INSTANCE_RUNNING << 16 | 1;
+	return (uint32_t)vm_state << 16 | 1;
 }
 
 static const struct clients_ops ops = {.keep = keep, .state = state};
@@ -46,6 +48,7 @@ static int set_up(void **state) {
 	int ends[2], listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	const struct sockaddr_un any = {.sun_family = AF_UNIX};
 	kept = talk_left = 0;
+	vm_state = INSTANCE_STARTING;
 	assert_int_equal(bind(listener, (const struct sockaddr *)&any, sizeof(sa_family_t)), 0);
 	assert_int_equal(listen(listener, 1), 0);
 	assert_int_equal(pipe2(talk, O_CLOEXEC | O_NONBLOCK), 0);
@@ -116,6 +119,21 @@ static void test_failed_after_texts(void **state) {
 	assert_memory_equal(last.data, "reason", 6);
 }
 
+static void test_told_when_up(void **state) {
+	(void)state;
+	static uint8_t buffer[INSTANCE_MESSAGE_MAX];
+	struct instance_message message;
+	vm_state = INSTANCE_RUNNING;
+	clients_ready(&clients);
+	for (unsigned i = 0; i < 2; i++) {
+		const enum instance_state expected = i == 0 ? INSTANCE_STARTING : INSTANCE_RUNNING;
+		assert_int_equal(instance_receive(client, buffer, &message), 1);
+		assert_int_equal(message.type, INSTANCE_STATE);
+		assert_int_equal(message.value >> 16, expected);
+	}
+	assert_int_equal(instance_receive(client, buffer, &message), -EAGAIN);
+}
+
 static void test_endless_talk(void **state) {
 	(void)state;
 	assert_int_equal(write(talk[1], "x", 1), 1);
@@ -130,6 +148,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_exited_after_texts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failed_after_texts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_told_when_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_endless_talk, set_up, tear_down),
 	};
 	return cmocka_run_group_tests_name("clients", tests, NULL, NULL);

@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#define F_SIZE (1ULL << 0)
 #define F_MULTIPORT (1ULL << 1)
 #define RX0 0
 #define TX0 1
@@ -21,7 +20,7 @@
 #define TX1 5
 #define WAIT_MS 2000
 
-enum { DEVICE_READY, PORT_ADD, PORT_REMOVE, PORT_READY, CONSOLE_PORT, RESIZE, PORT_OPEN, PORT_NAME };
+enum { DEVICE_READY, PORT_ADD, PORT_REMOVE, PORT_READY, CONSOLE_PORT, PORT_OPEN = 6, PORT_NAME };
 
 struct message {
 	uint32_t id;
@@ -93,7 +92,7 @@ static int tear_down(void **state) {
 }
 
 static void boot(struct fixture *f) {
-	assert_int_equal(driver_start(&f->driver, f->device, F_SIZE | F_MULTIPORT), 0);
+	assert_int_equal(driver_start(&f->driver, f->device, F_MULTIPORT), 0);
 }
 
 static gpa_t add_buffer(struct fixture *f, unsigned queue, uint32_t len, bool write) {
@@ -179,23 +178,6 @@ static void test_announce_waits_for_buffers(void **state) {
 	expect_control(f, &buffer, 1, PORT_NAME, "ph.control", 10);
 	expect_control(f, &buffer, 0, PORT_ADD, NULL, 0);
 	expect_control(f, &buffer, 0, CONSOLE_PORT, NULL, 0);
-}
-
-static void test_resize(void **state) {
-	struct fixture *f = *state;
-	console_resize(f->device, 80, 25);
-	boot(f);
-	gpa_t buffer = offer_control(f, 8);
-	send_control(f, 0xffffffff, DEVICE_READY, 1);
-	expect_control(f, &buffer, 1, PORT_ADD, NULL, 0);
-	expect_control(f, &buffer, 1, PORT_OPEN, NULL, 0);
-	expect_control(f, &buffer, 1, PORT_NAME, "ph.control", 10);
-	expect_control(f, &buffer, 0, PORT_ADD, NULL, 0);
-	expect_control(f, &buffer, 0, CONSOLE_PORT, NULL, 0);
-	expect_control(f, &buffer, 0, RESIZE, "\x50\0\x19\0", 4);
-	send_control(f, 0, PORT_OPEN, 1);
-	console_resize(f->device, 132, 50);
-	expect_control(f, &buffer, 0, RESIZE, "\x84\0\x32\0", 4);
 }
 
 static void test_from_guest(void **state) {
@@ -389,7 +371,6 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		TEST(test_announce),
 		TEST(test_announce_waits_for_buffers),
-		TEST(test_resize),
 		TEST(test_from_guest),
 		TEST(test_back_pressure),
 		TEST(test_turns),

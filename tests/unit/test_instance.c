@@ -1,16 +1,22 @@
 /* The places of running VMs are their user's alone: folders, sockets and who is at their other ends. */
 #include "ph/instance.h"
 
+#include "instance/parts.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -136,6 +142,162 @@ static void test_empty_message(void **state) {
 	close(ends[1]);
 }
 
+/* A VM that is there, in a process of its own. */
+static pid_t start_vm(const struct record_buffer *facts, void (*serve)(int listener)) {
+	int ends[2];
+	char byte;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct instance instance;
+		struct error error = {0};
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		int listener = instance_take(&instance, "box", &error);
+		listener = listener < 0 ? listener : instance_open(&instance, facts, &error);
+		if (listener >= 0 && write(ends[1], "y", 1) == 1) {
+			serve(listener);
+		}
+		_exit(1);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	close(ends[0]);
+	return pid;
+}
+
+/* As one that was stopped. */
+static void serve_nobody(int listener) {
+	(void)listener;
+	pause();
+}
+
+static pid_t start_silent(void) {
+	const struct record_buffer facts = {0};
+	return start_vm(&facts, serve_nobody);
+}
+
+static void await_end(pid_t pid) {
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	while (access(in_top("ph/box"), F_OK) == 0) {
+		usleep(10000);
+	}
+}
+
+/* Who asked and went away keeps a place in the socket's queue, which has an end. */
+static void test_full_queue(void **state) {
+	(void)state;
+	pid_t pid = start_silent();
+	int fd = 0;
+	struct error error = {0};
+	alarm(60);
+	for (unsigned i = 0; i < 100000 && fd >= 0; i++) {
+		fd = instance_connect("box", &error);
+		close(fd);
+	}
+	alarm(0);
+	assert_int_equal(fd, -ETIMEDOUT);
+	assert_string_equal(error.message, "the VM box does not answer; ph --stop box ends it");
+	kill(pid, SIGKILL);
+	await_end(pid);
+}
+
+/* The process that is the VM can be found without its help, and no other is taken for it. */
+static void test_monitor(void **state) {
+	(void)state;
+	assert_int_equal(instance_open_monitor("box"), -ENOENT);
+	pid_t pid = start_silent();
+	int process = instance_open_monitor("box");
+	assert_true(process >= 0);
+	struct pollfd ended = {.fd = process, .events = POLLIN};
+	assert_int_equal(poll(&ended, 1, 0), 0);
+	assert_int_equal(syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0), 0);
+	assert_int_equal(poll(&ended, 1, 10000), 1);
+	close(process);
+	await_end(pid);
+	/* Somebody has the place, but is no monitor, or not yet. */
+	struct instance instance;
+	struct error error = {0};
+	assert_int_equal(instance_take(&instance, "box", &error), 0);
+	assert_int_equal(instance_open_monitor("box"), -ESRCH);
+	instance_give_up(&instance);
+}
+
+#define HOSTILE \
+	"\302\233" \
+	"31m \302\235" \
+	"0;title\302\234 \233m \033[m"
+#define CLEAN "??31m ??0;title?? ?m ?[m"
+
+/* What the guest's kernel, or a VM's command, would have terminals do. */
+static void serve_hostile(int listener) {
+	static const char text[] = "gr\303\274n\t" HOSTILE "\nlast\177";
+	static uint8_t buffer[INSTANCE_MESSAGE_MAX];
+	struct instance_message message;
+	for (;;) {
+		struct pollfd wait = {.fd = listener, .events = POLLIN};
+		poll(&wait, 1, -1);
+		int fd = wait.fd = accept(listener, NULL, NULL);
+		if (poll(&wait, 1, -1) > 0 && instance_receive(fd, buffer, &message) > 0) {
+			bool logs = message.type == INSTANCE_LOGS;
+			instance_send(fd, logs ? INSTANCE_TEXT : INSTANCE_STATE, INSTANCE_RUNNING << 16, text,
+				logs ? strlen(text) : 0, NULL, 0);
+		}
+		close(fd);
+	}
+}
+
+/* What a function prints. */
+static const char *printed_by(int (*print)(struct error *error)) {
+	static char text[4096];
+	struct error error = {0};
+	int ends[2], saved = dup(STDOUT_FILENO);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	fflush(stdout);
+	dup2(ends[1], STDOUT_FILENO);
+	close(ends[1]);
+	int ret = print(&error);
+	fflush(stdout);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	ssize_t n = read(ends[0], text, sizeof(text) - 1);
+	close(ends[0]);
+	assert_int_equal(ret, 0);
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static int print_logs(struct error *error) {
+	return instance_print_logs("box", error);
+}
+
+static void test_printable(void **state) {
+	(void)state;
+	struct record_buffer facts = {0};
+	record_put_string(&facts, INSTANCE_FACT_COMMAND, HOSTILE);
+	record_put_string(&facts, INSTANCE_FACT_ROOT, "123456789 123456789 123456789 12345678\303\274");
+	pid_t pid = start_vm(&facts, serve_hostile);
+	record_buffer_finish(&facts);
+	assert_string_equal(printed_by(print_logs), "gr\303\274n\t" CLEAN "\nlast?");
+	const char *list = printed_by(instance_list);
+	assert_non_null(strstr(list, "box              running   "));
+	assert_non_null(strstr(list, " 12345678 " CLEAN "\n"));
+	kill(pid, SIGKILL);
+	await_end(pid);
+}
+
+/* Where nothing can be looked for, that nothing was found is no answer. */
+static void test_no_runtime_directory(void **state) {
+	(void)state;
+	struct error error = {0};
+	setenv("XDG_RUNTIME_DIR", in_top("nowhere"), 1);
+	assert_true(instance_list(&error) < 0);
+	assert_non_null(strstr(error.message, "XDG_RUNTIME_DIR should name one of yours"));
+	error = (struct error){0};
+	assert_true(instance_stop("box", &error) < 0);
+	assert_non_null(strstr(error.message, "XDG_RUNTIME_DIR should name one of yours"));
+	setenv("XDG_RUNTIME_DIR", top, 1);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_modes),
@@ -143,6 +305,10 @@ int main(void) {
 		cmocka_unit_test(test_folders_of_others),
 		cmocka_unit_test(test_peers),
 		cmocka_unit_test(test_empty_message),
+		cmocka_unit_test(test_full_queue),
+		cmocka_unit_test(test_monitor),
+		cmocka_unit_test(test_printable),
+		cmocka_unit_test(test_no_runtime_directory),
 	};
 	return cmocka_run_group_tests_name("instance", tests, set_up, tear_down);
 }

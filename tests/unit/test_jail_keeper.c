@@ -43,10 +43,13 @@ static int tear_down(void **state) {
 	return 0;
 }
 
+static tcflag_t kept_flags; /* while the VM starts, keys are signals */
+
 static void make_raw(int fd) {
 	struct termios raw;
 	tcgetattr(fd, &raw);
 	cfmakeraw(&raw);
+	raw.c_lflag |= kept_flags;
 	tcsetattr(fd, TCSANOW, &raw);
 }
 
@@ -100,6 +103,12 @@ static void test_restores_after_a_kill(void **state) {
 	assert_int_equal(after.c_lflag, f->before.c_lflag);
 	assert_int_equal(after.c_iflag, f->before.c_iflag);
 	assert_int_equal(after.c_oflag, f->before.c_oflag);
+}
+
+static void test_restores_while_starting(void **state) {
+	kept_flags = ISIG;
+	test_restores_after_a_kill(state);
+	kept_flags = 0;
 }
 
 static void test_gives_colors_back(void **state) {
@@ -169,6 +178,7 @@ static void test_needs_a_terminal(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_restores_after_a_kill, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_restores_while_starting, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_gives_colors_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ends_when_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_leaves_what_others_set, set_up, tear_down),

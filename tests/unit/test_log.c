@@ -2,15 +2,18 @@
  * provokes. Errors on their way, too. */
 #include "ph/error.h"
 #include "ph/log.h"
+#include "ph/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -86,6 +89,18 @@ static void test_utf8(void **state) {
 	assert_string_equal(output(), "ph: ?? ??? ??? ????\n");
 }
 
+/* Between characters, where there are any. */
+static void test_cut(void **state) {
+	(void)state;
+	static const char text[] = "a\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80z";
+	static const size_t cuts[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11};
+	for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+		assert_int_equal(text_cut(text, i), cuts[i]);
+	}
+	assert_int_equal(text_cut("\x80\x80\x80\x80\x80\x80", 5), 5);
+	assert_int_equal(text_cut("\x80\x80", 1), 1);
+}
+
 static void test_long_line(void **state) {
 	(void)state;
 	char text[5000];
@@ -95,6 +110,31 @@ static void test_long_line(void **state) {
 	const char *line = output();
 	assert_in_range(strlen(line), 1000, 1024);
 	assert_int_equal(line[strlen(line) - 1], '\n');
+}
+
+/* A terminal is raw while a command has it. */
+static void test_raw_terminal(void **state) {
+	(void)state;
+	char text[64];
+	int master, slave, saved = dup(STDERR_FILENO);
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	dup2(slave, STDERR_FILENO);
+	log_error("cooked");
+	struct termios mode, before;
+	tcgetattr(slave, &before);
+	mode = before;
+	cfmakeraw(&mode);
+	tcsetattr(slave, TCSADRAIN, &mode);
+	log_error("raw");
+	tcsetattr(slave, TCSADRAIN, &before);
+	log_error("cooked again");
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	ssize_t n = read(master, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	assert_string_equal(text, "ph: cooked\r\nph: raw\r\nph: cooked again\r\n");
+	close(master);
+	close(slave);
 }
 
 static void test_guest_limit(void **state) {
@@ -157,6 +197,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_long_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_guest_limit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nobody_reads, set_up, tear_down),
+		cmocka_unit_test(test_raw_terminal),
+		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_error),
 	};
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);

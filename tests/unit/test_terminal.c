@@ -64,7 +64,7 @@ static int run_raw(struct fixture *f, void (*end)(struct fixture *f)) {
 		const struct rlimit no_core = {0};
 		setrlimit(RLIMIT_CORE, &no_core);
 		/* The sanitizers' own handlers would turn the signal into a report. */
-		const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+		const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT};
 		for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 			signal(signals[i], SIG_DFL);
 		}
@@ -111,7 +111,7 @@ static void end_abort(struct fixture *f) {
 /* The terminal is back, and the process still died of the signal. */
 static void test_fatal_signals(void **state) {
 	struct fixture *f = *state;
-	const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+	const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT};
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		end_signal = signals[i];
 		int status = run_raw(f, end_raise);
@@ -173,6 +173,88 @@ static void test_raw_again(void **state) {
 	struct fixture *f = *state;
 	int status = run_raw(f, end_raw_again);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	assert_restored(f);
+}
+
+/* Until there is a command, Ctrl-C and the like are signals; what is typed is kept. */
+static void end_with_signals(struct fixture *f) {
+	struct termios now;
+	char text[8] = "";
+	bool ok = terminal_raw_with_signals(f->slave) == 0 && tcgetattr(f->slave, &now) == 0 &&
+		  (now.c_lflag & (ICANON | ECHO | ISIG)) == ISIG && (now.c_iflag & ICRNL) == 0 &&
+		  write(f->master, "a\r\004", 3) == 3 && terminal_raw(f->slave) == 0 && is_raw(f) &&
+		  read(f->slave, text, sizeof(text)) == 3 && memcmp(text, "a\r\004", 3) == 0;
+	exit(ok ? 7 : 1);
+}
+
+static void test_signals_first(void **state) {
+	struct fixture *f = *state;
+	int status = run_raw(f, end_with_signals);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	assert_restored(f);
+}
+
+/* Who is stopped gives the terminal back, and takes it again. */
+static void test_stop(void **state) {
+	struct fixture *f = *state;
+	int status;
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		sigset_t stop;
+		sigemptyset(&stop);
+		sigaddset(&stop, SIGTSTP);
+		sigprocmask(SIG_BLOCK, &stop, NULL);
+		setpgid(0, 0);
+		bool ok = terminal_raw_with_signals(f->slave) == 0 && terminal_raw(f->slave) == 0 &&
+			  terminal_color(f->slave, "colors") == 0;
+		terminal_stop();
+		exit(ok && is_raw(f) ? 7 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGTSTP);
+	assert_restored(f);
+	kill(pid, SIGCONT);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	assert_restored(f);
+	char text[128] = "";
+	assert_true(read(f->master, text, sizeof(text) - 1) > 0);
+	assert_string_equal(text, "colors" TERMINAL_COLOR_RESET "colors" TERMINAL_COLOR_RESET);
+}
+
+/* Nobody could continue a process whose group is orphaned. */
+static void test_stop_alone(void **state) {
+	struct fixture *f = *state;
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		sigset_t stop;
+		sigemptyset(&stop);
+		sigaddset(&stop, SIGTSTP);
+		sigprocmask(SIG_BLOCK, &stop, NULL);
+		setsid();
+		alarm(10);
+		bool ok = terminal_raw(f->slave) == 0;
+		terminal_stop();
+		exit(ok && is_raw(f) ? 7 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
+static void end_resumed(struct fixture *f) {
+	tcsetattr(f->slave, TCSANOW, &f->before);
+	terminal_resume();
+	exit(is_raw(f) ? 7 : 1);
+}
+
+static void test_resume(void **state) {
+	struct fixture *f = *state;
+	int status = run_raw(f, end_resumed);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	assert_restored(f);
+	terminal_resume(); /* nobody's */
 	assert_restored(f);
 }
 
@@ -269,6 +351,10 @@ int main(void) {
 		TEST(test_fatal_signals),
 		TEST(test_worker),
 		TEST(test_raw_again),
+		TEST(test_signals_first),
+		TEST(test_stop),
+		TEST(test_stop_alone),
+		TEST(test_resume),
 		TEST(test_gone),
 		TEST(test_no_terminal),
 		TEST(test_size),
