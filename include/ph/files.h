@@ -22,9 +22,10 @@
  * is none, are asked for at each use, so the host's changes are seen at once. Names of directories are good
  * for a second after they were last asked for (by a patch of ph's kernel; others ask for them, too, at each
  * use). A file's pages are cached while the guest has it open, as on NFS, so what the host writes into such a
- * file is seen after the next open, or when the guest takes a lock on it (by a patch of ph's kernel also while
- * others have it open); writes go back at the close, a lock, given up or taken, a question for the size, or an
- * fsync. Shared writable mappings work, which cache=none refuses (SQLite's write-ahead log needs them).
+ * file is seen after the next open, or when the guest takes a lock on it (by a patch of ph's kernel also
+ * while others have it open); writes go back at the close, a lock, given up or taken, a question for the
+ * size, or an fsync. Shared writable mappings work, which cache=none refuses (SQLite's write-ahead log needs
+ * them).
  *
  * Both with locktimeout=1: who waits for a lock that the host holds is told after a second that it is still
  * taken, and Linux asks again after so many seconds, 30 unless told.
