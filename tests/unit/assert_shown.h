@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Fails unless the master of a pty has exactly this text, at most 255 bytes. The kernel hands on what each write
- * left in its own time: one read may get the first alone. */
+/* Fails unless the master of a pty has exactly this text, at most 255 bytes. The kernel hands on what each
+ * write left in its own time: one read may get the first alone. */
 static inline void assert_shown(int master, const char *expected) {
 	char text[256];
 	struct pollfd polled = {.fd = master, .events = POLLIN};
