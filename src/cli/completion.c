@@ -47,7 +47,7 @@ static void print_bash_value(const struct option *option) {
 static void print_bash(void) {
 	puts("# ph's completions for bash, made by ph --completion bash\n"
 	     "_ph() {\n"
-	     "\tlocal current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} word\n"
+	     "\tlocal current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} word equals=\n"
 	     "\tfor ((word = 1; word < COMP_CWORD; word++)); do\n"
 	     "\t\tif [[ ${COMP_WORDS[word]} == -- ]]; then\n"
 	     "\t\t\tCOMP_WORDS=(\"${COMP_WORDS[@]:word + 1}\") COMP_CWORD=$((COMP_CWORD - word - 1))\n"
@@ -59,11 +59,17 @@ static void print_bash(void) {
 	     "\t\t\treturn\n"
 	     "\t\tfi\n"
 	     "\tdone\n"
+	     "\t# \"--option=value\" comes as three words.\n"
+	     "\tif [[ $current == = ]]; then\n"
+	     "\t\tcurrent='' equals=yes\n"
+	     "\telif [[ $previous == = ]]; then\n"
+	     "\t\tprevious=${COMP_WORDS[COMP_CWORD - 2]} equals=yes\n"
+	     "\tfi\n"
 	     "\tcase $previous in");
 	for (size_t i = 0; i < cli_table_size; i++) {
 		print_bash_value(&cli_table[i]);
 	}
-	fputs("\tesac\n\tmapfile -t COMPREPLY < <(compgen -W '", stdout);
+	fputs("\tesac\n\tCOMPREPLY=()\n\t[[ -n $equals ]] || mapfile -t COMPREPLY < <(compgen -W '", stdout);
 	for (size_t i = 0; i < cli_table_size; i++) {
 		printf("--%s ", cli_table[i].name);
 	}

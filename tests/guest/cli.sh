@@ -43,8 +43,11 @@ unshare --user --map-current-user --keep-caps --mount sh -c 'mount --bind "$1" /
 result "so does one in /etc/ph, before it"
 for shell in bash zsh fish; do "$ph" --completion $shell >"$work/$shell"; done
 bash -c '. "$1"; COMP_WORDS=(ph --priv) COMP_CWORD=1; _ph; echo "${COMPREPLY[@]}"
-	COMP_WORDS=(ph --sandbox s) COMP_CWORD=2; _ph; echo "${COMPREPLY[@]}"' bash "$work/bash" >"$work/out" 2>"$work/err"
-[ "$(cat "$work/out")" = $'--private-home\nstrict' ]
+	COMP_WORDS=(ph --sandbox s) COMP_CWORD=2; _ph; echo "${COMPREPLY[@]}"
+	COMP_WORDS=(ph --sandbox =) COMP_CWORD=2; _ph; echo "${COMPREPLY[@]}"
+	COMP_WORDS=(ph --sandbox = o) COMP_CWORD=3; _ph; echo "${COMPREPLY[@]}"
+	COMP_WORDS=(ph --net =) COMP_CWORD=2; _ph; echo "${COMPREPLY[@]}"' bash "$work/bash" >"$work/out" 2>"$work/err"
+[ "$(cat "$work/out")" = $'--private-home\nstrict\nstrict default off\noff' ]
 result "bash completes options and their values"
 grep -q "^	'\*--private-home\[" "$work/zsh" && grep -q -- '-l private-home ' "$work/fish"
 result "so do zsh and fish"
