@@ -54,6 +54,26 @@ wait $!
 printf '%s\n' first "$((6 + $(seq 3000 | wc -c)))" "$(seq 3000)" other 3 ab | cmp - "$work/out"
 result "what the host makes of a file that is open in the guest is seen"
 
+echo first >share/kept
+run --root --share "$PWD/share:/mnt/share" -- bash -c 'cd /mnt/share; . ./turns; : >place
+mount --bind kept place || exit 1
+touch bound; told changed
+cat place; touch first_read; told changed_again
+cat place; touch second_read; told made_longer
+cat place' &
+told share/bound
+echo much longer >share/kept
+touch share/changed
+told share/first_read
+printf othe | dd of=share/kept conv=notrunc status=none
+touch share/changed_again
+told share/second_read
+echo and longer still >>share/kept
+touch share/made_longer
+wait $!
+printed $'much longer\nothe longer\nothe longer\nand longer still'
+result "so it is in a file that is bound to another place"
+
 # Takes a lock for each line it appends, and for each number it counts on.
 cat >share/locked <<'END'
 use Fcntl qw(:DEFAULT :seek F_SETLKW F_WRLCK F_UNLCK);

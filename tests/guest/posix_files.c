@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -165,8 +166,42 @@ static void test_links(void) {
 		"a hard link");
 	fails(link("one", "two"), EEXIST, "link: EEXIST");
 	fails(link(".", "three"), EPERM, "link a directory: EPERM");
+	int one = open("one", O_RDWR | O_CLOEXEC), two = open("two", O_RDONLY | O_CLOEXEC);
+	char *map = mmap(NULL, 1, PROT_READ, MAP_SHARED, two, 0);
+	check(map != MAP_FAILED && *map == 'x' && pwrite(one, "y", 1, 0) == 1 && *map == 'y',
+		"two names, one file");
+	munmap(map, 1);
+	check(rename("one", "two") == 0 && attributes("one").st_nlink == 2, "rename to itself");
+	check(ftruncate(one, 0) == 0 && pwrite(one, "x", 1, 0) == 1 && holds("two", "x"),
+		"cut by its other name");
+	close(one);
+	close(two);
 	check(unlink("one") == 0 && attributes("two").st_nlink == 1 && holds("two", "x"), "one of two");
 	unlink("two");
+}
+
+/* Whether the file that is watched tells of just this, now. */
+static bool told(int watch, uint32_t mask) {
+	struct inotify_event events[4];
+	ssize_t n = read(watch, events, sizeof(events));
+	return n == sizeof(events[0]) && events[0].mask == mask;
+}
+
+static void test_watch(void) {
+	close(make("watched", "x"));
+	link("watched", "second");
+	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	inotify_add_watch(watch, "watched", IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF);
+	int fd = open("watched", O_WRONLY | O_CLOEXEC);
+	check(write(fd, "y", 1) == 1 && told(watch, IN_MODIFY), "a watched file: written");
+	close(fd);
+	check(chmod("watched", 0600) == 0 && told(watch, IN_ATTRIB), "its mode");
+	fd = open("second", O_WRONLY | O_CLOEXEC);
+	check(write(fd, "z", 1) == 1 && told(watch, IN_MODIFY), "by another name");
+	close(fd);
+	check(unlink("watched") == 0 && told(watch, IN_ATTRIB), "one name less");
+	check(unlink("second") == 0 && read(watch, (char[256]){0}, 256) > 0, "and gone");
+	close(watch);
 }
 
 static void test_rename(void) {
@@ -410,6 +445,7 @@ int main(void) {
 	test_unlinked();
 	test_names();
 	test_links();
+	test_watch();
 	test_rename();
 	test_attributes();
 	test_special();
