@@ -8,10 +8,10 @@ mkdir share
 
 # Of stress-ng's class "filesystem", left out is what is not about a share's files (bind-mount, binderfs, eventfd,
 # ioprio, procfs), what 9P2000.L has no message for (chattr, fallocate, fiemap, file-ioctl, fpunch, handle,
-# inode-flags, lease, verity, and fsize, whose own imitation of fallocate ends early when time is up) and what asks
-# the kernel to tell of others' changes (dnotify, fanotify, inotify).
+# inode-flags, lease, verity, and fsize, whose own imitation of fallocate ends early when time is up) and what the
+# kernel does not have (dnotify, fanotify).
 stressors=(access chdir chmod chown copy-file dentry dir dirdeep dirmany dup fcntl filename flock fstat getdent
-	hdd io iomix link locka lockf lockofd mknod open rename symlink sync-file touch utime xattr)
+	hdd inotify io iomix link locka lockf lockofd mknod open rename symlink sync-file touch utime xattr)
 for stressor in "${stressors[@]}"; do
 	# These two make 8192 names for each worker before they look at the time.
 	workers=2
