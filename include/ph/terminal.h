@@ -23,7 +23,7 @@ int terminal_color(int fd, const char *sequences);
  * more than print becomes '?', byte for byte; colours remain. Zeroed before the first of a stream. */
 struct terminal_filter {
 	uint8_t continuation; /* bytes of a character that are still to come */
-	bool control;         /* and they may say a control character */
+	uint8_t least, most;  /* where the next of them lies */
 };
 void terminal_filter(struct terminal_filter *filter, uint8_t *to, const uint8_t *from, size_t size);
 

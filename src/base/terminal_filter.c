@@ -28,17 +28,23 @@ static bool is_harmless_control(uint8_t byte) {
 	return byte == '\a' || byte == '\b' || byte == '\t' || byte == '\n' || byte == '\r';
 }
 
-/* A byte from 0x80 on: part of a character of UTF-8, and not of a control character. */
+/*
+ * A byte from 0x80 on: part of a character of UTF-8 (RFC 3629, section 4), and not of a control character.
+ * Where the second byte lies depends on the first: longer forms than needed are none, although some terminals
+ * would find control characters in them.
+ */
 static bool is_printable(struct terminal_filter *filter, uint8_t byte) {
 	if (byte >= 0xc0) {
 		const bool begins = byte >= 0xc2 && byte <= 0xf4;
 		filter->continuation = !begins ? 0 : byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : 1;
-		filter->control = byte == 0xc2;
+		filter->least = byte == 0xc2 || byte == 0xe0 ? 0xa0 : byte == 0xf0 ? 0x90 : 0x80;
+		filter->most = byte == 0xed ? 0x9f : byte == 0xf4 ? 0x8f : 0xbf;
 		return begins;
 	}
-	bool printable = filter->continuation > 0 && !(filter->control && byte < 0xa0);
-	filter->continuation -= filter->continuation > 0;
-	filter->control = false;
+	const bool printable = filter->continuation > 0 && byte >= filter->least && byte <= filter->most;
+	filter->continuation = printable ? filter->continuation - 1 : 0;
+	filter->least = 0x80;
+	filter->most = 0xbf;
 	return printable;
 }
 

@@ -339,6 +339,13 @@ static void test_filter(void **state) {
 	expect_filtered("\302\2336n\2336n", "\302?6n?6n");
 	expect_filtered("\302\240\377\300\233\365\220", "\302\240?????");
 	expect_filtered("\342\234a\235", "\342\234a?");
+	/* U+009B in three and four bytes, half of a surrogate, a number beyond the last. */
+	expect_filtered("\340\202\2336n", "\340??6n");
+	expect_filtered("\360\200\202\2336n", "\360???6n");
+	expect_filtered("\355\240\200", "\355??");
+	expect_filtered("\364\220\200\200", "\364???");
+	expect_filtered("\340\240\200\355\237\277\360\220\200\200\364\217\277\277",
+		"\340\240\200\355\237\277\360\220\200\200\364\217\277\277");
 }
 
 int main(void) {
