@@ -1,10 +1,12 @@
 /*
  * Fuzz the sound filter: the input is what the guest and the server write, in pieces. Beside memory errors it
- * looks for anything at the server's end that a program of the VM may not ask, and for frames that are cut.
+ * looks for anything at the server's end that a program of the VM may not ask, for anything at the guest's
+ * that it may not hear, and for frames that are cut.
  *
  * Input: a byte (bit 0: a microphone, bit 1: it begins with an AUTH), then pieces: a byte (bit 7: the
  * server's; bit 6: all is passed on first; bit 5: the tag is the input's, otherwise the guest's are counted
- * and the server's are the last of those; the rest: what, see write_piece()), data.
+ * and the server's are the last of those; the rest: what, see write_piece()), data. Half of them are commands
+ * whose values are of the kinds that commands have, see write_command().
  */
 #include "input.h"
 
@@ -24,8 +26,17 @@ static unsigned count;
 static int guest, server;
 static bool microphone;
 static uint32_t guest_tag, seen_tags;
-static uint8_t seen[PULSE_DESCRIPTOR_SIZE + SOUND_COMMAND_MAX];
-static size_t seen_size, skipping;
+
+/* What has come out at one end, from the beginning of a frame on. */
+struct end {
+	uint8_t bytes[PULSE_DESCRIPTOR_SIZE + SOUND_COMMAND_MAX];
+	size_t size, skipping;
+};
+static struct end at_server, at_guest;
+
+/* What the guest was told: channels that record what is no monitor, and inputs that may be its own. */
+#define NUMBERS 512
+static bool recording[NUMBERS], own_inputs[NUMBERS];
 
 static void create(void) {
 	int ends[2];
@@ -36,16 +47,18 @@ static void create(void) {
 	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
 	server = ends[0];
 	require(sound_connection_create(&list, &count, &loop, inner, ends[1], microphone) == 0);
-	seen_size = skipping = 0;
+	at_server = at_guest = (struct end){.size = 0};
+	memset(recording, 0, sizeof(recording));
+	memset(own_inputs, 0, sizeof(own_inputs));
 	guest_tag = seen_tags = 0;
 }
 
 static void check_command(const uint8_t *command, size_t size) {
 	uint32_t number = tags_get(command + 1), tag = tags_get(command + 6);
-	bool recording = number == PULSE_CREATE_RECORD_STREAM || number == PULSE_LOOKUP_SOURCE ||
-			 number == PULSE_GET_SOURCE_INFO || number == PULSE_GET_SOURCE_INFO_LIST;
+	bool records = number == PULSE_CREATE_RECORD_STREAM || number == PULSE_LOOKUP_SOURCE ||
+		       number == PULSE_GET_SOURCE_INFO || number == PULSE_GET_SOURCE_INFO_LIST;
 	require(size >= 10 && command[0] == 'L' && command[5] == 'L');
-	require(!recording || microphone);
+	require(!records || microphone);
 	/* No tag twice, but the filter's own. */
 	require(tag == SOUND_OWN_TAG || tag >= seen_tags);
 	seen_tags = tag == SOUND_OWN_TAG ? seen_tags : tag + 1;
@@ -59,40 +72,91 @@ static void check_command(const uint8_t *command, size_t size) {
 	}
 }
 
-/* What the server gets, frame by frame. */
-static void drain(void) {
-	uint8_t ignored[4096];
-	while (recv(guest, ignored, sizeof(ignored), 0) > 0) {
+static bool is_monitor(const char *name) {
+	return name == NULL || strstr(name, ".monitor") != NULL;
+}
+
+/* What is recorded, in a reply: channel and input were taken already. */
+static const char *take_source(struct tags *tags) {
+	uint32_t number;
+	const char *name;
+	return tags_number(tags, &number) && tags_number(tags, &number) && tags_sample_spec(tags) &&
+			       tags_channel_map(tags) && tags_number(tags, &number) &&
+			       tags_string(tags, &name)
+		       ? name
+		       : NULL;
+}
+
+/* No events about what others do. What a reply is to is not known here, so it is taken for any. */
+static void check_answer(uint8_t *command, size_t size) {
+	struct tags tags = {.next = command, .left = size};
+	uint32_t number, tag, first = 0, second = 0;
+	const char *name = NULL;
+	require(tags_number(&tags, &number) && tags_number(&tags, &tag));
+	bool numbers = tags_number(&tags, &first) && tags_number(&tags, &second);
+	if (number == PULSE_REPLY && numbers) {
+		own_inputs[second % NUMBERS] = true;
+		recording[first % NUMBERS] |= !is_monitor(take_source(&tags));
+	} else if (number == PULSE_RECORD_STREAM_MOVED) {
+		bool named = numbers && tags_string(&tags, &name);
+		recording[first % NUMBERS] = named && !is_monitor(name);
+	} else if (number == PULSE_SUBSCRIBE_EVENT) {
+		first &= PULSE_FACILITY_MASK;
+		require(numbers);
+		require(first == PULSE_FACILITY_SINK || first == PULSE_FACILITY_SERVER ||
+			(first == PULSE_FACILITY_SINK_INPUT && own_inputs[second % NUMBERS]));
 	}
+}
+
+static void check_frame(struct end *end, size_t size, uint32_t channel) {
+	uint8_t *command = end->bytes + PULSE_DESCRIPTOR_SIZE;
+	if (channel != PULSE_CONTROL) {
+		/* Nothing of what the host plays. */
+		require(end == &at_server || recording[channel % NUMBERS]);
+	} else if (end == &at_server) {
+		check_command(command, size);
+	} else {
+		check_answer(command, size);
+	}
+}
+
+/* What one end gets, frame by frame. */
+static void drain_end(struct end *end, int fd) {
+	uint8_t ignored[4096];
 	for (;;) {
-		ssize_t n = skipping > 0 ? recv(server, ignored,
-						   skipping < sizeof(ignored) ? skipping : sizeof(ignored), 0)
-					 : recv(server, seen + seen_size, sizeof(seen) - seen_size, 0);
+		size_t room = end->skipping < sizeof(ignored) ? end->skipping : sizeof(ignored);
+		ssize_t n = end->skipping > 0
+				    ? recv(fd, ignored, room, 0)
+				    : recv(fd, end->bytes + end->size, sizeof(end->bytes) - end->size, 0);
 		if (n <= 0) {
 			return;
 		}
-		if (skipping > 0) {
-			skipping -= (size_t)n;
+		if (end->skipping > 0) {
+			end->skipping -= (size_t)n;
 			continue;
 		}
-		seen_size += (size_t)n;
-		while (seen_size >= PULSE_DESCRIPTOR_SIZE) {
-			size_t size = tags_get(seen), frame = PULSE_DESCRIPTOR_SIZE + size;
-			bool control = tags_get(seen + 4) == PULSE_CONTROL;
+		end->size += (size_t)n;
+		while (end->size >= PULSE_DESCRIPTOR_SIZE) {
+			size_t size = tags_get(end->bytes), frame = PULSE_DESCRIPTOR_SIZE + size;
+			uint32_t channel = tags_get(end->bytes + 4);
+			bool control = channel == PULSE_CONTROL;
 			require(size > 0 && size <= (control ? SOUND_COMMAND_MAX : PULSE_DATA_MAX));
-			require((tags_get(seen + 16) & ~(control ? 0 : PULSE_SEEK_FLAGS)) == 0);
-			if (control && seen_size < frame) {
+			require((tags_get(end->bytes + 16) & ~(control ? 0 : PULSE_SEEK_FLAGS)) == 0);
+			if (control && end->size < frame) {
 				break;
 			}
-			if (control) {
-				check_command(seen + PULSE_DESCRIPTOR_SIZE, size);
-			}
-			size_t here = frame < seen_size ? frame : seen_size;
-			skipping = frame - here;
-			seen_size -= here;
-			memmove(seen, seen + here, seen_size);
+			check_frame(end, size, channel);
+			size_t here = frame < end->size ? frame : end->size;
+			end->skipping = frame - here;
+			end->size -= here;
+			memmove(end->bytes, end->bytes + here, end->size);
 		}
 	}
+}
+
+static void drain(void) {
+	drain_end(&at_server, server);
+	drain_end(&at_guest, guest);
 }
 
 static void run_loop(void) {
@@ -108,9 +172,58 @@ static void write_end(int fd, const void *data, size_t size) {
 	(void)n;
 }
 
+/* A letter and its value: numbers, names of sources, formats, channels, lists of properties. */
+static uint8_t *put_value(struct input *input, uint8_t *to) {
+	static const char *const names[] = {"alsa_input.usb", "alsa_output.pci.monitor", "", "monitor"};
+	const uint8_t kind = (uint8_t)take(input, 1);
+	unsigned channels;
+	switch (kind % 8) {
+	case 0:
+		*to = 'N';
+		return to + 1;
+	case 1:
+		*to = 't';
+		strcpy((char *)to + 1, names[kind / 8 % 4]);
+		return to + 2 + strlen(names[kind / 8 % 4]);
+	case 2:
+		memcpy(to, "a\3\2\0\0\xac\x44", 7);
+		return to + 7;
+	case 3:
+		channels = kind / 8;
+		to[0] = 'm';
+		to[1] = (uint8_t)channels;
+		memset(to + 2, 1, channels);
+		return to + 2 + channels;
+	case 4:
+		*to = kind / 8 % 2 != 0 ? '1' : '0';
+		return to + 1;
+	default:
+		return tags_put_number(to, kind < 240 ? kind / 8 : take(input, 4));
+	}
+}
+
+/* A command with its tag and up to 15 values. */
+static void write_command(struct input *input, int fd, bool own_tag) {
+	uint8_t frame[PULSE_DESCRIPTOR_SIZE + 512] = {0}, *end = frame + PULSE_DESCRIPTOR_SIZE;
+	uint32_t number = take(input, 1) % PULSE_COMMANDS;
+	unsigned values = take(input, 1) % 16;
+	guest_tag += fd == guest && !own_tag;
+	end = tags_put_number(tags_put_number(end, number), own_tag ? take(input, 1) : guest_tag);
+	for (unsigned i = 0; i < values; i++) {
+		end = put_value(input, end);
+	}
+	tags_put(frame, (uint32_t)(end - frame - PULSE_DESCRIPTOR_SIZE));
+	tags_put(frame + 4, PULSE_CONTROL);
+	write_end(fd, frame, (size_t)(end - frame));
+}
+
 /* A descriptor that fits, and then the bytes of the input, or those alone. */
 static void write_piece(struct input *input, int fd, unsigned what) {
-	unsigned kind = what % 3;
+	unsigned kind = what % 8;
+	if (kind > 3) {
+		write_command(input, fd, (what & 32) != 0);
+		return;
+	}
 	uint8_t head[PULSE_DESCRIPTOR_SIZE] = {0}, body[512] = {0};
 	size_t size = take(input, 1) + (kind >= 2 ? 0 : 1);
 	tags_put(head, (uint32_t)size);
