@@ -1,9 +1,11 @@
 /*
  * Fuzz the network device: guest RAM holds good rings, the input patches RAM, notifies the queues, writes to
- * the stream's other end, ends it and brings a new one. Beside memory errors it looks for frames that leave
- * without a length of their own, and for those that would reach the host's loopback.
+ * the link's other end, ends it and brings a new one. Beside memory errors it looks for frames that leave
+ * without a length of their own, for those that would reach the host's loopback, and for headers that a tap
+ * should not see.
  *
- * Input: a byte (bit 0 MRG_RXBUF, 1 CSUM, 2 INDIRECT, 3 EVENT_IDX), then steps: see step().
+ * Input: a byte (bit 0 MRG_RXBUF, 1 CSUM, 2 INDIRECT, 3 EVENT_IDX, 6 all a tap offers, 7 a tap with two pairs
+ * of queues instead of passt's stream), then steps: see step().
  */
 #include "device.h"
 
@@ -11,17 +13,22 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define RAM_SIZE 65536u
-#define QUEUES 2u
+#define RAM_SIZE 0x14000u
+#define PAIRS 2u
+#define CONTROL (2 * PAIRS) /* the queue of commands, of a tap alone */
 #define QUEUE_SIZE 8u
 #define BUFFER_SIZE 0x800u
 #define BUFFERS(queue) (0x2000u + (queue)*0x4000u)
+#define COMMANDS 0x1400u
+#define COMMAND_STRIDE 0x40u
 #define PATCH_MAX 31
 #define FRAME_MAX 65553u
 
@@ -34,36 +41,67 @@ static const struct device_layout layout = {
 	.memory = &memory, .stride = 0x400, .avail = 0x100, .used = 0x200, .queue_size = QUEUE_SIZE};
 static struct loop loop;
 static struct virtio_device *device;
-static int peer, supply;
+static int peers[PAIRS], supply;
+static bool tap;
 static uint8_t stream[FRAME_MAX + 4];
 static size_t stream_size;
+
+/* Instead of the C library's: what a tap would be told, by sockets that stand for one. */
+int ioctl(int fd, unsigned long request, ...) {
+	require(fd >= 0 && (request == TUNSETOFFLOAD || request == TUNSETQUEUE));
+	return 0;
+}
 
 static void create(void) {
 	int frames[2], links[2];
 	require(loop.epoll_fd > 0 || loop_init(&loop) == 0);
-	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, frames) == 0);
-	require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, links) == 0);
-	const struct net_options options = {
-		.fds = {frames[0]}, .pair_count = 1, .supply_fd = links[0], .mtu = 1500};
+	struct net_options options = {
+		.tap = tap, .pair_count = tap ? PAIRS : 1, .supply_fd = -1, .mtu = 1500};
+	peers[1] = supply = -1;
+	for (unsigned i = 0; i < options.pair_count; i++) {
+		int type = (tap ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_NONBLOCK;
+		require(socketpair(AF_UNIX, type, 0, frames) == 0);
+		options.fds[i] = frames[0];
+		peers[i] = frames[1];
+	}
+	if (!tap) {
+		require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, links) == 0);
+		options.supply_fd = links[0];
+		supply = links[1];
+	}
 	require(net_create(&device, &options) == 0);
-	peer = frames[1];
-	supply = links[1];
 	stream_size = 0;
+}
+
+/* Commands of four bytes and the byte of their answer: so many pairs are to be used. */
+static void fill_control(void) {
+	const struct device_buffers buffers = {
+		.address = COMMANDS, .stride = COMMAND_STRIDE, .len = 4, .flags = 1, .offered = 0};
+	device_fill_queue(&layout, CONTROL, &buffers);
+	for (uint16_t i = 0; i < QUEUE_SIZE; i += 2) {
+		uint8_t *descriptor = ram + CONTROL * layout.stride + 16 * i;
+		descriptor[14] = (uint8_t)(i + 1);
+		descriptor[16 + 12] = 2;
+		memcpy(ram + COMMANDS + i * COMMAND_STRIDE, "\4\0\0\0", 4);
+		ram[COMMANDS + i * COMMAND_STRIDE + 2] = (uint8_t)(1 + i / 2 % PAIRS);
+	}
 }
 
 static void start(uint64_t features) {
 	memset(ram, 0, sizeof(ram));
-	for (unsigned i = 0; i < QUEUES; i++) {
+	for (unsigned i = 0; i < 2 * PAIRS; i++) {
+		const bool receives = i % 2 == 0;
 		const struct device_buffers buffers = {.address = BUFFERS(i),
 			.stride = BUFFER_SIZE,
 			.len = BUFFER_SIZE,
-			.flags = i == 0 ? 2 : 0,
+			.flags = receives ? 2 : 0,
 			.offered = 4};
 		device_fill_queue(&layout, i, &buffers);
+		for (unsigned k = 0; k < QUEUE_SIZE && !receives; k++) {
+			ram[BUFFERS(i) + k * BUFFER_SIZE + 12 + 12] = 0x08; /* IPv4 */
+		}
 	}
-	for (unsigned i = 0; i < QUEUE_SIZE; i++) {
-		ram[BUFFERS(1) + i * BUFFER_SIZE + 12 + 12] = 0x08; /* IPv4 */
-	}
+	fill_control();
 	device_start(device, &layout, &loop, features);
 }
 
@@ -86,9 +124,10 @@ static void check_frame(const uint8_t *frame, uint32_t size) {
 }
 
 /* Whole frames, one after the other. */
-static void drain(void) {
+static void drain_stream(void) {
 	for (;;) {
-		ssize_t n = peer < 0 ? 0 : read(peer, stream + stream_size, sizeof(stream) - stream_size);
+		ssize_t n =
+			peers[0] < 0 ? 0 : read(peers[0], stream + stream_size, sizeof(stream) - stream_size);
 		if (n <= 0) {
 			return;
 		}
@@ -108,13 +147,36 @@ static void drain(void) {
 	}
 }
 
-/* Frames of any length, and sometimes not as long as said. */
-static void write_stream(struct input *input) {
-	static uint8_t frame[4 + 8192];
+/* A tap's kernel is told of nothing but the checksum and the segments that it offered. */
+static void drain_tap(void) {
+	struct virtio_net_hdr_v1 header;
+	for (unsigned i = 0; i < PAIRS; i++) {
+		for (ssize_t n; (n = recv(peers[i], stream, sizeof(stream), 0)) > 0;) {
+			require(n >= (ssize_t)sizeof(header) + 14 &&
+				n <= (ssize_t)(sizeof(header) + FRAME_MAX));
+			memcpy(&header, stream, sizeof(header));
+			require((header.flags & ~VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0 &&
+				header.num_buffers == 0);
+			require(header.gso_type == 0 || (header.gso_size > 0 && header.flags != 0));
+			require(header.flags == 0 ||
+				header.csum_start + header.csum_offset + 2 <= n - (ssize_t)sizeof(header));
+		}
+	}
+}
+
+static void drain(void) {
+	tap ? drain_tap() : drain_stream();
+}
+
+/* Frames of any length, and from a stream sometimes not as long as said. */
+static void write_link(struct input *input) {
+	static uint8_t frame[12 + 8192];
 	uint32_t said = take(input, 2), size = said % 8192, prefix = htonl(said);
-	memcpy(frame, &prefix, 4);
+	int peer = peers[tap ? said >> 15 : 0];
+	memset(frame, 0, 12);
+	memcpy(frame, tap ? (void *)frame : &prefix, 4);
 	if (peer >= 0) {
-		ssize_t n = send(peer, frame, 4 + size, MSG_NOSIGNAL);
+		ssize_t n = send(peer, frame, (tap ? 12 : 4) + size, MSG_NOSIGNAL);
 		(void)n;
 	}
 }
@@ -125,10 +187,10 @@ static void replace_link(bool given) {
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 	int frames[2];
 	drain();
-	if (peer >= 0) {
-		close(peer);
+	if (peers[0] >= 0) {
+		close(peers[0]);
 	}
-	peer = -1;
+	peers[0] = -1;
 	stream_size = 0;
 	if (given) {
 		require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, frames) == 0);
@@ -139,7 +201,7 @@ static void replace_link(bool given) {
 		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &frames[0], sizeof(int));
 		sendmsg(supply, &message, MSG_NOSIGNAL);
 		close(frames[0]);
-		peer = frames[1];
+		peers[0] = frames[1];
 	}
 	device_run_loop(&loop, 4);
 }
@@ -152,10 +214,10 @@ static void step(struct input *input, uint64_t features) {
 	}
 	switch (what >> 4) {
 	case 2:
-		notify(what & 1);
+		notify((what & 15) % device->queue_count);
 		break;
 	case 3:
-		write_stream(input);
+		write_link(input);
 		device_run_loop(&loop, 4);
 		break;
 	case 4:
@@ -166,24 +228,28 @@ static void step(struct input *input, uint64_t features) {
 		start(features);
 		break;
 	case 6:
-		replace_link(what & 1);
+		if (!tap) {
+			replace_link(what & 1);
+		}
 		break;
 	case 7:
 		drain();
 		break;
 	default: /* the guest offers one more buffer */
-		device_offer(device, &layout, what % QUEUES);
+		device_offer(device, &layout, what % device->queue_count);
 	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct input input = {.next = data, .left = size};
 	signal(SIGPIPE, SIG_IGN); /* as in every process of ph that has a network */
-	create();
 	unsigned setup = take(&input, 1);
+	tap = (setup & 128) != 0;
+	create();
 	uint64_t features = (uint64_t)(setup & 1) << VIRTIO_NET_F_MRG_RXBUF |
 			    (uint64_t)(setup >> 1 & 1) << VIRTIO_NET_F_CSUM |
 			    (uint64_t)(setup >> 2 & 3) << VIRTIO_RING_F_INDIRECT_DESC;
+	features |= tap && (setup & 64) != 0 ? device->features : 0;
 	start(features);
 	while (input.left > 0) {
 		step(&input, features);
@@ -191,9 +257,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	drain();
 	device_stop(device);
 	net_destroy(device);
-	if (peer >= 0) {
-		close(peer);
+	for (unsigned i = 0; i < PAIRS; i++) {
+		if (peers[i] >= 0) {
+			close(peers[i]);
+		}
 	}
-	close(supply);
+	if (supply >= 0) {
+		close(supply);
+	}
 	return 0;
 }
