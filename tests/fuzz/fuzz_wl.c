@@ -47,6 +47,7 @@ static int listener;
 static int servers[SERVERS];
 static unsigned server_count;
 static uint16_t offered[2], seen[2], length[QUEUE_SIZE];
+static bool taken[QUEUE_SIZE]; /* commands that the device has, which answers them in any order */
 
 /* Instead of the C library's: the pace of the window's changes would be nine tenths of the time, and finds
  * nothing. */
@@ -71,14 +72,15 @@ static void initialise(void) {
 	require(bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0 &&
 		listen(listener, SERVERS) == 0);
 	require(window_init(&window, &memory) == 0 && window_reserve(&window) == 0);
-	const struct display_socket socket = {.name = ""};
-	const struct connector_socket place = {.path = address.sun_path};
+	const struct display_socket sockets[] = {{.name = ""}, {.name = "w", .filtered = true}};
+	const struct connector_socket places[] = {{.path = address.sun_path}, {.path = address.sun_path}};
 	static struct connector connector; /* ends with this process */
-	struct connector_door door = {.sockets = &place, .count = 1};
+	struct connector_door door = {.sockets = places, .count = 2};
 	require(connector_start(&connector, &door, 1, "fuzz", JAIL_OFF) == 0);
-	const struct display_options options = {.sockets = &socket,
-		.socket_count = 1,
+	const struct display_options options = {.sockets = sockets,
+		.socket_count = 2,
 		.connector = door.fd,
+		.tag = "fuzz",
 		.window_fd = window.client_fd,
 		.window_address = window.address,
 		.window_size = window.size};
@@ -125,7 +127,8 @@ static unsigned collect(unsigned queue, uint32_t most) {
 	for (; seen[queue] != used; seen[queue]++, count++) {
 		uint32_t element[2];
 		memcpy(element, ring(queue, 2) + 4 + 8 * (seen[queue] % QUEUE_SIZE), 8);
-		require(element[0] < QUEUE_SIZE);
+		require(element[0] < QUEUE_SIZE && (queue == 0 || taken[element[0]]));
+		taken[element[0]] &= queue == 0;
 		require(element[1] <= (queue == 1 ? length[element[0]] : most));
 	}
 	return count;
@@ -135,6 +138,7 @@ static void start(uint64_t features) {
 	memset(ram, 0, COMMANDS);
 	memset(offered, 0, sizeof(offered));
 	memset(seen, 0, sizeof(seen));
+	memset(taken, 0, sizeof(taken));
 	device_start(device, &layout, &loop, features);
 }
 
@@ -162,10 +166,31 @@ static uint32_t take_id(struct input *input) {
 	return byte == 0xff ? take(input, 4) : (byte & 0x80 ? VIRTIO_WL_FIRST_HOST_ID : 0) | (byte & 0x1f);
 }
 
-/* Words of the command that are written as ids, bytes as they come. */
+/* A command has two descriptors. */
+static unsigned free_slot(void) {
+	unsigned slot = offered[1] % (QUEUE_SIZE / 2) * 2;
+	while (taken[slot]) {
+		slot = (slot + 2) % QUEUE_SIZE;
+	}
+	return slot;
+}
+
+/* Twelve bytes, which can be a message of Wayland, again and again: more than a socket has room for. */
+static size_t repeat(struct input *input, uint8_t *at, size_t size) {
+	uint8_t pattern[12];
+	for (size_t i = 0; i < sizeof(pattern); i++) {
+		pattern[i] = (uint8_t)take(input, 1);
+	}
+	for (size_t i = 0; i + sizeof(pattern) <= size; i += sizeof(pattern)) {
+		memcpy(at + i, pattern, sizeof(pattern));
+	}
+	return size / sizeof(pattern) * sizeof(pattern);
+}
+
+/* Words of the command that are written as ids, then bytes as they come or repeated ones. */
 static void command(struct input *input) {
 	unsigned what = take(input, 1), words = take(input, 1) % 16, bytes = take(input, 1);
-	unsigned slot = offered[1] % (QUEUE_SIZE / 2) * 2;
+	unsigned slot = free_slot();
 	uint8_t *at = ram + COMMANDS + slot * 0x1000;
 	uint32_t head[3] = {types[what % 12], what >> 7, take_id(input)};
 	memset(at, 0, 0x1000);
@@ -175,11 +200,15 @@ static void command(struct input *input) {
 		uint32_t word = take_id(input);
 		memcpy(at + len, &word, 4);
 	}
-	for (unsigned i = 0; i < bytes; i++, len++) {
+	for (unsigned i = 0; i < bytes && bytes < 240; i++, len++) {
 		at[len] = (uint8_t)take(input, 1);
+	}
+	if (bytes >= 240) {
+		len += repeat(input, at + len, (bytes - 239) * 0x10000);
 	}
 	uint16_t room = what & 0x40 ? 0 : what & 0x20 ? 8 : 64;
 	length[slot] = room;
+	taken[slot] = true;
 	describe(1, slot, COMMANDS + slot * 0x1000, (uint32_t)len, room > 0 ? 1 : 0);
 	describe(1, slot + 1, COMMANDS + slot * 0x1000, room, 2);
 	offer(1, slot);
@@ -206,18 +235,24 @@ static int create_fd(unsigned kind) {
 	}
 }
 
-static void send_to_guest(int server, struct input *input) {
+/* Zeros, or bytes of the input, and descriptors. */
+static void send_to_guest(int server, bool zeros, struct input *input) {
 	static uint8_t data[5000];
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(32 * sizeof(int))];
 	} control = {0};
 	unsigned count = take(input, 1) % 32;
-	struct iovec iov = {.iov_base = data, .iov_len = 1 + take(input, 2) % sizeof(data)};
+	size_t size = zeros ? 1 + take(input, 2) % sizeof(data) : 1 + take(input, 1) % 128;
+	struct iovec iov = {.iov_base = data, .iov_len = size};
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 	int fds[32];
 	for (unsigned i = 0; i < count; i++) {
 		fds[i] = create_fd(take(input, 1));
+	}
+	memset(data, 0, 128);
+	for (size_t i = 0; i < size && !zeros; i++) {
+		data[i] = (uint8_t)take(input, 1);
 	}
 	if (count > 0) {
 		message.msg_control = &control;
@@ -254,7 +289,7 @@ static void serve(struct input *input) {
 		(void)!recv(server, data, sizeof(data), MSG_DONTWAIT);
 		break;
 	default:
-		send_to_guest(server, input);
+		send_to_guest(server, what >> 5 != 7, input);
 	}
 }
 
@@ -270,7 +305,6 @@ static void post_buffers(unsigned count) {
 static void step(struct input *input, uint64_t features) {
 	unsigned what = take(input, 1);
 	if (what < 160) {
-		/* Two descriptors a command, and they are used again in turn. */
 		if ((uint16_t)(offered[1] - seen[1]) < QUEUE_SIZE / 2) {
 			command(input);
 		}
