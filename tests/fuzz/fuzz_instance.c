@@ -1,6 +1,7 @@
 /*
  * Fuzz what running VMs and those who join them say to each other. The VM's end: messages of any kind to the
- * monitor's clients, with descriptors, from several connections. The other end: a connection that answers
+ * monitor's clients, with descriptors, from several connections, of which the first is of who started the VM;
+ * what the VM says of itself comes between them. The other end: a connection that answers
  * anything to who attends to a command is the same receiving function, and is given what is left of the
  * input.
  *
@@ -29,6 +30,7 @@ static int connections[CONNECTIONS];
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static socklen_t address_size;
 static unsigned started;
+static int messages; /* what workers of the VM write */
 
 /* ---- the VM ---- */
 
@@ -159,12 +161,30 @@ static void hear(int fd) {
 	}
 }
 
+/* What happens in the VM: a command has ended, all of it runs, a worker says something, it fails. */
+static void happen(struct input *input, unsigned what) {
+	static char text[600];
+	if (what == 0) {
+		clients_exited(&clients, take(input, 1) % 8, (int)take(input, 1), take(input, 1) % 2 == 0);
+	} else if (what == 1) {
+		clients_ready(&clients);
+	} else if (what == 2) {
+		memset(text, 'm', sizeof(text));
+		ssize_t n = write(messages, text, 1 + take(input, 1) * 2);
+		(void)n;
+	} else {
+		clients_failed(&clients, "fuzz");
+	}
+}
+
 static void step(struct input *input) {
 	unsigned what = take(input, 1), i = what % CONNECTIONS;
 	if (what < 16) {
 		join(i);
-	} else if (what < 32) {
+	} else if (what < 28) {
 		hear(connections[i]);
+	} else if (what < 32) {
+		happen(input, what - 28);
 	} else {
 		uint8_t message[256 + sizeof(struct instance_header)];
 		size_t size = what >= 240 ? 0 : take(input, 1) + 4;
@@ -217,8 +237,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	require(bind(seat.listen_fd, &unnamed, sizeof(sa_family_t)) == 0);
 	require(getsockname(seat.listen_fd, (struct sockaddr *)&address, &address_size) == 0);
 	require(listen(seat.listen_fd, 16) == 0);
+	int ends[2], pipe_ends[2];
+	require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+	require(pipe2(pipe_ends, O_NONBLOCK | O_CLOEXEC) == 0);
+	seat.client_fd = ends[0];
+	seat.messages_fd = pipe_ends[0];
+	messages = pipe_ends[1];
 	require(clients_init(&clients, &loop, control, &seat, 2, &clients_ops, NULL) == 0);
-	for (unsigned i = 0; i < CONNECTIONS; i++) {
+	connections[0] = ends[1];
+	for (unsigned i = 1; i < CONNECTIONS; i++) {
 		connections[i] = -1;
 		join(i);
 	}
@@ -237,6 +264,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	console_destroy(console);
 	loop_finish(&loop);
 	close(seat.listen_fd);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
 	check_descriptors();
 	return 0;
 }
