@@ -13,6 +13,7 @@
 #include "ph/control.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -39,6 +40,7 @@ static struct {
 	struct control *control;
 	struct console_port *console;
 	int file, in[2], out[2];
+	int full, broken, terminal, screen; /* outputs that fail; a terminal, and who reads it */
 	bool failed, open;
 	bool lost; /* what ph had sent went with the port: the guest may give credit for it, unread */
 
@@ -119,6 +121,16 @@ static void initialise(void) {
 	f.file = memfd_create("input", MFD_CLOEXEC);
 	require(write(f.file, zeroes, sizeof(zeroes)) == sizeof(zeroes));
 	require(pipe2(f.in, O_NONBLOCK | O_CLOEXEC) == 0 && pipe2(f.out, O_NONBLOCK | O_CLOEXEC) == 0);
+	int ends[2];
+	signal(SIGPIPE, SIG_IGN); /* as in every process of ph */
+	f.full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	require(pipe2(ends, O_CLOEXEC) == 0);
+	close(ends[0]);
+	f.broken = ends[1];
+	f.screen = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	require(grantpt(f.screen) == 0 && unlockpt(f.screen) == 0);
+	f.terminal = open(ptsname(f.screen), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	require(f.full >= 0 && f.terminal >= 0);
 }
 
 /* ---- the guest's end ---- */
@@ -252,10 +264,11 @@ static void guest_send_raw(struct input *input, unsigned len) {
 /* ---- the owner's end ---- */
 
 static void add_session(uint32_t id, unsigned how) {
+	const int outputs[] = {-1, f.full, f.broken, f.terminal};
 	const struct control_stdio stdio = {.in = (how & 1) != 0   ? f.file
 						  : (how & 2) != 0 ? f.in[0]
 								   : -1,
-		.out = (how & 4) != 0 ? f.out[1] : -1,
+		.out = (how & 4) != 0 ? f.out[1] : outputs[how >> 5 & 3],
 		.err = (how & 8) != 0 ? f.file : -1,
 		.tty = (how & 16) != 0};
 	if (f.live[id]) {
@@ -287,6 +300,7 @@ static void local_io(unsigned what) {
 	static uint8_t buffer[8192];
 	ssize_t n =
 		what & 1 ? write(f.in[1], buffer, sizeof(buffer)) : read(f.out[0], buffer, sizeof(buffer));
+	n = read(f.screen, buffer, sizeof(buffer));
 	(void)n;
 	run_loop();
 }
@@ -383,5 +397,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	console_destroy(f.device);
 	drain(f.in[0]);
 	drain(f.out[0]);
+	drain(f.screen);
 	return 0;
 }
