@@ -450,6 +450,15 @@ static bool fill_event(struct input *input, struct wl_resource *resource, const 
 	return complete;
 }
 
+/* A global has gone; programs that have not heard of it may still bind it. */
+static void remove_global(struct input *input) {
+	struct wl_resource *registry = wl_client_get_object(client, 2);
+	if (registry != NULL) {
+		wl_resource_post_event(registry, 1, take(input, 1) % 25);
+		wl_display_flush_clients(display);
+	}
+}
+
 static void tell(struct input *input) {
 	struct wl_resource *resource = pick_resource(NULL, take(input, 1));
 	uint32_t opcode = take(input, 1);
@@ -483,6 +492,8 @@ static void step(struct input *input) {
 		say_bytes(input);
 	} else if (what == 1) {
 		clock_ns += (uint64_t)take(input, 1) << 25;
+	} else if (what == 2) {
+		remove_global(input);
 	} else if (what < 5) {
 		bind_global(input);
 	} else if (what < 9) {
