@@ -243,10 +243,10 @@ static enum sound_verdict stream_made(
 		return SOUND_HANG_UP;
 	}
 	*channel = stream.channel;
+	remove_stream(filter, record, stream.channel); /* a server that says it twice means the new one */
 	if (record && !is_microphone(find_source(arguments))) {
 		return SOUND_CANCEL;
 	}
-	remove_stream(filter, record, stream.channel); /* a server that says it twice means the new one */
 	if (filter->stream_count == SOUND_STREAMS_MAX) {
 		return SOUND_HANG_UP;
 	}

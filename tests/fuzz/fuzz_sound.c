@@ -54,6 +54,11 @@ static void create(void) {
 	guest_tag = seen_tags = 0;
 }
 
+static bool *entry(bool *table, uint32_t number) {
+	unknown = true;
+	return number < NUMBERS ? &table[number] : &unknown;
+}
+
 static void check_command(const uint8_t *command, size_t size) {
 	uint32_t number = tags_get(command + 1), tag = tags_get(command + 6);
 	bool records = number == PULSE_CREATE_RECORD_STREAM || number == PULSE_LOOKUP_SOURCE ||
@@ -68,14 +73,12 @@ static void check_command(const uint8_t *command, size_t size) {
 	require(!(number >= 30 && number <= 34) && number != 36 && !(number >= 38 && number <= 40));
 	require(number != 44 && number != 45 && number != 48 && !(number >= 50 && number <= 53));
 	require(!(number >= 61 && number <= 68) && number != 70 && number != 71 && number <= 85);
+	if (number == PULSE_DELETE_RECORD_STREAM && tag == SOUND_OWN_TAG) {
+		*entry(recording, tags_get(command + 11)) = false; /* the filter does not want it */
+	}
 	if (number == PULSE_AUTH) {
 		require(size == 10 + 5 + 5 + PULSE_COOKIE_SIZE && tags_get(command + 11) < 0x10000);
 	}
-}
-
-static bool *entry(bool *table, uint32_t number) {
-	unknown = true;
-	return number < NUMBERS ? &table[number] : &unknown;
 }
 
 static bool is_monitor(const char *name) {
@@ -161,8 +164,8 @@ static void drain_end(struct end *end, int fd) {
 }
 
 static void drain(void) {
-	drain_end(&at_server, server);
 	drain_end(&at_guest, guest);
+	drain_end(&at_server, server);
 }
 
 static void run_loop(void) {
@@ -178,7 +181,7 @@ static void write_end(int fd, const void *data, size_t size) {
 	(void)n;
 }
 
-/* A letter and its value: numbers, names of sources, formats, channels, lists of properties. */
+/* A letter and its value: numbers, names of sources, formats, channels, truths. */
 static uint8_t *put_value(struct input *input, uint8_t *to) {
 	static const char *const names[] = {"alsa_input.usb", "alsa_output.pci.monitor", "", "monitor"};
 	const uint8_t kind = (uint8_t)take(input, 1);
