@@ -1,6 +1,7 @@
 /* See device.h. */
 #include "device.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -71,3 +72,23 @@ void device_run_loop(struct loop *loop, unsigned turns) {
 		source->ready(source, event.events);
 	}
 }
+
+static void *run_host(void *data) {
+	loop_run(data);
+	return NULL;
+}
+
+void device_start_host(struct virtio_host *host, struct loop *loop, const struct guest_memory *memory,
+	struct virtio_host_client *client) {
+	int host_end, client_end;
+	pthread_t thread;
+	require(loop_init(loop) == 0);
+	require(virtio_host_socketpair(&host_end, &client_end) == 0);
+	require(virtio_host_init(host, loop, memory, host_end) == 0);
+	require(virtio_host_client_init(client, client_end) == 0);
+	require(pthread_create(&thread, NULL, run_host, loop) == 0);
+}
+
+const struct device_write device_set_up[DEVICE_WRITES] = {{0x14, 1, 3}, {0x08, 4, 1}, {0x0c, 4, 1},
+	{0x14, 1, 3 | 8}, {0x20, 8, 0x1000}, {0x28, 8, 0x2000}, {0x30, 8, 0x3000}, {0x1c, 2, 1},
+	{0x14, 1, 3 | 8 | 4}};

@@ -36,4 +36,17 @@ void device_patch(const struct device_layout *layout, struct input *input, unsig
 /* One event after the other, at most so many. */
 void device_run_loop(struct loop *loop, unsigned turns);
 
+/* Serve the host's devices on a thread of its own, which ends with the process; client is who asks. */
+void device_start_host(struct virtio_host *host, struct loop *loop, const struct guest_memory *memory,
+	struct virtio_host_client *client);
+
+/* What a good driver writes to a function's BAR, one after the other, until its first queue is served: rings
+ * from 0x1000 on, a page each. */
+struct device_write {
+	unsigned offset, len;
+	uint64_t value;
+};
+#define DEVICE_WRITES 9
+extern const struct device_write device_set_up[DEVICE_WRITES];
+
 #endif

@@ -13,8 +13,8 @@
 
 #include "display/filter.h"
 
-#include <libdrm/drm_fourcc.h>
 #include <fcntl.h>
+#include <libdrm/drm_fourcc.h>
 #include <linux/input-event-codes.h>
 #include <signal.h>
 #include <stdio.h>

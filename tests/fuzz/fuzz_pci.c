@@ -8,7 +8,7 @@
  * length as a power of two; bit 4 a read; bits 5-7 of which function, or from which register on), a place
  * and, for writes, a value.
  */
-#include "input.h"
+#include "device.h"
 
 #include "monitor/pci.h"
 #include "ph/loop.h"
@@ -128,15 +128,7 @@ static void notify(struct virtio_device *device, struct virtqueue *queue) {
 
 static const struct virtio_device_ops device_ops = {.start = start, .stop = stop, .notify = notify};
 
-static void *run_host(void *data) {
-	loop_run(data);
-	return NULL;
-}
-
 static void create(void) {
-	int host_end, client_end;
-	pthread_t thread;
-	require(loop_init(&loop) == 0 && virtio_host_socketpair(&host_end, &client_end) == 0);
 	for (unsigned i = 0; i < DEVICES; i++) {
 		devices[i] = (struct virtio_device){.ops = &device_ops,
 			.name = "fuzz",
@@ -147,17 +139,10 @@ static void create(void) {
 		require(virtio_device_init(&devices[i]) == 0);
 		host.devices[host.device_count++] = &devices[i];
 	}
-	require(virtio_host_init(&host, &loop, &memory, host_end) == 0);
-	require(virtio_host_client_init(&client, client_end) == 0);
-	require(pthread_create(&thread, NULL, run_host, &loop) == 0);
+	device_start_host(&host, &loop, &memory, &client);
 }
 
 /* ---- the guest ---- */
-
-static uint64_t take_value(struct input *input, unsigned len) {
-	uint64_t low = take(input, len < 4 ? len : 4);
-	return len == 8 ? low | (uint64_t)take(input, 4) << 32 : low;
-}
 
 static void select_register(unsigned slot, unsigned offset) {
 	pci_port_write(&bus, ADDRESS, 4, 0x80000000u | slot << 11 | (offset & 0xfc));
@@ -173,14 +158,10 @@ static uint64_t bar_of(unsigned number) {
 }
 
 static void set_up(unsigned number) {
-	static const struct {
-		unsigned offset, len;
-		uint64_t value;
-	} writes[] = {{0x14, 1, 3}, {0x08, 4, 1}, {0x0c, 4, 1}, {0x14, 1, 3 | 8}, {0x20, 8, 0x1000},
-		{0x28, 8, 0x2000}, {0x30, 8, 0x3000}, {0x1c, 2, 1}, {0x14, 1, 3 | 8 | 4}};
 	config_write(number + 1, COMMAND, 2, 2);
-	for (size_t i = 0; i < sizeof(writes) / sizeof(writes[0]) && bar_of(number) != 0; i++) {
-		pci_memory_write(&bus, bar_of(number) + writes[i].offset, writes[i].len, writes[i].value);
+	for (size_t i = 0; i < DEVICE_WRITES && bar_of(number) != 0; i++) {
+		const struct device_write *write = &device_set_up[i];
+		pci_memory_write(&bus, bar_of(number) + write->offset, write->len, write->value);
 	}
 }
 
@@ -210,9 +191,9 @@ static void other(struct input *input, unsigned what, unsigned len, bool reading
 		reading ? (void)pci_port_read(&bus, port, len)
 			: pci_port_write(&bus, port, len, take(input, len));
 	} else {
-		uint64_t address = take_value(input, 8);
+		uint64_t address = take_long(input, 8);
 		reading ? (void)pci_memory_read(&bus, address, len)
-			: pci_memory_write(&bus, address, len, take_value(input, len));
+			: pci_memory_write(&bus, address, len, take_long(input, len));
 	}
 }
 
@@ -223,7 +204,7 @@ static void access_bar(struct input *input, unsigned part, unsigned len, bool re
 	unsigned place = take(input, 1);
 	uint64_t address = bar_of(place >> 7) + parts[part] + (place & 127);
 	reading ? (void)pci_memory_read(&bus, address, len)
-		: pci_memory_write(&bus, address, len, take_value(input, len));
+		: pci_memory_write(&bus, address, len, take_long(input, len));
 }
 
 static void operate(struct input *input) {
@@ -260,6 +241,7 @@ static void end(void) {
 	for (unsigned i = 0; i < DEVICES; i++) {
 		config_write(i + 1, COMMAND, 2, 2);
 		pci_memory_write(&bus, bar_of(i) + 0x14, 1, 0);
+		/* Of two BARs at one place the first is found. */
 		require(bar_of(i) == 0 || !running[i] || bar_of(0) == bar_of(1));
 		virtio_pci_bar_write(&bus.functions[i]->pci, 0x14, 1, 0);
 		config_write(i + 1, COMMAND, 2, 0);

@@ -7,11 +7,11 @@
  * driver; bits 2-3 the length as a power of two; bit 4 a read; bits 5-7: from which register on) and, but
  * for the last kind, an offset byte and for writes the value.
  */
-#include "ph/virtio_pci.h"
+#include "device.h"
 
 #include "ph/loop.h"
+#include "ph/virtio_pci.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,11 +23,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct input {
-	const uint8_t *next;
-	size_t left;
-};
-
 static _Alignas(4096) uint8_t ram[RAM_SIZE];
 static const struct guest_memory memory = {
 	.region_count = 1, .regions = {{.base = 0, .size = RAM_SIZE, .host = ram}}};
@@ -37,12 +32,6 @@ static struct virtio_host_client client;
 static struct virtio_pci pci;
 static bool running;
 static uint64_t bar;
-
-static void require(bool condition) {
-	if (!condition) {
-		abort();
-	}
-}
 
 /* ---- the device: its queues are served on the fuzzer's thread, so that an input always does the same ----
  */
@@ -93,59 +82,35 @@ static void vector_changed(
 
 static const struct virtio_pci_ops pci_ops = {.bar_changed = bar_changed, .vector_changed = vector_changed};
 
-static void *run_host(void *data) {
-	loop_run(data);
-	return NULL;
-}
-
 static void create(void) {
-	int host_end, client_end;
-	pthread_t thread;
-	require(virtio_device_init(&device) == 0 && loop_init(&loop) == 0);
-	require(virtio_host_socketpair(&host_end, &client_end) == 0);
+	require(virtio_device_init(&device) == 0);
 	host.devices[0] = &device;
 	host.device_count = 1;
-	require(virtio_host_init(&host, &loop, &memory, host_end) == 0);
-	require(virtio_host_client_init(&client, client_end) == 0);
-	require(pthread_create(&thread, NULL, run_host, &loop) == 0);
+	device_start_host(&host, &loop, &memory, &client);
 }
 
 /* ---- the driver ---- */
 
-static uint64_t take(struct input *input, unsigned len) {
-	uint64_t value = 0;
-	for (unsigned i = 0; i < len && input->left > 0; i++) {
-		value |= (uint64_t)*input->next++ << (8 * i);
-		input->left--;
-	}
-	return value;
-}
-
 static void good_driver(void) {
-	virtio_pci_bar_write(&pci, 0x14, 1, 3);
-	virtio_pci_bar_write(&pci, 0x08, 4, 1);
-	virtio_pci_bar_write(&pci, 0x0c, 4, 1);
-	virtio_pci_bar_write(&pci, 0x14, 1, 3 | 8);
-	virtio_pci_bar_write(&pci, 0x20, 8, 0x1000);
-	virtio_pci_bar_write(&pci, 0x28, 8, 0x2000);
-	virtio_pci_bar_write(&pci, 0x30, 8, 0x3000);
-	virtio_pci_bar_write(&pci, 0x1c, 2, 1);
-	virtio_pci_bar_write(&pci, 0x14, 1, 3 | 8 | 4);
+	for (size_t i = 0; i < DEVICE_WRITES; i++) {
+		virtio_pci_bar_write(
+			&pci, device_set_up[i].offset, device_set_up[i].len, device_set_up[i].value);
+	}
 }
 
 static void operate(struct input *input) {
 	static const unsigned parts[] = {0, VIRTIO_PCI_ISR_OFFSET, VIRTIO_PCI_DEVICE_OFFSET,
 		VIRTIO_PCI_NOTIFY_OFFSET, VIRTIO_PCI_MSIX_TABLE_OFFSET, VIRTIO_PCI_MSIX_PBA_OFFSET,
 		VIRTIO_PCI_BAR_SIZE - 8, 0x2080};
-	unsigned operation = (unsigned)take(input, 1);
+	unsigned operation = take(input, 1);
 	if ((operation & 3) == 3) {
 		good_driver();
 		return;
 	}
 	unsigned len = 1u << (operation >> 2 & 3);
 	bool reading = (operation >> 4 & 1) != 0;
-	unsigned offset = (unsigned)take(input, 1);
-	uint64_t value = reading ? 0 : take(input, len);
+	unsigned offset = take(input, 1);
+	uint64_t value = reading ? 0 : take_long(input, len);
 	if ((operation & 3) == 2) {
 		memcpy(ram + 0x1000 + (operation >> 5 & 3) * 0x1000 + offset, &value, len);
 	} else if ((operation & 3) == 1) {

@@ -21,14 +21,19 @@ static inline void require(bool condition) {
 	}
 }
 
-/* The next len (up to 4) bytes, lowest first; 0 for those that are missing. */
-static inline uint32_t take(struct input *input, unsigned len) {
-	uint32_t value = 0;
+/* The next len (up to 8) bytes, lowest first; 0 for those that are missing. */
+static inline uint64_t take_long(struct input *input, unsigned len) {
+	uint64_t value = 0;
 	for (unsigned i = 0; i < len && input->left > 0; i++) {
-		value |= (uint32_t)*input->next++ << (8 * i);
+		value |= (uint64_t)*input->next++ << (8 * i);
 		input->left--;
 	}
 	return value;
+}
+
+/* Likewise, of up to 4. */
+static inline uint32_t take(struct input *input, unsigned len) {
+	return (uint32_t)take_long(input, len);
 }
 
 #endif
