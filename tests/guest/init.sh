@@ -80,6 +80,25 @@ rm -f "$HOME/ph-goodbye"
 run --mem 1G -- sh -c 'until [ $(awk "/MemTotal/ { print \$2 }" /proc/meminfo) -gt 900000 ]; do sleep 0.1; done; df -k /tmp | awk "NR == 2 { print (\$2 > 400000) }"'
 printed 1
 result "all of the RAM arrives, and /tmp is sized by it"
+# Standard input's end, while the process that adds memory is stopped.
+late='read -r name </proc/1/comm
+for try in {1..20}; do
+	for process in /proc/[0-9]*; do
+		read -r its 2>/dev/null <$process/comm
+		[ "$its" = "$name" ] && [ $process != /proc/1 ] || continue
+		kill -STOP ${process#/proc/}
+		timeout 10 cat && echo ended
+		kill -CONT ${process#/proc/}
+		exit
+	done
+done
+echo gone'
+for _ in 1 2 3 4 5; do
+	run --root --mem 3G -- bash -c "$late" </dev/null
+	[ "$(cat "$work/out")" = gone ] || break
+done
+printed ended
+result "a command's streams end when they do, not when all of the RAM is there"
 full='for folder in /tmp /var/tmp ~ /dev/shm /run/user/$(id -u); do
 	head -c 2G /dev/zero 2>/dev/null >$folder/fill && echo $folder has no end
 	[ -s $folder/fill ] || echo nothing in $folder

@@ -34,18 +34,18 @@ static bool is_terminal(const struct session *session, const struct session_outp
 	return session->tty && output == &session->outputs[0];
 }
 
-static int watch(struct session *session, int epoll, int fd, uint32_t events) {
+static int watch(struct session *session, int fd, uint32_t events) {
 	struct epoll_event event = {.events = events | EPOLLET, .data.ptr = session};
-	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+	return epoll_ctl(session->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-static int watch_streams(struct session *session, int epoll) {
-	int result = watch(session, epoll, session->in, EPOLLIN | EPOLLOUT);
+static int watch_streams(struct session *session) {
+	int result = watch(session, session->in, EPOLLIN | EPOLLOUT);
 	if (result == 0 && !session->tty) {
-		result = watch(session, epoll, session->outputs[0].fd, EPOLLIN);
+		result = watch(session, session->outputs[0].fd, EPOLLIN);
 	}
 	if (result == 0 && session->outputs[1].fd >= 0) {
-		result = watch(session, epoll, session->outputs[1].fd, EPOLLIN);
+		result = watch(session, session->outputs[1].fd, EPOLLIN);
 	}
 	return result;
 }
@@ -64,6 +64,7 @@ int session_create(struct session **created, uint32_t id, const struct exec *exe
 		return result;
 	}
 	*session = (struct session){.port = port,
+		.epoll = epoll,
 		.id = id,
 		.pid = spawned.pid,
 		.tty = exec->tty,
@@ -71,7 +72,7 @@ int session_create(struct session **created, uint32_t id, const struct exec *exe
 		.outputs = {{.fd = spawned.out, .type = GUEST_FRAME_STDOUT},
 			{.fd = spawned.err, .type = GUEST_FRAME_STDERR}},
 		.credit = GUEST_WINDOW};
-	result = watch_streams(session, epoll);
+	result = watch_streams(session);
 	if (result < 0) {
 		kill(session->pid, SIGKILL);
 		session_destroy(session);
@@ -81,9 +82,16 @@ int session_create(struct session **created, uint32_t id, const struct exec *exe
 	return 0;
 }
 
+/* A child of init's that has yet to execute its program holds the stream, too: closing it here would leave it in
+ * epoll, with a session that is gone. */
+static void close_stream(struct session *session, int fd) {
+	epoll_ctl(session->epoll, EPOLL_CTL_DEL, fd, NULL);
+	close(fd);
+}
+
 static void close_input(struct session *session) {
 	if (session->in >= 0 && !session->tty) {
-		close(session->in);
+		close_stream(session, session->in);
 	}
 	session->in = -1;
 	session->input_size = 0;
@@ -96,7 +104,7 @@ static void close_output(struct session *session, struct session_output *output)
 	if (is_terminal(session, output)) {
 		close_input(session);
 	}
-	close(output->fd);
+	close_stream(session, output->fd);
 	output->fd = -1;
 }
 

@@ -15,6 +15,7 @@ struct session_output {
 struct session {
 	struct session *next;
 	struct port *port;
+	int epoll; /* where its streams are watched */
 	uint32_t id;
 	pid_t pid;
 	bool tty;
