@@ -137,6 +137,14 @@ static bool guest_has_its_own(const char *path) {
 	return false;
 }
 
+static void show_path(struct strings *hide, const char *path) {
+	for (size_t i = hide->count; i-- > 0;) {
+		if (lies_in(hide->items[i], path + 1)) {
+			strings_remove(hide, i);
+		}
+	}
+}
+
 /* Take a path that is hidden by default off the list, with what is listed below it. */
 static int show_requested(struct strings *hide, const char *path, struct error *error) {
 	char *normal = path_normalize(path);
@@ -147,11 +155,12 @@ static int show_requested(struct strings *hide, const char *path, struct error *
 		free(normal);
 		return error_set(error, -EINVAL, "--show %s: the VM has its own", path);
 	}
-	for (size_t i = hide->count; i-- > 0;) {
-		if (lies_in(hide->items[i], normal + 1)) {
-			strings_remove(hide, i);
-		}
+	show_path(hide, normal);
+	char *real = realpath(normal, NULL);
+	if (real != NULL) {
+		show_path(hide, real);
 	}
+	free(real);
 	int ret = 0;
 	struct stat st;
 	bool is_file = stat(normal, &st) == 0 && !S_ISDIR(st.st_mode);
@@ -171,7 +180,9 @@ int plan_hide_list(
 	struct strings list = {0};
 	int ret = 0;
 	for (size_t i = 0; i < sizeof(hidden_always) / sizeof(hidden_always[0]); i++) {
-		strings_add(&list, strdup(hidden_always[i]));
+		char path[PATH_MAX];
+		snprintf(path, sizeof(path), "/%s", hidden_always[i]);
+		hide_path(&list, path);
 	}
 	for (size_t i = 0; i < sizeof(hidden_patterns) / sizeof(hidden_patterns[0]); i++) {
 		hide_pattern(&list, hidden_patterns[i]);

@@ -29,6 +29,11 @@ static enum reach address_reach(const char *text) {
 	return NOT_AN_ADDRESS;
 }
 
+static bool is_server(const char *line, const char *address) {
+	static const char key[] = "nameserver ";
+	return strncmp(line, key, sizeof(key) - 1) == 0 && strcmp(line + sizeof(key) - 1, address) == 0;
+}
+
 /* passt forwards to the first of the host's IPv4 servers. Where that is not this host's own, those of this
  * host's that come later are out of reach. */
 static void add_server(struct strings *lines, const char *address, const char *local4, enum reach *first4) {
@@ -41,7 +46,7 @@ static void add_server(struct strings *lines, const char *address, const char *l
 	}
 	const char *server = reach == LOCAL ? local4 : address;
 	for (size_t i = 0; i < lines->count; i++) {
-		if (strcmp(lines->items[i] + sizeof("nameserver"), server) == 0) {
+		if (is_server(lines->items[i], server)) {
 			return;
 		}
 	}

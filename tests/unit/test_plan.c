@@ -1,6 +1,9 @@
 /* Plans made of requests over a folder of real files: what is shared, hidden, opened, locked and refused. */
 #include "ph/plan.h"
 
+#include "ph/record.h"
+#include "plan/parts.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -9,7 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -266,6 +272,37 @@ static void hiding_and_showing(void **state) {
 	assert_refused(&(struct plan_request){.show = {"/proc/version"}, .show_count = 1}, "--show that one");
 }
 
+/* In a /etc of the test's own, where one of the places hidden by default is a link. -1: not possible here. */
+static int hides_behind_links(bool shown) {
+	struct plan plan;
+	struct error error = {0};
+	const struct plan_request request = {.show = {"/etc/wireguard"}, .show_count = shown};
+	const bool able = unshare((getuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWNS) == 0 &&
+			  mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+			  mount("tmpfs", "/etc", "tmpfs", 0, NULL) == 0 && mkdir("/etc/keys", 0755) == 0 &&
+			  symlink("keys", "/etc/wireguard") == 0;
+	if (!able || plan_init(&plan, &request, &error) < 0) {
+		return -1;
+	}
+	return hides(&plan, "etc/keys") * 2 + hides(&plan, "etc/wireguard");
+}
+
+static void hiding_behind_links(void **state) {
+	(void)state;
+	for (int shown = 0; shown < 2; shown++) {
+		int status;
+		pid_t pid = fork();
+		if (pid == 0) {
+			_exit(hides_behind_links(shown) & 0xff);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (WEXITSTATUS(status) == 0xff) {
+			skip();
+		}
+		assert_int_equal(WEXITSTATUS(status), shown ? 0 : 3);
+	}
+}
+
 static void hiding_in_the_home_and_in_shares(void **state) {
 	(void)state;
 	struct plan plan;
@@ -428,6 +465,79 @@ static void the_environment(void **state) {
 	plan_finish(&plan);
 }
 
+/* A VM that has the home can leave it there: opening it waits for somebody to write, reading for an end. */
+static void settings_that_never_end(void **state) {
+	(void)state;
+	static const char path[] = ".config/gtk-3.0/settings.ini";
+	struct plan plan;
+	assert_int_equal(mkdir(".config", 0755) | mkdir(".config/gtk-3.0", 0755), 0);
+	assert_int_equal(mkfifo(path, 0644), 0);
+	alarm(60);
+	assert_plan(&plan, &(struct plan_request){.private_home = true});
+	assert_null(plan.gtk_settings);
+	plan_finish(&plan);
+	assert_int_equal(unlink(path) | symlink("/dev/zero", path), 0);
+	assert_plan(&plan, &(struct plan_request){.private_home = true});
+	assert_null(plan.gtk_settings);
+	plan_finish(&plan);
+	alarm(0);
+	assert_int_equal(unlink(path), 0);
+	FILE *file = fopen(path, "w");
+	fputs("[Settings]\ngtk-theme-name=Adwaita\ngtk-bookmarks=mine\n", file);
+	assert_int_equal(fclose(file), 0);
+	assert_plan(&plan, &(struct plan_request){.private_home = true});
+	assert_string_equal(plan.gtk_settings, "[Settings]\ngtk-theme-name=Adwaita\n");
+	plan_finish(&plan);
+}
+
+static void who_joins_opens_addresses_too(void **state) {
+	(void)state;
+	struct plan plan;
+	struct error error = {0};
+	struct record_buffer facts = {0};
+	for (int opens = 0; opens < 2; opens++) {
+		assert_plan(&plan, &(struct plan_request){.open_urls = opens});
+		plan_put_facts(&plan, &facts);
+		plan_finish(&plan);
+		assert_int_equal(
+			plan_init_join(&plan, &(struct plan_request){0}, facts.data, facts.size, &error), 0);
+		assert_int_equal(variable(&plan, "BROWSER") != NULL, opens);
+		plan_finish(&plan);
+		record_buffer_finish(&facts);
+	}
+}
+
+/* In a /etc of the test's own. */
+static char *resolv_of(const char *text) {
+	if (unshare((getuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWNS) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("tmpfs", "/etc", "tmpfs", 0, NULL) < 0) {
+		return NULL;
+	}
+	FILE *file = fopen("/etc/resolv.conf", "w");
+	fputs(text, file);
+	fclose(file);
+	return plan_make_resolv(NULL, 0, "10.0.0.3");
+}
+
+static void name_servers(void **state) {
+	(void)state;
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		char *text = resolv_of("# x\nsearch a\ndomain 192.0.2.1\nnameserver 192.0.2.1\nnameserver "
+				       "192.0.2.1\nnameserver 127.0.0.1\nnameserver 2001:db8::1\n");
+		int equal = text != NULL && strcmp(text, "search a\ndomain 192.0.2.1\nnameserver "
+							 "192.0.2.1\nnameserver 2001:db8::1\n") == 0;
+		_exit(text == NULL ? 2 : equal ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 2) {
+		skip();
+	}
+	assert_int_equal(status, 0);
+}
+
 static void images(void **state) {
 	(void)state;
 	write_image("good", 64 << 10, true);
@@ -544,12 +654,16 @@ int main(void) {
 		cmocka_unit_test(wrong_shares),
 		cmocka_unit_test(owners_by_a_map),
 		cmocka_unit_test(hiding_and_showing),
+		cmocka_unit_test(hiding_behind_links),
 		cmocka_unit_test(hiding_in_the_home_and_in_shares),
 		cmocka_unit_test(hiding_by_links),
 		cmocka_unit_test(hiding_what_is_shared),
 		cmocka_unit_test(a_linked_home_is_hidden_twice),
 		cmocka_unit_test(working_directories),
 		cmocka_unit_test(the_environment),
+		cmocka_unit_test(settings_that_never_end),
+		cmocka_unit_test(who_joins_opens_addresses_too),
+		cmocka_unit_test(name_servers),
 		cmocka_unit_test(images),
 		cmocka_unit_test(a_writer_is_alone),
 		cmocka_unit_test(the_machine),
