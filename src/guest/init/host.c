@@ -82,6 +82,18 @@ static void place_resolv(void) {
 	}
 }
 
+/* The files of a root that is written to stay as they are. */
+static bool is_kept(const struct config *config) {
+	return strcmp(config->root[2], "rw") == 0;
+}
+
+/* The names are in the root already; name servers may be others later, when it is read-only. */
+static void follow_names_when_sealed(const struct config *config) {
+	if (config->resolv != NULL) {
+		mount_over(NAMES_FOLDER "/resolv.conf", "/etc/resolv.conf");
+	}
+}
+
 void host_set_name(const struct config *config) {
 	const char *name = config->hostname;
 	if (name == NULL) {
@@ -90,7 +102,7 @@ void host_set_name(const struct config *config) {
 	if (sethostname(name, strlen(name)) < 0) {
 		report_problem("cannot set the host name %s: %s", name, strerror(errno));
 	}
-	if (!config->root_block || strcmp(config->root[2], "rw") != 0) {
+	if (!config->root_block || (!is_kept(config) && !mounts_will_seal_root(config))) {
 		return;
 	}
 	if (mkdir(NAMES_FOLDER, 0755) < 0 && errno != EEXIST) {
@@ -98,6 +110,10 @@ void host_set_name(const struct config *config) {
 		return;
 	}
 	host_write_names(NAMES_FOLDER, config);
+	if (!is_kept(config)) {
+		follow_names_when_sealed(config);
+		return;
+	}
 	mount_over(NAMES_FOLDER "/hosts", "/etc/hosts");
 	mount_over(NAMES_FOLDER "/hostname", "/etc/hostname");
 	if (config->resolv != NULL) {

@@ -311,8 +311,12 @@ int mounts_add_configured(const struct config *config) {
 	return result;
 }
 
+bool mounts_will_seal_root(const struct config *config) {
+	return config->overlay != NULL && strcmp(config->overlay[1], "ro") == 0;
+}
+
 void mounts_seal_root(const struct config *config) {
-	if (config->overlay == NULL || strcmp(config->overlay[1], "ro") != 0) {
+	if (!mounts_will_seal_root(config)) {
 		return;
 	}
 	if ((mount("/var", "/var", NULL, MS_BIND | MS_REC, NULL) < 0 && errno != ENOENT) ||

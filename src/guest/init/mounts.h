@@ -31,6 +31,7 @@ int mounts_changes(void);
 void mounts_add_system(const struct config *config);
 /* The mounts of the configuration, in its order. A missing one is a failure, which is reported; -errno. */
 int mounts_add_configured(const struct config *config);
+bool mounts_will_seal_root(const struct config *config);
 /* Where the configuration wants it: the root becomes read-only but for /var. Nothing of init's writes to it
  * after. */
 void mounts_seal_root(const struct config *config);
