@@ -98,6 +98,22 @@ static void leave_inherited(const struct plan *plan, bool locks_stay) {
 	}
 }
 
+/* A path means the same wherever the next one is asked for it. NULL: out of memory. */
+static char *setting_text(const struct cli_setting *setting) {
+	static const char *const paths[] = {"disk", "home", "kernel", "rootfs", "share"};
+	/* A realmfs without a slash is a name. */
+	bool relative = strcmp(setting->name, "realmfs") == 0 && strchr(setting->value, '/') != NULL &&
+			setting->value[0] != '/';
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		relative |= strcmp(setting->name, paths[i]) == 0 && setting->value[0] != '/';
+	}
+	char *text = NULL, *folder = relative ? getcwd(NULL, 0) : NULL;
+	int size = asprintf(&text, "%s=%s%s%s", setting->name, folder != NULL ? folder : "",
+		folder != NULL ? "/" : "", setting->value);
+	free(folder);
+	return size < 0 ? NULL : text;
+}
+
 static int collect_facts(
 	struct record_buffer *facts, const struct plan *plan, const struct cli_options *options) {
 	const char *list[CLI_SETTINGS_MAX + 3];
@@ -106,8 +122,7 @@ static int collect_facts(
 	plan_put_facts(plan, facts);
 	for (size_t i = 0; i < options->setting_count; i++) {
 		const struct cli_setting *setting = &options->settings[i];
-		if (setting->shapes_vm &&
-			asprintf(&texts[count], "%s=%s", setting->name, setting->value) >= 0) {
+		if (setting->shapes_vm && (texts[count] = setting_text(setting)) != NULL) {
 			list[count] = texts[count];
 			count++;
 		}
@@ -337,11 +352,18 @@ static int check_settings(
 	const struct cli_options *options, const char *name, char *const *settings, struct error *error) {
 	for (size_t i = 0; i < options->setting_count; i++) {
 		const struct cli_setting *setting = &options->settings[i];
-		char text[4608];
-		snprintf(text, sizeof(text), "%s=%s", setting->name, setting->value);
-		/* A realm's own VM is that realm's, by whatever name it was asked for. */
-		bool known = options->request.name == NULL && strcmp(setting->name, "realm") == 0;
-		if (known || !setting->shapes_vm || setting->origin != NULL || is_among(settings, text)) {
+		/* check_realm() knows it by whatever name it was asked for. */
+		bool known = strcmp(setting->name, "realm") == 0;
+		if (known || !setting->shapes_vm || setting->origin != NULL) {
+			continue;
+		}
+		char *text = setting_text(setting);
+		if (text == NULL) {
+			return error_set(error, -ENOMEM, "out of memory");
+		}
+		bool same = is_among(settings, text);
+		free(text);
+		if (same) {
 			continue;
 		}
 		if (!is_no(setting->value)) {
@@ -367,6 +389,36 @@ static uint64_t find_protocol(const uint8_t *facts, size_t size) {
 	return 0;
 }
 
+static bool has_asked_realm(const struct cli_options *options) {
+	bool asked = options->request.name == NULL;
+	for (size_t i = 0; i < options->setting_count; i++) {
+		const struct cli_setting *setting = &options->settings[i];
+		asked |= setting->origin == NULL && strcmp(setting->name, "realm") == 0;
+	}
+	return asked && options->request.realm != NULL;
+}
+
+/* A realm's name for its VM may be taken by another VM, and the current realm may be another one by now. */
+static int check_realm(const struct cli_options *options, const char *name, const uint8_t *facts, size_t size,
+	struct error *error) {
+	struct record_reader reader = {.next = facts, .left = size};
+	struct record record;
+	char own[INSTANCE_NAME_MAX];
+	int ret = plan_realm_vm_name(&options->request, own, sizeof(own), error);
+	const char *realm = own + sizeof("realm-") - 1;
+	while (ret > 0 && record_next(&reader, &record) > 0) {
+		if (record.key == INSTANCE_FACT_REALM && record.size == strlen(realm) &&
+			memcmp(record.data, realm, record.size) == 0) {
+			return 0;
+		}
+	}
+	return ret < 0 ? ret
+		       : error_set(error, -EBUSY,
+				 "the VM %s runs without --realm %s, which cannot change now; ph --stop %s "
+				 "ends it",
+				 name, realm, name);
+}
+
 static int check_facts(const struct cli_options *options, const char *name, const uint8_t *facts, size_t size,
 	struct error *error) {
 	struct record_reader reader = {.next = facts, .left = size};
@@ -375,16 +427,17 @@ static int check_facts(const struct cli_options *options, const char *name, cons
 		return error_set(error, -EPROTO,
 			"the VM %s was started by another version of ph; ph --stop %s ends it", name, name);
 	}
-	while (record_next(&reader, &record) > 0) {
+	int ret = has_asked_realm(options) ? check_realm(options, name, facts, size, error) : 0;
+	while (ret == 0 && record_next(&reader, &record) > 0) {
 		if (record.key != INSTANCE_FACT_SETTINGS) {
 			continue;
 		}
 		char **settings = record_list(&record, NULL);
-		int ret = settings == NULL ? 0 : check_settings(options, name, settings, error);
+		ret = settings == NULL ? 0 : check_settings(options, name, settings, error);
 		free(settings);
-		return ret;
+		break;
 	}
-	return 0;
+	return ret;
 }
 
 /* A plan as far as a command in a running VM needs one. */

@@ -150,6 +150,23 @@ wait "${pids[@]}"
 [ "$(cat "$work"/race? | sort | uniq -c | awk '{ print $1 }')" = 4 ]
 result "four who start the same VM get one"
 
+# What is asked for must be so: a path is one from where it was given, and a realm is not another VM that has its name.
+mkdir -p "$work/a/src" "$work/b/src"
+touch "$work/a/src/one"
+cd "$work/a" || exit 1
+"$ph" --name realm-main --mem 512M --private-home --share src:/src -- sh -c 'echo first; sleep 1000' >"$work/first" 2>&1 &
+first=$!
+await '[ -s "$work/first" ]'
+run --name realm-main --share src:/src -- ls /src
+printed one
+result "the same share again"
+cd "$work/b" || exit 1
+refused 'runs without --share src:/src' --name realm-main --share src:/src -- ls /src
+refused 'the VM realm-main runs without --realm main' --realm main -- echo runs
+cd - >/dev/null || exit 1
+kill -TERM $first
+wait $first
+
 # No process may be started any more, which is not to be waited for.
 if [ "$(id -u)" -eq 0 ]; then
 	skip "a VM that cannot be started fails at once" "root may start any number of processes"
