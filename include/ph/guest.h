@@ -67,9 +67,10 @@ enum guest_exec {
 				  USER, SHELL where missing) */
 	GUEST_EXEC_CWD = 3,    /* string; falls back to the home, then to / */
 	GUEST_EXEC_UID = 4,    /* u64; 0 or the user's */
-	GUEST_EXEC_TTY = 5,    /* list: rows, columns, in decimal. Absent: three pipes */
+	GUEST_EXEC_TTY = 5,    /* list: rows, columns, in decimal. Absent: pipes */
 	GUEST_EXEC_UMASK = 6,  /* u64; 022 when absent */
-	GUEST_EXEC_STDERR = 7, /* empty: with a terminal, standard error is a pipe all the same */
+	GUEST_EXEC_STDERR = 7, /* empty: standard error is a pipe of its own, with a terminal, too. Absent: it
+				 is where standard output is */
 };
 
 /* A frame: this header, then length bytes. Little endian. length at most GUEST_FRAME_MAX. */
@@ -104,7 +105,7 @@ enum guest_frame_type {
 	GUEST_FRAME_NAMES = 11,      /* text: what resolv.conf says from now on; session 0 */
 	/* from the guest */
 	GUEST_FRAME_READY = 16,  /* init is up; sessions may come */
-	GUEST_FRAME_STDOUT = 17, /* bytes, within the window; length 0: end of file (optional). A tty session
+	GUEST_FRAME_STDOUT = 17, /* bytes, within the window; length 0: end of file (optional). A session
 				    without GUEST_EXEC_STDERR has no other output */
 	GUEST_FRAME_STDERR = 18, /* likewise */
 	GUEST_FRAME_STDIN_CREDIT =

@@ -37,12 +37,13 @@ enum instance_fact {
 	INSTANCE_FACT_SCREEN = 10, /* empty: programs find a compositor */
 	INSTANCE_FACT_SOUND = 11,  /* empty: programs find a sound server */
 	INSTANCE_FACT_PALETTE = 12,  /* string: the colours of terminals */
+	INSTANCE_FACT_URLS = 14,     /* empty: addresses are opened on the host */
 	INSTANCE_FACT_PROTOCOL = 13, /* u64: INSTANCE_PROTOCOL of the ph that runs it */
 };
 
 /* Of the messages below and of a command's records. One more with each change that an older ph does not know.
  */
-#define INSTANCE_PROTOCOL 3
+#define INSTANCE_PROTOCOL 4
 
 /* ---- messages ---- */
 
@@ -129,7 +130,7 @@ int instance_connect(const char *name, struct error *error);
 /* Its description, malloc'ed: the size, or -errno. */
 ssize_t instance_read_facts(const char *name, uint8_t **facts);
 
-/* The ends of a command's streams: in, out, and err, which is -1 where it is the terminal. */
+/* The ends of a command's streams: in, out, and err, which is -1 where it is out, or the terminal. */
 struct instance_streams {
 	int ours[3], theirs[3];
 	bool tty;

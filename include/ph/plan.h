@@ -141,7 +141,7 @@ struct plan {
 	char **environment;    /* NAME=VALUE, NULL-terminated */
 	char *cwd;
 	bool tty;               /* stdin and stdout are a terminal, and ours now */
-	bool own_stderr;        /* although tty, stderr is something else */
+	bool own_stderr;        /* stderr is something else than stdout, or than the terminal */
 	uint16_t rows, columns; /* of it */
 	mode_t umask;
 	bool verbose, timings;

@@ -144,7 +144,7 @@ static int take_terminal(struct attendance *attendance) {
 		log_verbose("the terminal has no keeper: %s", strerror(-ret));
 	}
 	ret = attendance->starting ? terminal_raw_with_signals(STDIN_FILENO) : terminal_raw(STDIN_FILENO);
-	return ret == 0 && colored ? terminal_color(STDIN_FILENO, palette) : ret;
+	return ret == 0 && colored ? terminal_color(STDOUT_FILENO, palette) : ret;
 }
 
 static void send_size(struct attendance *attendance) {

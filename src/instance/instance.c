@@ -31,9 +31,15 @@
 
 /* ---- folders ---- */
 
+/* What root made in a user's directory would keep that user's own VMs out. */
+static bool is_anothers(const char *path) {
+	struct stat st;
+	return geteuid() == 0 && stat(path, &st) == 0 && st.st_uid != 0;
+}
+
 static int open_runtime(char *path, size_t size) {
 	const char *given = getenv("XDG_RUNTIME_DIR");
-	if (given != NULL && given[0] == '/') {
+	if (given != NULL && given[0] == '/' && !is_anothers(given)) {
 		snprintf(path, size, "%s", given);
 	} else if (geteuid() == 0) {
 		snprintf(path, size, "/run");

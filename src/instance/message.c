@@ -105,7 +105,7 @@ bool instance_peer_is_own(int fd) {
 
 int instance_make_streams(struct instance_streams *streams, bool tty, bool own_stderr) {
 	*streams = (struct instance_streams){.ours = {-1, -1, -1}, .theirs = {-1, -1, -1}, .tty = tty};
-	for (unsigned i = 0; i < (tty && !own_stderr ? 2 : 3); i++) {
+	for (unsigned i = 0; i < (own_stderr ? 3 : 2); i++) {
 		int ends[2];
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
 			int ret = -errno;

@@ -191,17 +191,18 @@ static int build(struct vm *vm, struct error *error) {
 
 static int attach_stdio(struct vm *vm) {
 	const struct vm_seat *seat = vm->seat;
-	struct control_stdio stdio = {.in = STDIN_FILENO, .out = STDOUT_FILENO, .err = STDERR_FILENO};
-	stdio.tty = vm->plan->tty;
+	struct control_stdio stdio = {.in = STDIN_FILENO,
+		.out = STDOUT_FILENO,
+		.err = vm->plan->own_stderr ? STDERR_FILENO : -1,
+		.tty = vm->plan->tty};
 	if (seat->client_fd >= 0) {
 		stdio.in = seat->streams[0];
 		stdio.out = seat->streams[1];
 		stdio.err = seat->streams[2];
 	} else if (stdio.tty) {
-		stdio.err = vm->plan->own_stderr ? STDERR_FILENO : -1;
 		int ret = terminal_raw_with_signals(STDIN_FILENO);
 		if (ret == 0 && vm->plan->palette != NULL) {
-			ret = terminal_color(STDIN_FILENO, vm->plan->palette);
+			ret = terminal_color(STDOUT_FILENO, vm->plan->palette);
 		}
 		if (ret < 0) {
 			return ret;

@@ -70,6 +70,9 @@ void plan_put_facts(const struct plan *plan, struct record_buffer *facts) {
 	if (plan->has_sound) {
 		record_put(facts, INSTANCE_FACT_SOUND, NULL, 0);
 	}
+	if (plan->open_urls) {
+		record_put(facts, INSTANCE_FACT_URLS, NULL, 0);
+	}
 	if (plan->palette != NULL) {
 		record_put_string(facts, INSTANCE_FACT_PALETTE, plan->palette);
 	}
@@ -141,6 +144,9 @@ static int read_fact(struct plan *plan, const struct record *record) {
 		return 0;
 	case INSTANCE_FACT_SOUND:
 		plan->has_sound = true;
+		return 0;
+	case INSTANCE_FACT_URLS:
+		plan->open_urls = true;
 		return 0;
 	case INSTANCE_FACT_USER:
 		return plan->user.name != NULL ? -EPROTO : read_user(&plan->user, record);

@@ -40,13 +40,20 @@ static bool has_terminal(const struct plan_request *request) {
 	       (shell || !terminal_in_background(STDIN_FILENO));
 }
 
+/* As after 2>&1: the order of what is written to either is to stay. */
+static bool are_one(int first, int second) {
+	struct stat a, b;
+	return fstat(first, &a) == 0 && fstat(second, &b) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
 int plan_resolve_basics(struct plan *plan, const struct plan_request *request, struct error *error) {
 	plan->as_root = request->as_root;
 	plan->verbose = request->verbose;
 	plan->timings = request->timings;
 	plan->sandbox = request->sandbox;
 	plan->tty = has_terminal(request);
-	plan->own_stderr = plan->tty && !isatty(STDERR_FILENO);
+	plan->own_stderr = plan->tty ? !isatty(STDERR_FILENO) : !are_one(STDOUT_FILENO, STDERR_FILENO);
 	plan->overlay_size = request->overlay_size;
 	plan->rows = 24;
 	plan->columns = 80;

@@ -130,9 +130,9 @@ void plan_print(const struct plan *plan) {
 	}
 	printf("%-12s%s\n", "directory", plan->cwd);
 	printf("%-12s%s\n", "stdio",
-		plan->own_stderr ? "this terminal, and stderr"
-		: plan->tty      ? "this terminal"
-				 : "three streams");
+		plan->tty ? (plan->own_stderr ? "this terminal, and stderr" : "this terminal")
+			  : (plan->own_stderr ? "three streams"
+					      : "two streams: stderr goes where stdout does"));
 	for (size_t i = 0; plan->environment[i] != NULL; i++) {
 		printf("%-12s%s\n", i == 0 ? "environment" : "", plan->environment[i]);
 	}

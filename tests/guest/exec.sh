@@ -25,6 +25,10 @@ result "a command that cannot be run: 126"
 run -- sh -c 'echo out; echo err >&2'
 [ "$(cat "$work/out")" = out ] && [ "$(cat "$work/err")" = err ]
 result "standard output and standard error stay apart"
+# shellcheck disable=SC2069
+"$ph" -- sh -c 'for i in 1 2 3 4 5; do echo $i; echo $i >&2; done' >"$work/out" 2>&1
+[ $? -eq 0 ] && [ "$(tr -d '\n' <"$work/out")" = 1122334455 ]
+result "unless they are one: then what is written comes in its order"
 # shellcheck disable=SC2016
 run -- sh -c 'for a; do printf "<%s>" "$a"; done' sh 'a b' '' $'new\nline' 'ü€' '--help'
 printed $'<a b><><new\nline><ü€><--help>'

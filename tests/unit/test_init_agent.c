@@ -294,6 +294,9 @@ static void start(struct guest *guest, uint32_t session, const char *const *argv
 	const char *const *size) {
 	struct record_buffer exec = {0};
 	put_exec(&exec, argv, env, size);
+	if (size == NULL) {
+		record_put(&exec, GUEST_EXEC_STDERR, NULL, 0);
+	}
 	send_exec(guest, session, &exec);
 }
 
@@ -504,6 +507,18 @@ static void test_last_words(void **state) {
 	assert_int_equal(guest->sessions[2].size[0], 3005);
 }
 
+/* Both outputs are one, and what is written to either comes in order. */
+static void test_one_output(void **state) {
+	const char *const argv[] = {"sh", "-c",
+		"for i in 1 2 3 4 5 6 7 8 9; do echo $i; echo $i >&2; done; echo over >/dev/stderr", NULL};
+	struct record_buffer exec = {0};
+	put_exec(&exec, argv, NULL, NULL);
+	send_exec(*state, 1, &exec);
+	assert_int_equal(wait_exit(*state, 1), 0);
+	expect_text(*state, 1, 0, "1\n1\n2\n2\n3\n3\n4\n4\n5\n5\n6\n6\n7\n7\n8\n8\n9\n9\nover\n");
+	expect_text(*state, 1, 1, "");
+}
+
 static void test_terminal(void **state) {
 	start_terminal(*state, 1,
 		"stty size; test -t 0 -a -t 1 -a -t 2 && stty -a | grep -o ' iutf8' && "
@@ -694,6 +709,7 @@ int main(void) {
 		AGENT_TEST(test_input_nobody_reads),
 		AGENT_TEST(test_children_left_behind),
 		AGENT_TEST(test_last_words),
+		AGENT_TEST(test_one_output),
 		AGENT_TEST(test_terminal),
 		AGENT_TEST(test_terminal_and_stderr),
 		AGENT_TEST(test_terminal_keys),

@@ -285,6 +285,22 @@ static void test_printable(void **state) {
 	await_end(pid);
 }
 
+/* Root's ph, with the variable of the user whose shell it was started from. */
+static void test_directory_of_anothers(void **state) {
+	(void)state;
+	struct error error = {0};
+	if (geteuid() != 0) {
+		skip();
+	}
+	mkdir(in_top("ph"), 0700);
+	assert_int_equal(chown(top, 1000, 1000) | chmod(in_top("ph"), 0755), 0);
+	int base = instance_open_base(false, &error);
+	assert_int_equal(chmod(in_top("ph"), 0700) | chown(top, 0, 0), 0);
+	assert_null(strstr(error.message, top));
+	assert_true(base >= 0 || base == -ENOENT);
+	close(base);
+}
+
 /* Where nothing can be looked for, that nothing was found is no answer. */
 static void test_no_runtime_directory(void **state) {
 	(void)state;
@@ -309,6 +325,7 @@ int main(void) {
 		cmocka_unit_test(test_monitor),
 		cmocka_unit_test(test_printable),
 		cmocka_unit_test(test_no_runtime_directory),
+		cmocka_unit_test(test_directory_of_anothers),
 	};
 	return cmocka_run_group_tests_name("instance", tests, set_up, tear_down);
 }

@@ -133,7 +133,8 @@ pid_t late_start(const struct config *config, pid_t first) {
 	if (pid != 0) {
 		return pid < 0 ? -errno : pid;
 	}
-	/* The ends of the first command's streams, among others: they would stay open for as long as this takes. */
+	/* The ends of the first command's streams, among others: they would stay open for as long as this
+	 * takes. */
 	syscall(SYS_close_range, 3U, ~0U, 0U);
 	setpriority(PRIO_PROCESS, 0, 10);
 	set_kernel_rules();

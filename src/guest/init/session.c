@@ -82,8 +82,8 @@ int session_create(struct session **created, uint32_t id, const struct exec *exe
 	return 0;
 }
 
-/* A child of init's that has yet to execute its program holds the stream, too: closing it here would leave it in
- * epoll, with a session that is gone. */
+/* A child of init's that has yet to execute its program holds the stream, too: closing it here would leave it
+ * in epoll, with a session that is gone. */
 static void close_stream(struct session *session, int fd) {
 	epoll_ctl(session->epoll, EPOLL_CTL_DEL, fd, NULL);
 	close(fd);

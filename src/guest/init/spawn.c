@@ -89,7 +89,7 @@ static int open_pipes(const struct exec *exec, struct spawned *spawned, struct s
 
 static int open_stdio(const struct exec *exec, struct spawned *spawned, struct stdio *stdio) {
 	int result = exec->tty ? open_terminal(exec, spawned, stdio) : open_pipes(exec, spawned, stdio);
-	if (result == 0 && (!exec->tty || exec->own_stderr)) {
+	if (result == 0 && exec->own_stderr) {
 		result = open_pipe(exec, &spawned->err, &stdio->fds[2], true);
 	}
 	return result;
@@ -109,7 +109,7 @@ static void take_stdio(const struct stdio *stdio, bool tty) {
 		ioctl(stdio->fds[0], TIOCSCTTY, 0);
 	}
 	for (int i = 0; i < 3; i++) {
-		dup2(stdio->fds[i] >= 0 ? stdio->fds[i] : stdio->fds[0], i);
+		dup2(stdio->fds[i] >= 0 ? stdio->fds[i] : stdio->fds[tty ? 0 : 1], i);
 	}
 	syscall(SYS_close_range, 3U, ~0U, 0U);
 }
