@@ -26,6 +26,8 @@
 #define PIECE (32 * 1024 - sizeof(struct guest_frame))
 /* Output waits in the command's pipe rather than here. */
 #define PENDING_MAX (128 * 1024)
+/* What of the window is left to standard error: nobody may read standard output for now, as a pager does. */
+#define ERROR_RESERVE (GUEST_WINDOW / 4)
 /* The most a terminal holds between the two ends. */
 #define TTY_BUFFER (128 * 1024)
 
@@ -257,7 +259,10 @@ static void end_output(struct session *session, struct session_output *output) {
 
 /* One piece. True when there may be more. */
 static bool pump_output(struct session *session, struct session_output *output) {
-	size_t room = session->credit < PIECE ? session->credit : PIECE;
+	bool others = output == &session->outputs[0] && session->outputs[1].fd >= 0;
+	size_t reserve = others ? ERROR_RESERVE : 0;
+	size_t room = session->credit > reserve ? session->credit - reserve : 0;
+	room = room < PIECE ? room : PIECE;
 	if (output->fd < 0 || room == 0) {
 		return false;
 	}
