@@ -6,8 +6,11 @@
  *                Linux would calibrate against a PIT that is not there), hypervisor bit, no VMX
  *   4, 8000001D  private first- and second-level caches, one third-level cache
  *   6            ARAT alone: the APIC timer never stops, there is no thermal or frequency control
+ *   7, 1D, 1E    no AMX: its tiles are for a process that asks its kernel for them, and ph does not
  *   A, 80000022  no performance counters (AMD's oldest four need no bit: kvm.c has KVM leave them out)
  *   B, 1F        one thread a core, one package (1F: absent)
+ *   D            no states of tiles, nor XFD, which serves nothing else; the size of the others. KVM of
+ *                Linux 5.17 to 6.3 offers one of the two states by itself, and then refuses an XCR0 with it.
  *   80000001     no SVM, no performance counters; cores in the AMD style
  *   80000008     cores, width of the core's id
  *   8000001E     core id
@@ -23,6 +26,17 @@
 #include <string.h>
 
 #define BIT(n) (1u << (n))
+#define AMX (BIT(22) | BIT(24) | BIT(25)) /* leaf 7, EDX: BF16, the tiles, INT8 */
+#define AMX_FP16 BIT(21)                  /* leaf 7.1, EAX */
+#define AMX_COMPLEX BIT(8)                /* leaf 7.1, EDX */
+
+/* Leaf D */
+#define STATE_TILE_CONFIG 17
+#define STATE_TILE_DATA 18
+#define STATES_OF_TILES (BIT(STATE_TILE_CONFIG) | BIT(STATE_TILE_DATA))
+#define LEGACY_STATES_SIZE 576 /* x87, SSE, and the header */
+#define XFD BIT(4)             /* leaf D.1, EAX */
+
 #define LEVEL_THREAD 1
 #define LEVEL_CORE 2
 
@@ -69,6 +83,25 @@ static void edit_topology(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsi
 
 static void clear_entry(struct kvm_cpuid_entry2 *entry) {
 	entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
+}
+
+/* Leaf 7 */
+static void edit_more_features(struct kvm_cpuid_entry2 *entry) {
+	if (entry->index == 0) {
+		entry->edx &= ~AMX;
+	} else if (entry->index == 1) {
+		entry->eax &= ~AMX_FP16;
+		entry->edx &= ~AMX_COMPLEX;
+	}
+}
+
+/* Leaf D.0 is withhold_tiles()'. */
+static void edit_state(struct kvm_cpuid_entry2 *entry) {
+	if (entry->index == 1) {
+		entry->eax &= ~XFD;
+	} else if (entry->index == STATE_TILE_CONFIG || entry->index == STATE_TILE_DATA) {
+		clear_entry(entry);
+	}
 }
 
 static bool emulated_by_qemu(void) {
@@ -121,12 +154,20 @@ static void edit_entry(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsigne
 		clear_entry(entry);
 		entry->eax = BIT(2);
 		break;
+	case 0x7:
+		edit_more_features(entry);
+		break;
 	case 0xa:
+	case 0x1d:
+	case 0x1e:
 	case 0x1f:
 		clear_entry(entry);
 		break;
 	case 0xb:
 		edit_topology(entry, apic_id, cpus);
+		break;
+	case 0xd:
+		edit_state(entry);
 		break;
 	default:
 		edit_extended(entry, apic_id, cpus);
@@ -149,8 +190,32 @@ static void add_topology(struct cpuid_table *table) {
 	table->header.nent = kept;
 }
 
+/* The bytes of the area that holds these states: to the end of the last. */
+static uint32_t states_size(const struct cpuid_table *table, uint32_t states) {
+	uint32_t size = LEGACY_STATES_SIZE;
+	for (unsigned i = 0; i < table->header.nent; i++) {
+		const struct kvm_cpuid_entry2 *entry = &table->entries[i];
+		if (entry->function == 0xd && entry->index >= 2 && entry->index < 32 &&
+			(states & BIT(entry->index)) && entry->ebx + entry->eax > size) {
+			size = entry->ebx + entry->eax;
+		}
+	}
+	return size;
+}
+
+static void withhold_tiles(struct cpuid_table *table) {
+	for (unsigned i = 0; i < table->header.nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &table->entries[i];
+		if (entry->function == 0xd && entry->index == 0 && (entry->eax & STATES_OF_TILES)) {
+			entry->eax &= ~STATES_OF_TILES;
+			entry->ebx = entry->ecx = states_size(table, entry->eax);
+		}
+	}
+}
+
 void cpuid_edit(struct cpuid_table *table, unsigned apic_id, unsigned cpus) {
 	add_topology(table);
+	withhold_tiles(table);
 	for (unsigned i = 0; i < table->header.nent; i++) {
 		struct kvm_cpuid_entry2 *entry = &table->entries[i];
 		if (entry->function == 0 && entry->eax < 0xb) {
