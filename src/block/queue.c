@@ -91,12 +91,13 @@ static bool perform_now(struct block_queue *queue, struct block_request *request
 /* Go on with a request until it has to wait for the ring or is complete. */
 static void advance(struct block_queue *queue, struct block_request *request) {
 	while (!atomic_load(&queue->device->stopping)) {
-		if (!block_request_next(request)) {
+		enum block_next next = block_request_next(request);
+		if (next == BLOCK_NEXT_NONE) {
 			uint32_t written = block_request_complete(request);
 			virtqueue_push(queue->virtqueue, (uint16_t)(request - queue->requests), written);
 			return;
 		}
-		if (!perform_now(queue, request)) {
+		if (next == BLOCK_NEXT_OPERATION && !perform_now(queue, request)) {
 			ring_queue(queue, request);
 			return;
 		}
