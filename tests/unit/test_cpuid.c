@@ -41,7 +41,12 @@ static const struct kvm_cpuid_entry2 host[] = {
 	{.function = 0x8000000a, .eax = 1, .ebx = 8},
 	{.function = 0x8000001d, .index = 3, .eax = 0x3c163},
 	{.function = 0x8000001e, .eax = 5, .ebx = 0x102, .ecx = 1},
+	{.function = 0x8000001f, .eax = 0x40a, .ebx = 0x33, .ecx = 509, .edx = 1},
 };
+
+static void assert_zero(const struct kvm_cpuid_entry2 *leaf) {
+	assert_int_equal(leaf->eax | leaf->ebx | leaf->ecx | leaf->edx, 0);
+}
 
 static void edited(struct cpuid_table *table, unsigned apic_id, unsigned cpus) {
 	fill(table, host, sizeof(host) / sizeof(host[0]));
@@ -58,6 +63,7 @@ static void test_features(void **state) {
 	assert_int_equal(leaf->edx, 0x10000001);
 	assert_int_equal(find(&table, 0x80000001, 0)->ecx, 0x00400003);
 	assert_int_equal(find(&table, 0x8000000a, 0)->eax, 0);
+	assert_zero(find(&table, 0x8000001f, 0));
 	assert_int_equal(find(&table, 6, 0)->eax, 4);
 	assert_int_equal(find(&table, 6, 0)->ecx, 0);
 	assert_int_equal(find(&table, 0xa, 0)->eax, 0);
@@ -117,10 +123,6 @@ static const struct kvm_cpuid_entry2 with_tiles[] = {
 	{.function = 0x1e, .index = 1, .eax = 1},
 };
 #define WITH_TILES (sizeof(with_tiles) / sizeof(with_tiles[0]))
-
-static void assert_zero(const struct kvm_cpuid_entry2 *leaf) {
-	assert_int_equal(leaf->eax | leaf->ebx | leaf->ecx | leaf->edx, 0);
-}
 
 static void assert_no_tiles(const struct cpuid_table *table) {
 	assert_int_equal(find(table, 0xd, 0)->eax, 0x2e7);

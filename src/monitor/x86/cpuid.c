@@ -14,6 +14,8 @@
  *   80000001     no SVM, no performance counters; cores in the AMD style
  *   80000008     cores, width of the core's id
  *   8000001E     core id
+ *   8000001F     no memory encryption (SEV): a kernel that sees it reads an MSR that KVM does not know, when
+ *                it can handle no exceptions yet
  *   40000001     no paravirtual end of interrupt where QEMU emulates the processor: its SVM may deliver an
  *                injected interrupt a second time while the handler runs, until the guest's next exit. An end
  *                of interrupt that exits closes that window before the handler takes a lock.
@@ -121,6 +123,7 @@ static void edit_extended(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsi
 		set_field(&entry->ecx, 12, 4, core_bits(cpus));
 		break;
 	case 0x8000000a:
+	case 0x8000001f:
 	case 0x80000022:
 		clear_entry(entry);
 		break;
