@@ -28,7 +28,7 @@ static const struct kvm_cpuid_entry2 *find(
 
 static const struct kvm_cpuid_entry2 host[] = {
 	{.function = 0, .eax = 1},
-	{.function = 1, .ebx = 0x07400800, .ecx = 0x00000021, .edx = 0x10000001},
+	{.function = 1, .ebx = 0x07400800, .ecx = 0x00008025, .edx = 0x10200001},
 	{.function = 4, .index = 0, .eax = 0x7c00c121},
 	{.function = 4, .index = 3, .eax = 0xfc01c163},
 	{.function = 4, .index = 4},
@@ -59,7 +59,7 @@ static void test_features(void **state) {
 	edited(&table, 2, 6);
 	const struct kvm_cpuid_entry2 *leaf = find(&table, 1, 0);
 	assert_int_equal(leaf->ebx, 0x02060800);
-	assert_int_equal(leaf->ecx, 0x81000001); /* TSC-deadline, hypervisor, no VMX */
+	assert_int_equal(leaf->ecx, 0x81000001); /* TSC-deadline, hypervisor, no VMX, counters */
 	assert_int_equal(leaf->edx, 0x10000001);
 	assert_int_equal(find(&table, 0x80000001, 0)->ecx, 0x00400003);
 	assert_int_equal(find(&table, 0x8000000a, 0)->eax, 0);

@@ -3,7 +3,8 @@
  *
  * The edits, all others pass through:
  *   1            APIC id, processors in the package, TSC-deadline timer (KVM always has it, and without it
- *                Linux would calibrate against a PIT that is not there), hypervisor bit, no VMX
+ *                Linux would calibrate against a PIT that is not there), hypervisor bit, no VMX, none of the
+ *                features of performance counters
  *   4, 8000001D  private first- and second-level caches, one third-level cache
  *   6            ARAT alone: the APIC timer never stops, there is no thermal or frequency control
  *   7, 1D, 1E    no AMX: its tiles are for a process that asks its kernel for them, and ph does not
@@ -58,8 +59,10 @@ static void set_field(uint32_t *word, unsigned shift, unsigned width, uint32_t v
 static void edit_features(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsigned cpus) {
 	set_field(&entry->ebx, 24, 8, apic_id);
 	set_field(&entry->ebx, 16, 8, cpus);
-	entry->ecx |= BIT(24) | BIT(31); /* TSC-deadline, hypervisor */
-	entry->ecx &= ~BIT(5);           /* VMX */
+	entry->ecx |= BIT(24) | BIT(31);   /* TSC-deadline, hypervisor */
+	entry->ecx &= ~BIT(5);             /* VMX */
+	entry->ecx &= ~(BIT(2) | BIT(15)); /* DTES64, PDCM */
+	entry->edx &= ~BIT(21);            /* DS */
 	set_field(&entry->edx, 28, 1, cpus > 1);
 }
 
