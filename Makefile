@@ -234,6 +234,10 @@ SOCKET_FAULTS = socketpair socket pipe2 recvmsg sendmsg fcntl recv send readv wr
 $(BUILD)/unit/test_faults $(BUILD)/unit/test_faults_sockets: SAN_LDLIBS += $(FAULTS:%=-Wl,--wrap=%)
 $(BUILD)/unit/test_faults_sockets: SAN_LDLIBS += $(SOCKET_FAULTS:%=-Wl,--wrap=%)
 
+# What tests/unit/test_block_old_host.c puts itself in the place of.
+URING_FAULTS = register_restrictions register_ring_fd submit_and_wait submit_and_get_events
+$(BUILD)/unit/test_block_old_host: SAN_LDLIBS += $(URING_FAULTS:%=-Wl,--wrap=io_uring_%)
+
 # Init's tests have init's objects beside them: some of its names are the host's, too.
 INIT_SAN_OBJECTS = $(patsubst %.c,$(BUILD)/san/%.o,$(filter-out %/main.c,$(wildcard src/guest/init/*.c)))
 $(INIT_TESTS): $(BUILD)/unit/test_init_%: $(BUILD)/san/tests/unit/test_init_%.o $(INIT_SAN_OBJECTS) $(BUILD)/san/libph.a

@@ -123,6 +123,10 @@ void virtio_device_change_config(struct virtio_device *device, unsigned offset, 
  * signal, until empty. */
 void virtio_device_serve_queue(struct virtio_device *device, struct virtqueue *queue,
 	uint32_t (*serve)(struct virtio_device *device, struct virtqueue_chain *chain));
+/* The same, but after so many chains the loop's other sources have their turn. virtio_device_serve_queue()
+ * leaves it to them after a queue's worth. */
+void virtio_device_serve_some(struct virtio_device *device, struct virtqueue *queue, unsigned budget,
+	uint32_t (*serve)(struct virtio_device *device, struct virtqueue_chain *chain));
 
 /* ---- where devices run ---- */
 

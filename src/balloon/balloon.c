@@ -13,6 +13,9 @@
 
 #define F_REPORTING 5
 #define QUEUE_SIZE 32 /* the least Linux takes for reporting: it reports 32 ranges at a time */
+/* No more is taken of a chain, and one chain a turn, so that no guest holds up the loop: 32 times the largest
+ * range that Linux has. The rest of a larger one stays, as it may: a report is a hint. */
+#define REPORT_MAX (128ULL << 20)
 
 /*
  * The specification numbers the reporting queue 4, after two queues of features that are not offered. Linux
@@ -40,15 +43,15 @@ static const struct guest_region *region_at(const struct guest_memory *memory, c
 	return NULL;
 }
 
-/* Give the whole pages of a segment back to the host. */
-static void punch(const struct guest_memory *memory, const struct iovec *iov) {
+/* Give the whole pages of a segment, at most len bytes of it, back to the host. */
+static void punch(const struct guest_memory *memory, const struct iovec *iov, uint64_t len) {
 	const struct guest_region *region = region_at(memory, iov->iov_base);
 	if (region == NULL) {
 		return;
 	}
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	uint64_t start = region->offset + (uint64_t)((const uint8_t *)iov->iov_base - region->host);
-	uint64_t end = (start + iov->iov_len) & ~(page - 1);
+	uint64_t end = (start + len) & ~(page - 1);
 	start = (start + page - 1) & ~(page - 1);
 	if (start < end) {
 		/* Failure leaves the pages as they are, which costs memory and nothing else. */
@@ -58,8 +61,12 @@ static void punch(const struct guest_memory *memory, const struct iovec *iov) {
 }
 
 static uint32_t serve_reporting(struct virtio_device *device, struct virtqueue_chain *chain) {
+	uint64_t left = REPORT_MAX;
 	for (unsigned i = 0; i < chain->writable_count; i++) {
-		punch(device->memory, &chain->iov[chain->readable_count + i]);
+		const struct iovec *iov = &chain->iov[chain->readable_count + i];
+		uint64_t len = iov->iov_len < left ? iov->iov_len : left;
+		punch(device->memory, iov, len);
+		left -= len;
 	}
 	return 0;
 }
@@ -76,8 +83,11 @@ static bool is_reporting(const struct virtio_device *device, const struct virtqu
 }
 
 static void balloon_notify(struct virtio_device *device, struct virtqueue *queue) {
-	virtio_device_serve_queue(
-		device, queue, is_reporting(device, queue) ? serve_reporting : serve_nothing);
+	if (is_reporting(device, queue)) {
+		virtio_device_serve_some(device, queue, 1, serve_reporting);
+	} else {
+		virtio_device_serve_queue(device, queue, serve_nothing);
+	}
 }
 
 static int balloon_start(struct virtio_device *device) {

@@ -42,6 +42,7 @@ static struct block_device *from_base(struct virtio_device *base) {
 	return (struct block_device *)((char *)base - offsetof(struct block_device, base));
 }
 
+/* Waits for what the host does already; a flush may take it long (docs/architecture.md). */
 static void stop(struct virtio_device *base) {
 	struct block_device *device = from_base(base);
 	atomic_store(&device->stopping, true);

@@ -25,6 +25,7 @@ struct block_queue {
 	bool ring_waits; /* made ahead, for the first start */
 	bool has_ring;
 	bool kick_armed;
+	bool kick_once;     /* the kernel's polls fire once only */
 	unsigned in_flight; /* operations in the ring */
 };
 

@@ -91,12 +91,13 @@ static bool perform_now(struct block_queue *queue, struct block_request *request
 /* Go on with a request until it has to wait for the ring or is complete. */
 static void advance(struct block_queue *queue, struct block_request *request) {
 	while (!atomic_load(&queue->device->stopping)) {
-		if (!block_request_next(request)) {
+		enum block_next next = block_request_next(request);
+		if (next == BLOCK_NEXT_NONE) {
 			uint32_t written = block_request_complete(request);
 			virtqueue_push(queue->virtqueue, (uint16_t)(request - queue->requests), written);
 			return;
 		}
-		if (!perform_now(queue, request)) {
+		if (next == BLOCK_NEXT_OPERATION && !perform_now(queue, request)) {
 			ring_queue(queue, request);
 			return;
 		}
@@ -140,17 +141,33 @@ static void serve_blocking(struct block_queue *queue) {
 	}
 }
 
-/* A poll that stays and fires at each kick: the eventfd's count need never be read. */
+/* A poll that stays and fires at each kick: the eventfd's count need never be read. Linux has it since 5.13;
+ * before, there is a poll for each. */
 static void ring_arm_kick(struct block_queue *queue) {
 	struct io_uring_sqe *sqe = ring_sqe(queue);
-	io_uring_prep_poll_multishot(sqe, queue->virtqueue->kick_fd, POLLIN);
+	if (queue->kick_once) {
+		io_uring_prep_poll_add(sqe, queue->virtqueue->kick_fd, POLLIN);
+	} else {
+		io_uring_prep_poll_multishot(sqe, queue->virtqueue->kick_fd, POLLIN);
+	}
 	sqe->user_data = KICK_USER_DATA;
 	queue->kick_armed = true;
 }
 
+static void ring_reap_kick(struct block_queue *queue, const struct io_uring_cqe *cqe) {
+	queue->kick_armed = (cqe->flags & IORING_CQE_F_MORE) != 0;
+	if (cqe->res < 0 && queue->kick_once) {
+		queue->has_ring = false; /* it tells of no kick */
+	} else if (cqe->res < 0) {
+		queue->kick_once = true;
+	} else if (queue->kick_once) {
+		fd_event_drain(queue->virtqueue->kick_fd);
+	}
+}
+
 static void ring_reap(struct block_queue *queue, const struct io_uring_cqe *cqe) {
 	if (cqe->user_data == KICK_USER_DATA) {
-		queue->kick_armed = (cqe->flags & IORING_CQE_F_MORE) != 0;
+		ring_reap_kick(queue, cqe);
 		return;
 	}
 	struct block_request *request = &queue->requests[cqe->user_data];
@@ -175,10 +192,11 @@ static void ring_reap_all(struct block_queue *queue) {
 	io_uring_cq_advance(&queue->ring, count);
 }
 
+/* Until the device stops, or the ring is given up: nothing more goes into it then. */
 static void serve_ring(struct block_queue *queue) {
-	while (!atomic_load(&queue->device->stopping) || queue->in_flight > 0) {
+	while ((queue->has_ring && !atomic_load(&queue->device->stopping)) || queue->in_flight > 0) {
 		bool more = block_queue_take(queue);
-		if (!queue->kick_armed) {
+		if (queue->has_ring && !queue->kick_armed) {
 			ring_arm_kick(queue);
 		}
 		/* An error here is a signal or a short host; both pass, and nothing was lost. */
@@ -218,7 +236,11 @@ static int ring_restrict(struct io_uring *ring) {
 		list[count].opcode = IORING_RESTRICTION_REGISTER_OP;
 		list[count].register_op = registrations[i];
 	}
-	return io_uring_register_restrictions(ring, list, count);
+	int ret = io_uring_register_restrictions(ring, list, count);
+	if (ret == -EINVAL) { /* before Linux 5.18, which does not know the last two */
+		ret = io_uring_register_restrictions(ring, list, count - 2);
+	}
+	return ret;
 }
 
 void block_queue_prepare(struct block_queue *queue) {
@@ -265,9 +287,8 @@ static void *serve(void *arg) {
 	if (queue->has_ring) {
 		serve_ring(queue);
 		io_uring_queue_exit(&queue->ring);
-	} else {
-		serve_blocking(queue);
 	}
+	serve_blocking(queue);
 	return NULL;
 }
 
@@ -275,7 +296,7 @@ int block_queue_start(struct block_queue *queue, struct block_device *device, st
 	queue->device = device;
 	queue->virtqueue = virtqueue;
 	queue->in_flight = 0;
-	queue->kick_armed = false;
+	queue->kick_armed = queue->kick_once = false;
 	queue->requests = mmap(NULL, REQUESTS_BYTES, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (queue->requests == MAP_FAILED) {

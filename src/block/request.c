@@ -11,6 +11,7 @@
 
 #define ZEROES_UNMAP 1u
 #define ID_SIZE 20u
+#define OVERLAY_PAGE 4096u
 
 struct request_header {
 	uint32_t type, reserved;
@@ -190,39 +191,45 @@ static void set_io_zeros(struct block_request *request, uint64_t len) {
 	set_io(request, BLOCK_IO_WRITE, len);
 }
 
-/* Serve what is left from the overlay, up to the first sector that only the image has. True: request->io
- * reads it. */
-static bool next_overlay(struct block_request *request) {
-	struct block_overlay *overlay = &request->disk->overlay;
-	while (request->left > 0) {
-		uint64_t len = request->left < BLOCK_OPERATION_MAX ? request->left : BLOCK_OPERATION_MAX;
-		ssize_t n;
-		if (request->type == VIRTIO_BLK_T_IN) {
-			bool written;
-			len = BLOCK_SECTOR_SIZE * block_overlay_run(overlay,
-							  request->offset / BLOCK_SECTOR_SIZE,
-							  len / BLOCK_SECTOR_SIZE, &written);
-			set_io(request, BLOCK_IO_READ, len);
-			if (!written) {
-				return true;
-			}
-			n = block_overlay_read(
-				overlay, request->io.iov, request->io.iov_count, request->offset);
-		} else if (request->type == VIRTIO_BLK_T_OUT) {
-			set_io(request, BLOCK_IO_WRITE, len);
-			n = block_overlay_write(
-				overlay, request->io.iov, request->io.iov_count, request->offset, len);
-		} else {
-			request->io.kind = BLOCK_IO_PUNCH;
-			n = block_overlay_zero(overlay, request->offset, request->left);
-		}
-		block_request_done(request, n);
-	}
-	return false;
+static uint64_t operation_size(const struct block_request *request) {
+	return request->left < BLOCK_OPERATION_MAX ? request->left : BLOCK_OPERATION_MAX;
 }
 
-static bool next_image(struct block_request *request) {
-	uint64_t len = request->left < BLOCK_OPERATION_MAX ? request->left : BLOCK_OPERATION_MAX;
+/* Up to a page's end: a part of a page that becomes zeros gives no memory back. */
+static ssize_t zero_overlay(struct block_request *request) {
+	uint64_t len = BLOCK_OPERATION_MAX - request->offset % OVERLAY_PAGE;
+	set_io(request, BLOCK_IO_PUNCH, request->left < len ? request->left : len);
+	return block_overlay_zero(&request->disk->overlay, request->offset, request->io.len);
+}
+
+/* One operation on the overlay, or one on the image if it is about sectors that only that has. No more at a
+ * time: between them the caller looks for a reset. */
+static enum block_next next_overlay(struct block_request *request) {
+	struct block_overlay *overlay = &request->disk->overlay;
+	uint64_t len = operation_size(request);
+	ssize_t n;
+	if (request->type == VIRTIO_BLK_T_IN) {
+		bool written;
+		len = BLOCK_SECTOR_SIZE * block_overlay_run(overlay, request->offset / BLOCK_SECTOR_SIZE,
+						  len / BLOCK_SECTOR_SIZE, &written);
+		set_io(request, BLOCK_IO_READ, len);
+		if (!written) {
+			return BLOCK_NEXT_OPERATION;
+		}
+		n = block_overlay_read(overlay, request->io.iov, request->io.iov_count, request->offset);
+	} else if (request->type == VIRTIO_BLK_T_OUT) {
+		set_io(request, BLOCK_IO_WRITE, len);
+		n = block_overlay_write(
+			overlay, request->io.iov, request->io.iov_count, request->offset, len);
+	} else {
+		n = zero_overlay(request);
+	}
+	block_request_done(request, n);
+	return BLOCK_NEXT_DONE;
+}
+
+static enum block_next next_image(struct block_request *request) {
+	uint64_t len = operation_size(request);
 	if (request->type == VIRTIO_BLK_T_IN) {
 		set_io(request, BLOCK_IO_READ, len);
 	} else if (request->type == VIRTIO_BLK_T_OUT) {
@@ -232,10 +239,10 @@ static bool next_image(struct block_request *request) {
 	} else {
 		set_io(request, request->zero_kind, request->left);
 	}
-	return true;
+	return BLOCK_NEXT_OPERATION;
 }
 
-bool block_request_next(struct block_request *request) {
+enum block_next block_request_next(struct block_request *request) {
 	if (request->left > 0 && request->disk->mode == BLOCK_EPHEMERAL) {
 		return next_overlay(request);
 	}
@@ -244,9 +251,9 @@ bool block_request_next(struct block_request *request) {
 	}
 	if (request->sync) {
 		request->io = (struct block_io){.kind = BLOCK_IO_SYNC};
-		return true;
+		return BLOCK_NEXT_OPERATION;
 	}
-	return false;
+	return BLOCK_NEXT_NONE;
 }
 
 static void fail(struct block_request *request, int error) {
@@ -322,7 +329,8 @@ void block_request_done(struct block_request *request, ssize_t result) {
 		break;
 	case BLOCK_IO_PUNCH:
 	case BLOCK_IO_ZERO:
-		request->left = 0;
+		request->offset += request->io.len;
+		request->left -= request->io.len;
 		break;
 	}
 }

@@ -24,7 +24,8 @@
 #define BLOCK_DISCARD_SECTORS_MAX (1u << 22)
 #define BLOCK_WRITE_ZEROES_SECTORS_MAX (1u << 15)
 
-/* No operation is larger, so that a reset need not wait long for one. */
+/* No operation is larger, so that a reset need not wait long for one. But for holes and zeros in the image,
+ * which the file system makes without writing them. */
 #define BLOCK_OPERATION_MAX (4u << 20)
 
 struct block_request {
@@ -52,8 +53,13 @@ struct block_request {
 int block_request_parse(struct block_request *request, struct block_disk *disk, struct virtqueue_chain *chain,
 	const char **rule);
 
-/* The next operation, in request->io; what needs memory only is done at once. False: nothing is left. */
-bool block_request_next(struct block_request *request);
+enum block_next {
+	BLOCK_NEXT_NONE,      /* nothing is left */
+	BLOCK_NEXT_OPERATION, /* request->io is to be done */
+	BLOCK_NEXT_DONE,      /* it needed memory only and was done at once: ask again */
+};
+/* The next operation. */
+enum block_next block_request_next(struct block_request *request);
 /* The operation returned result: bytes done or -errno. */
 void block_request_done(struct block_request *request, ssize_t result);
 

@@ -296,6 +296,10 @@ void vcpus_stop(struct machine *machine) {
 			pthread_join(vcpu->thread, NULL);
 			vcpu->running = false;
 		}
+	}
+	/* Only now: the exits of all vCPUs read the ring of collected writes, which is the first one's. */
+	for (unsigned i = 0; i < machine->count; i++) {
+		struct vcpu *vcpu = &machine->vcpus[i];
 		if (vcpu->run != NULL) {
 			munmap(vcpu->run, machine->kvm.run_size);
 			vcpu->run = NULL;

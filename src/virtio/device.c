@@ -116,11 +116,8 @@ static unsigned serve_chains(struct virtio_device *device, struct virtqueue *que
 	return budget;
 }
 
-void virtio_device_serve_queue(struct virtio_device *device, struct virtqueue *queue,
+void virtio_device_serve_some(struct virtio_device *device, struct virtqueue *queue, unsigned budget,
 	uint32_t (*serve)(struct virtio_device *device, struct virtqueue_chain *chain)) {
-	/* A driver that adds chains as fast as they are served must not keep the loop from its other sources:
-	 * after a queue's worth of chains the rest waits for the next turn. */
-	unsigned budget = queue->size;
 	do {
 		virtqueue_disable_notify(queue);
 		unsigned served = serve_chains(device, queue, budget, serve);
@@ -131,4 +128,11 @@ void virtio_device_serve_queue(struct virtio_device *device, struct virtqueue *q
 			return;
 		}
 	} while (virtqueue_enable_notify(queue));
+}
+
+void virtio_device_serve_queue(struct virtio_device *device, struct virtqueue *queue,
+	uint32_t (*serve)(struct virtio_device *device, struct virtqueue_chain *chain)) {
+	/* A driver that adds chains as fast as they are served must not keep the loop from its other sources:
+	 * after a queue's worth of chains the rest waits for the next turn. */
+	virtio_device_serve_some(device, queue, queue->size, serve);
 }

@@ -195,6 +195,44 @@ static void test_destroy_accepts_null(void **state) {
 	balloon_destroy(NULL);
 }
 
+/* One chain is as much as Linux reports at a time; what is beyond that stays. */
+static void test_large_report(void **state) {
+	(void)state;
+	const uint32_t mib = 1 << 20;
+	struct fixture *f = set_up(REPORTING);
+	gpa_t same = driver_alloc(&f->driver, 4 * mib), last = driver_alloc(&f->driver, 8 * mib);
+	struct driver_buffer buffers[32];
+	for (unsigned i = 0; i < 31; i++) {
+		buffers[i] = (struct driver_buffer){same, 4 * mib, true};
+	}
+	buffers[31] = (struct driver_buffer){last, 8 * mib, true};
+	uint8_t *bytes = driver_at(&f->driver, last);
+	memset(bytes, 0xaa, 8 * mib);
+	send(f, 4, buffers, 32);
+	assert_int_equal(bytes[0], 0);
+	assert_int_equal(bytes[4 * mib - 1], 0);
+	assert_int_equal(bytes[4 * mib], 0xaa);
+	assert_int_equal(bytes[8 * mib - 1], 0xaa);
+	tear_down(f);
+}
+
+/* The loop's other sources have their turn after each chain. */
+static void test_one_report_a_turn(void **state) {
+	(void)state;
+	struct fixture *f = set_up(REPORTING);
+	const uint8_t *used = driver_at(&f->driver, f->driver.queues[4].config.device_area);
+	struct driver_buffer buffer = range(f, 0, PAGE);
+	for (unsigned i = 0; i < 3; i++) {
+		driver_add(&f->driver, 4, &buffer, 1);
+	}
+	driver_kick(&f->driver, 4);
+	for (uint8_t i = 1; i <= 3; i++) {
+		assert_true(driver_wait_used(&f->driver, 4, 5000, NULL, NULL));
+		assert_int_equal(used[2], i);
+	}
+	tear_down(f);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_description),
@@ -204,6 +242,8 @@ int main(void) {
 		cmocka_unit_test(test_partial_pages),
 		cmocka_unit_test(test_region_offset),
 		cmocka_unit_test(test_readable_is_not_reported),
+		cmocka_unit_test(test_large_report),
+		cmocka_unit_test(test_one_report_a_turn),
 		cmocka_unit_test(test_not_negotiated),
 		cmocka_unit_test(test_inflating_does_nothing),
 		cmocka_unit_test(test_bad_chain_breaks),

@@ -238,6 +238,52 @@ static void test_reset_in_flight(void **state) {
 	}
 }
 
+/* A disk larger than its image, of zeros that take no memory. */
+#define HUGE_DISK (UINT64_C(1) << 32)
+#define PIECE (16u << 20)
+#define PIECES 250u
+
+static void huge(struct block_options *options) {
+	options->size = HUGE_DISK;
+}
+
+static void discard_all(struct block_fixture *fixture) {
+	for (unsigned i = 0; i < 2; i++) {
+		fixture_segment(fixture, fixture->data, (uint64_t)i << 22, 1u << 22, 0);
+		const struct block_ask ask = {.type = VIRTIO_BLK_T_DISCARD, .len = 16};
+		assert_int_equal(fixture_ask(fixture, &ask), VIRTIO_BLK_S_OK);
+	}
+}
+
+/* A request of 4 GiB, whose pieces but the last are all the same memory, is not waited for. */
+static void test_reset_amid_overlay(void **state) {
+	(void)state;
+	static struct driver_buffer buffers[PIECES + 3];
+	struct block_fixture fixture;
+	fixture_init(&fixture, BLOCK_EPHEMERAL, 0, DISK_SIZE, huge);
+	fixture_start(&fixture, fixture.device->features);
+	gpa_t piece = driver_alloc(&fixture.driver, PIECE), last = driver_alloc(&fixture.driver, 512);
+	discard_all(&fixture);
+	memset(driver_at(&fixture.driver, piece), 0xaa, PIECE);
+	memset(driver_at(&fixture.driver, last), 0xaa, 512);
+	fixture_header(&fixture, fixture.header, VIRTIO_BLK_T_IN, 0);
+	buffers[0] = (struct driver_buffer){fixture.header, 16, false};
+	for (unsigned i = 1; i <= PIECES; i++) {
+		buffers[i] = (struct driver_buffer){piece, PIECE, true};
+	}
+	buffers[PIECES + 1] = (struct driver_buffer){last, 512, true};
+	buffers[PIECES + 2] = (struct driver_buffer){fixture.status, 1, true};
+	driver_add(&fixture.driver, 0, buffers, PIECES + 3);
+	driver_kick(&fixture.driver, 0);
+	const volatile uint8_t *first = driver_at(&fixture.driver, piece);
+	while (*first != 0) {
+		sched_yield();
+	}
+	driver_stop(&fixture.driver);
+	assert_int_equal(*(uint8_t *)driver_at(&fixture.driver, last), 0xaa);
+	fixture_finish(&fixture);
+}
+
 /* A device that was never reset is quiet before its memory goes. */
 static void test_destroy_while_started(void **state) {
 	(void)state;
@@ -329,6 +375,7 @@ int main(void) {
 		cmocka_unit_test(test_queues_read_write),
 		cmocka_unit_test(test_overlay_bits),
 		cmocka_unit_test(test_reset_in_flight),
+		cmocka_unit_test(test_reset_amid_overlay),
 		cmocka_unit_test(test_destroy_while_started),
 		cmocka_unit_test(test_kicks),
 		cmocka_unit_test(test_without_threads),

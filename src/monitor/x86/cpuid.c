@@ -3,14 +3,20 @@
  *
  * The edits, all others pass through:
  *   1            APIC id, processors in the package, TSC-deadline timer (KVM always has it, and without it
- *                Linux would calibrate against a PIT that is not there), hypervisor bit, no VMX
+ *                Linux would calibrate against a PIT that is not there), hypervisor bit, no VMX, none of the
+ *                features of performance counters
  *   4, 8000001D  private first- and second-level caches, one third-level cache
  *   6            ARAT alone: the APIC timer never stops, there is no thermal or frequency control
+ *   7, 1D, 1E    no AMX: its tiles are for a process that asks its kernel for them, and ph does not
  *   A, 80000022  no performance counters (AMD's oldest four need no bit: kvm.c has KVM leave them out)
  *   B, 1F        one thread a core, one package (1F: absent)
+ *   D            no states of tiles, nor XFD, which serves nothing else; the size of the others. KVM of
+ *                Linux 5.17 to 6.3 offers one of the two states by itself, and then refuses an XCR0 with it.
  *   80000001     no SVM, no performance counters; cores in the AMD style
  *   80000008     cores, width of the core's id
  *   8000001E     core id
+ *   8000001F     no memory encryption (SEV): a kernel that sees it reads an MSR that KVM does not know, when
+ *                it can handle no exceptions yet
  *   40000001     no paravirtual end of interrupt where QEMU emulates the processor: its SVM may deliver an
  *                injected interrupt a second time while the handler runs, until the guest's next exit. An end
  *                of interrupt that exits closes that window before the handler takes a lock.
@@ -23,6 +29,17 @@
 #include <string.h>
 
 #define BIT(n) (1u << (n))
+#define AMX (BIT(22) | BIT(24) | BIT(25)) /* leaf 7, EDX: BF16, the tiles, INT8 */
+#define AMX_FP16 BIT(21)                  /* leaf 7.1, EAX */
+#define AMX_COMPLEX BIT(8)                /* leaf 7.1, EDX */
+
+/* Leaf D */
+#define STATE_TILE_CONFIG 17
+#define STATE_TILE_DATA 18
+#define STATES_OF_TILES (BIT(STATE_TILE_CONFIG) | BIT(STATE_TILE_DATA))
+#define LEGACY_STATES_SIZE 576 /* x87, SSE, and the header */
+#define XFD BIT(4)             /* leaf D.1, EAX */
+
 #define LEVEL_THREAD 1
 #define LEVEL_CORE 2
 
@@ -42,8 +59,10 @@ static void set_field(uint32_t *word, unsigned shift, unsigned width, uint32_t v
 static void edit_features(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsigned cpus) {
 	set_field(&entry->ebx, 24, 8, apic_id);
 	set_field(&entry->ebx, 16, 8, cpus);
-	entry->ecx |= BIT(24) | BIT(31); /* TSC-deadline, hypervisor */
-	entry->ecx &= ~BIT(5);           /* VMX */
+	entry->ecx |= BIT(24) | BIT(31);   /* TSC-deadline, hypervisor */
+	entry->ecx &= ~BIT(5);             /* VMX */
+	entry->ecx &= ~(BIT(2) | BIT(15)); /* DTES64, PDCM */
+	entry->edx &= ~BIT(21);            /* DS */
 	set_field(&entry->edx, 28, 1, cpus > 1);
 }
 
@@ -71,6 +90,25 @@ static void clear_entry(struct kvm_cpuid_entry2 *entry) {
 	entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
 }
 
+/* Leaf 7 */
+static void edit_more_features(struct kvm_cpuid_entry2 *entry) {
+	if (entry->index == 0) {
+		entry->edx &= ~AMX;
+	} else if (entry->index == 1) {
+		entry->eax &= ~AMX_FP16;
+		entry->edx &= ~AMX_COMPLEX;
+	}
+}
+
+/* Leaf D.0 is withhold_tiles()'. */
+static void edit_state(struct kvm_cpuid_entry2 *entry) {
+	if (entry->index == 1) {
+		entry->eax &= ~XFD;
+	} else if (entry->index == STATE_TILE_CONFIG || entry->index == STATE_TILE_DATA) {
+		clear_entry(entry);
+	}
+}
+
 static bool emulated_by_qemu(void) {
 	unsigned eax, signature[3];
 	__cpuid(0x40000000, eax, signature[0], signature[1], signature[2]);
@@ -88,6 +126,7 @@ static void edit_extended(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsi
 		set_field(&entry->ecx, 12, 4, core_bits(cpus));
 		break;
 	case 0x8000000a:
+	case 0x8000001f:
 	case 0x80000022:
 		clear_entry(entry);
 		break;
@@ -121,12 +160,20 @@ static void edit_entry(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsigne
 		clear_entry(entry);
 		entry->eax = BIT(2);
 		break;
+	case 0x7:
+		edit_more_features(entry);
+		break;
 	case 0xa:
+	case 0x1d:
+	case 0x1e:
 	case 0x1f:
 		clear_entry(entry);
 		break;
 	case 0xb:
 		edit_topology(entry, apic_id, cpus);
+		break;
+	case 0xd:
+		edit_state(entry);
 		break;
 	default:
 		edit_extended(entry, apic_id, cpus);
@@ -149,8 +196,32 @@ static void add_topology(struct cpuid_table *table) {
 	table->header.nent = kept;
 }
 
+/* The bytes of the area that holds these states: to the end of the last. */
+static uint32_t states_size(const struct cpuid_table *table, uint32_t states) {
+	uint32_t size = LEGACY_STATES_SIZE;
+	for (unsigned i = 0; i < table->header.nent; i++) {
+		const struct kvm_cpuid_entry2 *entry = &table->entries[i];
+		if (entry->function == 0xd && entry->index >= 2 && entry->index < 32 &&
+			(states & BIT(entry->index)) && entry->ebx + entry->eax > size) {
+			size = entry->ebx + entry->eax;
+		}
+	}
+	return size;
+}
+
+static void withhold_tiles(struct cpuid_table *table) {
+	for (unsigned i = 0; i < table->header.nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &table->entries[i];
+		if (entry->function == 0xd && entry->index == 0 && (entry->eax & STATES_OF_TILES)) {
+			entry->eax &= ~STATES_OF_TILES;
+			entry->ebx = entry->ecx = states_size(table, entry->eax);
+		}
+	}
+}
+
 void cpuid_edit(struct cpuid_table *table, unsigned apic_id, unsigned cpus) {
 	add_topology(table);
+	withhold_tiles(table);
 	for (unsigned i = 0; i < table->header.nent; i++) {
 		struct kvm_cpuid_entry2 *entry = &table->entries[i];
 		if (entry->function == 0 && entry->eax < 0xb) {
