@@ -45,7 +45,7 @@ struct p9_locked_file {
 	struct p9_locked_file *next;
 	struct p9_identity identity;
 	int fd;
-	bool read_only; /* fd cannot hold a write lock: flock(2) asks for one all the same */
+	bool read_only; /* fd cannot hold a lock for writing */
 	struct range *ranges;
 };
 
@@ -74,16 +74,23 @@ void p9_locks_wake(struct p9_locks *locks) {
 
 /* ---- the host's side ---- */
 
-static int host_set(const struct p9_locked_file *file, uint8_t type, uint64_t start, uint64_t end) {
-	struct flock lock = {
-		.l_type = type == TYPE_UNLOCK                    ? F_UNLCK
-			  : type == TYPE_READ || file->read_only ? F_RDLCK
-								 : F_WRLCK,
+static struct flock host_lock(short type, uint64_t start, uint64_t end) {
+	return (struct flock){.l_type = type,
 		.l_whence = SEEK_SET,
 		.l_start = (off_t)start,
-		.l_len = end == INT64_MAX ? 0 : (off_t)(end - start + 1),
-	};
+		.l_len = end == INT64_MAX ? 0 : (off_t)(end - start + 1)};
+}
+
+static int host_set(const struct p9_locked_file *file, uint8_t type, uint64_t start, uint64_t end) {
+	bool reads = type == TYPE_READ || file->read_only;
+	struct flock lock = host_lock(type == TYPE_UNLOCK ? F_UNLCK : reads ? F_RDLCK : F_WRLCK, start, end);
 	return fcntl(file->fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
+/* What of the host's is in the way of a lock for writing: 0 or -EAGAIN. */
+static int host_is_free(const struct p9_locked_file *file, uint64_t start, uint64_t end) {
+	struct flock lock = host_lock(F_WRLCK, start, end);
+	return fcntl(file->fd, F_OFD_GETLK, &lock) < 0 ? -errno : lock.l_type == F_UNLCK ? 0 : -EAGAIN;
 }
 
 /* The strongest lock any owner has at a place, and the last place up to which that stays so. */
@@ -100,22 +107,58 @@ static uint8_t strongest(const struct p9_locked_file *file, uint64_t at, uint64_
 	return type;
 }
 
-/* Make the host's locks in [start, end] what the owners' ranges add up to. */
-static void host_settle(const struct p9_locked_file *file, uint64_t start, uint64_t end) {
+/* Make the host's locks in [start, end] what the owners' ranges add up to: 0 or the first -errno. */
+static int host_settle(const struct p9_locked_file *file, uint64_t start, uint64_t end) {
+	int first = 0;
 	for (uint64_t at = start;;) {
 		uint64_t until = end;
 		uint8_t type = strongest(file, at, &until);
-		host_set(file, type, at, until); /* never more than was held: it cannot conflict */
+		int ret = host_set(file, type, at, until);
+		first = first == 0 ? ret : first;
 		if (until >= end) {
-			return;
+			return first;
 		}
 		at = until + 1;
 	}
 }
 
-static int file_open(struct p9_server *server, struct p9_fid *fid, struct p9_locked_file *file) {
+/*
+ * Take from the host what an owner wants. Where that is a lock for writing which the file can only be held
+ * for reading with, nobody else may have any: of two who do so at the same time at least one is refused.
+ */
+static int host_take(const struct p9_locked_file *file, const struct range *wanted) {
+	bool alone = wanted->type == TYPE_WRITE && file->read_only;
+	int ret = alone ? host_is_free(file, wanted->start, wanted->end) : 0;
+	if (ret == 0) {
+		ret = host_set(file, wanted->type, wanted->start, wanted->end);
+	}
+	if (ret == 0 && alone) {
+		ret = host_is_free(file, wanted->start, wanted->end);
+		if (ret < 0) {
+			host_settle(file, wanted->start, wanted->end);
+		}
+	}
+	return ret;
+}
+
+/* As long as it is open for writing, the host cannot execute a file: a program is only opened so for a guest
+ * that has it open for writing itself. flock(2) asks for locks for writing of what is open for reading. */
+static int open_to_write(struct p9_server *server, const struct p9_fid *fid) {
+	struct stat stat;
 	int fd = atomic_load(&fid->fd);
-	file->fd = server->config.read_only ? -EROFS : p9_host_reopen(server->proc_fd, fd, O_RDWR);
+	bool writes = (fid->flags & O_ACCMODE) != O_RDONLY;
+	if (server->config.read_only || fstat(fd, &stat) < 0 || (!writes && (stat.st_mode & 0111) != 0)) {
+		return -EROFS;
+	}
+	return p9_host_reopen(server->proc_fd, fd, O_RDWR);
+}
+
+static int file_open(struct p9_server *server, const struct p9_fid *fid, struct p9_locked_file *file,
+	const struct range *wanted) {
+	int fd = atomic_load(&fid->fd);
+	file->read_only = wanted->type != TYPE_WRITE;
+	file->fd =
+		file->read_only ? p9_host_reopen(server->proc_fd, fd, O_RDONLY) : open_to_write(server, fid);
 	if (file->fd < 0) {
 		/* A fid opened for writing only has at least that. */
 		int mode = (fid->flags & O_ACCMODE) == O_WRONLY ? O_WRONLY : O_RDONLY;
@@ -123,6 +166,28 @@ static int file_open(struct p9_server *server, struct p9_fid *fid, struct p9_loc
 		file->fd = p9_host_reopen(server->proc_fd, fd, mode);
 	}
 	return file->fd < 0 ? file->fd : 0;
+}
+
+/* From an open file that can hold locks for reading to one that can hold any. The locks are set on the new
+ * one before they go with the old, which they do not conflict with as long as they are for reading. */
+static int file_reopen_to_write(
+	struct p9_server *server, const struct p9_fid *fid, struct p9_locked_file *file) {
+	struct p9_locked_file fresh = *file;
+	fresh.fd = open_to_write(server, fid);
+	if (fresh.fd < 0) {
+		return fresh.fd == -ENFILE ? -ENFILE : 0;
+	}
+	int ret = host_settle(&fresh, 0, INT64_MAX);
+	if (ret < 0) {
+		close(fresh.fd);
+		return ret;
+	}
+	close(file->fd);
+	file->fd = fresh.fd;
+	file->read_only = false;
+	/* What was to be for writing before; where that cannot be, it stays for reading. */
+	host_settle(file, 0, INT64_MAX);
+	return 0;
 }
 
 static struct p9_locked_file **file_slot(struct p9_locks *locks, struct p9_identity identity) {
@@ -133,24 +198,35 @@ static struct p9_locked_file **file_slot(struct p9_locks *locks, struct p9_ident
 	return at;
 }
 
-static int file_get(struct p9_server *server, struct p9_fid *fid, struct p9_locked_file **out) {
+static int file_create(struct p9_server *server, const struct p9_fid *fid, const struct range *wanted,
+	struct p9_locked_file **out) {
+	struct p9_locked_file *file = calloc(1, sizeof(*file));
+	if (file == NULL) {
+		return -ENOMEM;
+	}
+	file->identity = fid->node->identity;
+	int ret = file_open(server, fid, file, wanted);
+	if (ret < 0) {
+		free(file);
+		return ret;
+	}
+	p9_host_count(1);
+	*out = file;
+	return 0;
+}
+
+/* The file, opened so that it can hold what is wanted if it can be. */
+static int file_get(struct p9_server *server, const struct p9_fid *fid, const struct range *wanted,
+	struct p9_locked_file **out) {
 	struct p9_locked_file **slot = file_slot(&server->locks, fid->node->identity);
+	int ret = 0;
 	if (*slot == NULL) {
-		struct p9_locked_file *file = calloc(1, sizeof(*file));
-		if (file == NULL) {
-			return -ENOMEM;
-		}
-		file->identity = fid->node->identity;
-		int ret = file_open(server, fid, file);
-		if (ret < 0) {
-			free(file);
-			return ret;
-		}
-		p9_host_count(1);
-		*slot = file;
+		ret = file_create(server, fid, wanted, slot);
+	} else if ((*slot)->read_only && wanted->type == TYPE_WRITE) {
+		ret = file_reopen_to_write(server, fid, *slot);
 	}
 	*out = *slot;
-	return 0;
+	return ret;
 }
 
 /* Closing the description gives up what the host still holds for it. */
@@ -227,7 +303,7 @@ static int apply(struct p9_locks *locks, struct p9_locked_file *file, const stru
 	/* The host says no before anything has changed. Nobody else in the guest needs more than this here,
 	 * or it would have been a conflict. */
 	if (ret == 0 && wanted->type != TYPE_UNLOCK) {
-		ret = host_set(file, wanted->type, wanted->start, wanted->end);
+		ret = host_take(file, wanted);
 	}
 	if (ret == 0) {
 		cut(locks, file, wanted, &spare);
@@ -312,7 +388,7 @@ static int lock_once(struct p9_server *server, struct p9_fid *fid, const struct 
 	if (wanted->type == TYPE_UNLOCK && *file_slot(&server->locks, fid->node->identity) == NULL) {
 		return 0;
 	}
-	ret = file_get(server, fid, &file);
+	ret = file_get(server, fid, wanted, &file);
 	if (ret < 0) {
 		return ret;
 	}
@@ -381,10 +457,8 @@ static int get_conflict(
 		*found = *conflict;
 		return 0;
 	}
-	struct flock lock = {.l_type = wanted->type == TYPE_WRITE ? F_WRLCK : F_RDLCK,
-		.l_whence = SEEK_SET,
-		.l_start = (off_t)wanted->start,
-		.l_len = wanted->end == INT64_MAX ? 0 : (off_t)(wanted->end - wanted->start + 1)};
+	struct flock lock =
+		host_lock(wanted->type == TYPE_WRITE ? F_WRLCK : F_RDLCK, wanted->start, wanted->end);
 	if (fcntl(file != NULL ? file->fd : atomic_load(&fid->fd), F_OFD_GETLK, &lock) < 0) {
 		return -errno;
 	}

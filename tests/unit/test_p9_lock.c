@@ -221,6 +221,83 @@ static void test_read_only(void **state) {
 	free(c);
 }
 
+/* What the host does with a file that is locked: 0, or the error with which it cannot execute it. */
+static int host_execute(struct p9_client *c, const char *name) {
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		char *const nothing[] = {NULL};
+		int fd = openat(c->directory_fd, name, O_RDONLY);
+		fexecve(fd, nothing, nothing);
+		_exit(errno);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
+/* Nobody has to open a file for writing who locks it for reading, nor to exclude others from a program. */
+static void test_executed(void **state) {
+	struct p9_client *c = *state;
+	p9_host_make(c, "program", "no program");
+	assert_int_equal(fchmodat(c->directory_fd, "program", 0755, 0), 0);
+	assert_int_equal(p9_walk_open(c, 3, "program", 0), 0);
+	assert_int_equal(p9_walk_open(c, 4, "program", 0), 0);
+	assert_int_equal(lock(c, 3, READ, 0, 0, 1), SUCCESS);
+	assert_int_equal(host_execute(c, "program"), ENOEXEC);
+	assert_int_equal(lock(c, 3, WRITE, 0, 0, 1), SUCCESS);
+	assert_int_equal(host_execute(c, "program"), ENOEXEC);
+	assert_int_equal(lock(c, 4, WRITE, 0, 0, 2), BLOCKED);
+	assert_int_equal(lock(c, 3, UNLOCK, 0, 0, 1), SUCCESS);
+}
+
+/* Two of them: the one does not have what the other has, though neither can hold it for writing. */
+static void test_executed_by_two(void **state) {
+	struct p9_client *c = *state, other;
+	p9_client_init_on(&other, c->directory, false, NULL);
+	p9_client_attach(&other);
+	assert_int_equal(fchmodat(c->directory_fd, "file", 0755, 0), 0);
+	assert_int_equal(p9_walk_open(c, 3, "file", 0), 0);
+	assert_int_equal(p9_walk_open(&other, 3, "file", 0), 0);
+	assert_int_equal(lock(c, 3, WRITE, 0, 0, 1), SUCCESS);
+	assert_int_equal(lock(&other, 3, WRITE, 0, 0, 1), BLOCKED);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 0), BLOCKED);
+	assert_int_equal(lock(c, 3, UNLOCK, 0, 0, 1), SUCCESS);
+	assert_int_equal(lock(&other, 3, WRITE, 0, 0, 1), SUCCESS);
+	assert_int_equal(p9_clunk(&other, 3), 0);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 0), SUCCESS);
+	/* p9_client_finish() would remove the directory. */
+	strcpy(other.directory, "/");
+	p9_client_finish(&other);
+}
+
+/* Held for reading first, then for writing: what was held stays so, on the host, too. */
+static void test_read_then_write(void **state) {
+	struct p9_client *c = *state;
+	assert_int_equal(lock(c, 1, READ, 0, 10, 1), SUCCESS);
+	assert_int_equal(lock(c, 2, READ, 5, 10, 2), SUCCESS);
+	assert_int_equal(lock(c, 1, WRITE, 20, 10, 1), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 1), BLOCKED);
+	assert_int_equal(host_try(c, F_WRLCK, 14, 1), BLOCKED);
+	assert_int_equal(host_try(c, F_RDLCK, 0, 15), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 15, 5), SUCCESS);
+	assert_int_equal(host_try(c, F_RDLCK, 20, 10), BLOCKED);
+	assert_int_equal(lock(c, 1, UNLOCK, 0, 0, 1), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 5), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 5, 10), BLOCKED);
+}
+
+/* A program, locked by who has it open to read, and then by who has it open to write. */
+static void test_write_after_all(void **state) {
+	struct p9_client *c = *state;
+	assert_int_equal(fchmodat(c->directory_fd, "file", 0755, 0), 0);
+	assert_int_equal(p9_walk_open(c, 3, "file", 0), 0);
+	assert_int_equal(lock(c, 3, WRITE, 0, 10, 1), SUCCESS);
+	assert_int_equal(host_try(c, F_RDLCK, 0, 10), SUCCESS);
+	assert_int_equal(lock(c, 1, WRITE, 20, 10, 2), SUCCESS);
+	assert_int_equal(host_try(c, F_RDLCK, 20, 10), BLOCKED);
+	assert_int_equal(host_try(c, F_RDLCK, 0, 10), BLOCKED);
+}
+
 /* Waiting for another owner in the guest. */
 static void test_wait(void **state) {
 	struct p9_client *c = *state;
@@ -263,6 +340,10 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_clunk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stalled, setup, teardown),
 		cmocka_unit_test(test_read_only),
+		cmocka_unit_test_setup_teardown(test_executed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_executed_by_two, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_read_then_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_after_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_wait, setup, teardown),
 	};
