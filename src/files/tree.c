@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define PARK_BATCH 32
+/* A fid holds its node and all above it, so that fids alone do not bound them. */
+#define NODES_MAX ((size_t)1 << 21)
 
 /* ---- the ring of nodes that may be parked ---- */
 
@@ -149,6 +151,7 @@ void p9_node_unref(struct p9_tree *tree, struct p9_node *node) {
 		if (last) {
 			table_remove(tree, node);
 			cool_remove(node);
+			tree->alive -= node->parent != NULL;
 		}
 		pthread_mutex_unlock(&tree->lock);
 		if (!last) {
@@ -166,7 +169,7 @@ void p9_node_unref(struct p9_tree *tree, struct p9_node *node) {
 }
 
 int p9_tree_init(struct p9_tree *tree, int root_fd, const struct p9_hide *hide) {
-	*tree = (struct p9_tree){.hide = hide};
+	*tree = (struct p9_tree){.hide = hide, .alive_max = NODES_MAX};
 	tree->cold.colder = tree->cold.warmer = &tree->cold;
 	pthread_mutex_init(&tree->lock, NULL);
 	pthread_cond_init(&tree->moved, NULL);
@@ -393,7 +396,7 @@ struct p9_node *p9_tree_add(
 			unused = -1;
 		}
 		cool_touch(tree, node);
-	} else if (fresh != NULL) {
+	} else if (fresh != NULL && tree->alive < tree->alive_max) {
 		if (node != NULL) {
 			table_remove(tree, node); /* the host has put another file there */
 		}
@@ -401,6 +404,7 @@ struct p9_node *p9_tree_add(
 		fresh = NULL;
 		unused = -1;
 		parent->refs++;
+		tree->alive++;
 		table_add(tree, node);
 	} else {
 		node = NULL;

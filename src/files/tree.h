@@ -37,8 +37,9 @@ struct p9_tree {
 	pthread_mutex_t lock;
 	struct p9_node *root;
 	struct p9_node **buckets;
-	size_t bucket_count, node_count;
-	struct p9_node cold; /* head of the ring of nodes that may be parked, coldest first */
+	size_t bucket_count, node_count; /* of those in the table */
+	size_t alive, alive_max;         /* of all but the root; tests set another bound */
+	struct p9_node cold;             /* head of the ring of nodes that may be parked, coldest first */
 	/* Renames under way, and how many have ended, which is signalled: for those who look for a node
 	 * meanwhile. */
 	unsigned moving;
@@ -72,7 +73,7 @@ struct p9_node *p9_tree_find(
 	struct p9_tree *tree, struct p9_node *parent, const char *name, const struct statx *stat);
 /*
  * The node for a descriptor just opened as parent's entry name; takes fd in any case. Counted; a node
- * known already is used again. NULL: out of memory.
+ * known already is used again. NULL: out of memory, or too many nodes.
  */
 struct p9_node *p9_tree_add(
 	struct p9_tree *tree, struct p9_node *parent, const char *name, const struct statx *stat, int fd);
