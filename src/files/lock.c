@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define RANGES_MAX 65536
+/* Of one file: to settle them with the host takes their number to the square. */
+#define FILE_RANGES_MAX 4096
 #define WAITING_MAX 8
 #define RETRY_MS 20
 /* While a request is on its way, the guest's kernel lets no signal through but those that kill: neither
@@ -47,6 +49,7 @@ struct p9_locked_file {
 	int fd;
 	bool read_only; /* fd cannot hold a lock for writing */
 	struct range *ranges;
+	size_t range_count;
 };
 
 void p9_locks_init(struct p9_locks *locks) {
@@ -260,6 +263,11 @@ static const struct range *find_conflict(const struct p9_locked_file *file, cons
 	return NULL;
 }
 
+static void count_ranges(struct p9_locks *locks, struct p9_locked_file *file, int change) {
+	locks->range_count += (size_t)change;
+	file->range_count += (size_t)change;
+}
+
 /* Cut [hole] out of what its owner has; *spare serves when a range is cut in two. */
 static void cut(
 	struct p9_locks *locks, struct p9_locked_file *file, const struct range *hole, struct range **spare) {
@@ -274,7 +282,7 @@ static void cut(
 			tail->start = hole->end + 1;
 			range->end = hole->start - 1;
 			range->next = tail;
-			locks->range_count++;
+			count_ranges(locks, file, 1);
 			return; /* an owner's ranges do not overlap: there is no other */
 		} else if (range->start < hole->start) {
 			range->end = hole->start - 1;
@@ -285,9 +293,20 @@ static void cut(
 		} else {
 			*at = range->next;
 			free(range);
-			locks->range_count--;
+			count_ranges(locks, file, -1);
 		}
 	}
+}
+
+/* Whether there would be too many: a range more, or one in two pieces. */
+static bool too_many(
+	const struct p9_locks *locks, const struct p9_locked_file *file, const struct range *wanted) {
+	size_t more = wanted->type != TYPE_UNLOCK;
+	for (const struct range *range = file->ranges; range != NULL; range = range->next) {
+		more += same_owner(range, wanted) && range->start < wanted->start && range->end > wanted->end;
+	}
+	return more > 0 &&
+	       (file->range_count + more > FILE_RANGES_MAX || locks->range_count + more > RANGES_MAX);
 }
 
 /* Grant, release or refuse at once: 0, -EAGAIN or another -errno. Under the lock. */
@@ -295,7 +314,7 @@ static int apply(struct p9_locks *locks, struct p9_locked_file *file, const stru
 	if (wanted->type != TYPE_UNLOCK && find_conflict(file, wanted) != NULL) {
 		return -EAGAIN;
 	}
-	if (wanted->type != TYPE_UNLOCK && locks->range_count >= RANGES_MAX) {
+	if (too_many(locks, file, wanted)) {
 		return -ENOLCK;
 	}
 	struct range *spare = malloc(sizeof(*spare)), *added = malloc(sizeof(*added));
@@ -312,7 +331,7 @@ static int apply(struct p9_locks *locks, struct p9_locked_file *file, const stru
 			added->next = file->ranges;
 			file->ranges = added;
 			added = NULL;
-			locks->range_count++;
+			count_ranges(locks, file, 1);
 		} else {
 			host_settle(file, wanted->start, wanted->end);
 			pthread_cond_broadcast(&locks->changed);
@@ -326,7 +345,7 @@ static int apply(struct p9_locks *locks, struct p9_locked_file *file, const stru
 void p9_locks_drop(struct p9_locks *locks, const struct p9_fid *fid) {
 	pthread_mutex_lock(&locks->lock);
 	struct p9_locked_file *file = *file_slot(locks, fid->node->identity);
-	bool dropped = false;
+	uint64_t start = UINT64_MAX, end = 0;
 	struct range *none = NULL;
 	for (struct range **at = file != NULL ? &file->ranges : &none; *at != NULL;) {
 		struct range *range = *at;
@@ -335,12 +354,13 @@ void p9_locks_drop(struct p9_locks *locks, const struct p9_fid *fid) {
 			continue;
 		}
 		*at = range->next;
-		host_settle(file, range->start, range->end);
+		start = range->start < start ? range->start : start;
+		end = range->end > end ? range->end : end;
 		free(range);
-		locks->range_count--;
-		dropped = true;
+		count_ranges(locks, file, -1);
 	}
-	if (dropped) {
+	if (start <= end) {
+		host_settle(file, start, end); /* once for all of them */
 		file_forget_unused(locks, fid->node->identity);
 		pthread_cond_broadcast(&locks->changed);
 	}

@@ -298,6 +298,49 @@ static void test_write_after_all(void **state) {
 	assert_int_equal(host_try(c, F_RDLCK, 0, 10), BLOCKED);
 }
 
+/* Of one file there are so many: each has to be looked at when one is set or released. */
+static void test_many(void **state) {
+	struct p9_client *c = *state;
+	unsigned count = 0;
+	int error = 0;
+	for (; count < 5000 && error == 0; count += error == 0) {
+		error = p9_call(
+			c, P9_TLOCK, "wbwqqws", 1, READ, 0, UINT64_C(2) * count, UINT64_C(1), 1, "guest");
+	}
+	assert_int_equal(error, ENOLCK);
+	assert_int_equal(count, 4096);
+	/* Those of other files are others. */
+	p9_host_make(c, "other", "");
+	assert_int_equal(p9_walk_open(c, 3, "other", 2), 0);
+	assert_int_equal(lock(c, 3, WRITE, 0, 0, 1), SUCCESS);
+	/* One that would be two is one more, too. */
+	assert_int_equal(lock(c, 1, UNLOCK, 0, 1, 1), SUCCESS);
+	assert_int_equal(lock(c, 1, READ, 10000, 3, 1), SUCCESS);
+	assert_int_equal(
+		p9_call(c, P9_TLOCK, "wbwqqws", 1, UNLOCK, 0, UINT64_C(10001), UINT64_C(1), 1, "guest"),
+		ENOLCK);
+	assert_int_equal(lock(c, 1, UNLOCK, 0, 0, 1), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 0), SUCCESS);
+}
+
+/* Many owners, each with the whole file, and many pieces of it beneath, given up all at once. */
+static void test_many_dropped(void **state) {
+	struct p9_client *c = *state;
+	uint8_t type;
+	int error;
+	for (unsigned i = 0; i < 2000; i++) {
+		assert_int_equal(lock(c, 1, READ, 0, 0, 10 + i), SUCCESS);
+		assert_int_equal(lock(c, 2, READ, 2 * i, 1, 1), SUCCESS);
+	}
+	p9_send(c, P9_TCLUNK, "w", 1);
+	assert_true(p9_ready(c, 20000));
+	p9_receive(c, &type, &error);
+	assert_int_equal(error, 0);
+	assert_int_equal(host_try(c, F_WRLCK, 1998, 1), BLOCKED);
+	assert_int_equal(host_try(c, F_WRLCK, 1999, 1), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 4000, 0), SUCCESS);
+}
+
 /* Waiting for another owner in the guest. */
 static void test_wait(void **state) {
 	struct p9_client *c = *state;
@@ -344,6 +387,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_executed_by_two, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_then_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_write_after_all, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_dropped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_wait, setup, teardown),
 	};
