@@ -146,6 +146,24 @@ static void test_parked_while_renamed(void **state) {
 	}
 }
 
+/* A rename of something else, on a host that takes its time: who looks for what is gone does not wait for it.
+ */
+static void test_stale_beside_rename(void **state) {
+	struct p9_client *c = *state;
+	uint8_t type;
+	int error;
+	park_all(c);
+	assert_int_equal(unlinkat(c->directory_fd, "d3/deep/f5", 0), 0);
+	struct p9_rename rename;
+	p9_tree_begin_rename(&c->server.tree, &rename, c->server.tree.root, "f5");
+	p9_send(c, P9_TGETATTR, "wq", fid_of(3, 5), UINT64_C(0));
+	bool answered = p9_ready(c, 10000);
+	p9_tree_end_rename(&c->server.tree, &rename);
+	p9_receive(c, &type, &error);
+	assert_int_equal(error, ESTALE);
+	assert_true(answered);
+}
+
 /* What the guest itself removes or replaces can be used on, as a file that is open there must be. */
 static void test_parked_removed(void **state) {
 	struct p9_client *c = *state;
@@ -223,6 +241,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_parked_renamed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parked_stale, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parked_while_renamed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stale_beside_rename, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parked_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_open_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deep, setup_empty, teardown),
