@@ -46,7 +46,7 @@ struct range {
 struct p9_locked_file {
 	struct p9_locked_file *next;
 	struct p9_identity identity;
-	int fd;
+	int fd;         /* -1: the host is not asked */
 	bool read_only; /* fd cannot hold a lock for writing */
 	struct range *ranges;
 	size_t range_count;
@@ -85,6 +85,9 @@ static struct flock host_lock(short type, uint64_t start, uint64_t end) {
 }
 
 static int host_set(const struct p9_locked_file *file, uint8_t type, uint64_t start, uint64_t end) {
+	if (file->fd < 0) {
+		return 0;
+	}
 	bool reads = type == TYPE_READ || file->read_only;
 	struct flock lock = host_lock(type == TYPE_UNLOCK ? F_UNLCK : reads ? F_RDLCK : F_WRLCK, start, end);
 	return fcntl(file->fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
@@ -113,6 +116,9 @@ static uint8_t strongest(const struct p9_locked_file *file, uint64_t at, uint64_
 /* Make the host's locks in [start, end] what the owners' ranges add up to: 0 or the first -errno. */
 static int host_settle(const struct p9_locked_file *file, uint64_t start, uint64_t end) {
 	int first = 0;
+	if (file->fd < 0) {
+		return 0;
+	}
 	for (uint64_t at = start;;) {
 		uint64_t until = end;
 		uint8_t type = strongest(file, at, &until);
@@ -159,6 +165,10 @@ static int open_to_write(struct p9_server *server, const struct p9_fid *fid) {
 static int file_open(struct p9_server *server, const struct p9_fid *fid, struct p9_locked_file *file,
 	const struct range *wanted) {
 	int fd = atomic_load(&fid->fd);
+	if (server->config.private_locks) {
+		file->fd = -1;
+		return 0;
+	}
 	file->read_only = wanted->type != TYPE_WRITE;
 	file->fd =
 		file->read_only ? p9_host_reopen(server->proc_fd, fd, O_RDONLY) : open_to_write(server, fid);
@@ -168,6 +178,7 @@ static int file_open(struct p9_server *server, const struct p9_fid *fid, struct 
 		file->read_only = mode == O_RDONLY;
 		file->fd = p9_host_reopen(server->proc_fd, fd, mode);
 	}
+	p9_host_count(file->fd >= 0);
 	return file->fd < 0 ? file->fd : 0;
 }
 
@@ -213,7 +224,6 @@ static int file_create(struct p9_server *server, const struct p9_fid *fid, const
 		free(file);
 		return ret;
 	}
-	p9_host_count(1);
 	*out = file;
 	return 0;
 }
@@ -237,8 +247,10 @@ static void file_forget_unused(struct p9_locks *locks, struct p9_identity identi
 	struct p9_locked_file **slot = file_slot(locks, identity), *file = *slot;
 	if (file != NULL && file->ranges == NULL) {
 		*slot = file->next;
-		close(file->fd);
-		p9_host_count(-1);
+		if (file->fd >= 0) {
+			close(file->fd);
+			p9_host_count(-1);
+		}
 		free(file);
 	}
 }
@@ -475,6 +487,10 @@ static int get_conflict(
 	const struct range *conflict = file != NULL ? find_conflict(file, wanted) : NULL;
 	if (conflict != NULL) {
 		*found = *conflict;
+		return 0;
+	}
+	if (server->config.private_locks) {
+		found->type = TYPE_UNLOCK;
 		return 0;
 	}
 	struct flock lock =

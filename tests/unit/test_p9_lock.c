@@ -221,6 +221,26 @@ static void test_read_only(void **state) {
 	free(c);
 }
 
+/* The root: the guest has its locks among its own, and none that the host would wait for. */
+static void test_private(void **state) {
+	struct p9_client *c = *state;
+	struct flock host = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 50, .l_len = 1};
+	c->server.config.private_locks = true;
+	assert_int_equal(lock(c, 1, READ, 0, 0, 1), SUCCESS);
+	assert_int_equal(lock(c, 2, READ, 0, 0, 2), SUCCESS);
+	assert_int_equal(lock(c, 1, WRITE, 0, 10, 1), BLOCKED);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 0), SUCCESS);
+	assert_int_equal(lock(c, 2, UNLOCK, 0, 0, 2), SUCCESS);
+	int fd = openat(c->directory_fd, "file", O_RDWR | O_CLOEXEC);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &host), 0);
+	assert_int_equal(lock(c, 1, WRITE, 0, 0, 1), SUCCESS);
+	assert_int_equal(test_lock(c, 1, WRITE, 0, 0, 1).type, UNLOCK);
+	assert_int_equal(test_lock(c, 2, READ, 0, 0, 2).process, 1);
+	close(fd);
+	assert_int_equal(p9_clunk(c, 1), 0);
+	assert_int_equal(lock(c, 2, WRITE, 0, 0, 2), SUCCESS);
+}
+
 /* What the host does with a file that is locked: 0, or the error with which it cannot execute it. */
 static int host_execute(struct p9_client *c, const char *name) {
 	int status;
@@ -383,6 +403,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_clunk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stalled, setup, teardown),
 		cmocka_unit_test(test_read_only),
+		cmocka_unit_test_setup_teardown(test_private, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_executed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_executed_by_two, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_then_write, setup, teardown),
