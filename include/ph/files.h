@@ -48,8 +48,9 @@ struct files_share {
 	char tag[FILES_TAG_MAX]; /* the mount tag */
 	int root_fd;             /* O_PATH | O_DIRECTORY of the shared tree */
 	bool read_only;
-	char **hide; /* paths beneath the root, without a leading '/', that do not exist for the guest;
-			NULL-terminated or NULL */
+	bool private_locks; /* the guest's locks are its own: none is set on the host, nor asked for there */
+	char **hide;        /* paths beneath the root, without a leading '/', that do not exist for the guest;
+			       NULL-terminated or NULL */
 	/* What the owners are to the guest, for root's ph; with it the share is mounted with access=user, and
 	 * what a user of the guest makes is that user's. Nothing: see above. */
 	struct files_ids ids[FILES_IDS_MAX];

@@ -267,6 +267,7 @@ int files_create(struct virtio_device **out, const struct files_share *share) {
 	struct p9_server_config config = {
 		.root_fd = share->root_fd,
 		.read_only = share->read_only,
+		.private_locks = share->private_locks,
 		.hide = share->hide,
 		.msize = FILES_MSIZE,
 		.complete = completed,

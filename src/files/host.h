@@ -24,8 +24,8 @@ struct p9_identity p9_identity_of(const struct statx *stat);
  * and never triggering an automount. 0 or -errno. */
 int p9_host_stat(int fd, const char *name, struct statx *stat);
 
-/* An O_PATH descriptor of the entry name, a single component, of a directory: of a symbolic link itself, and
- * never outside. -errno otherwise. */
+/* An O_PATH descriptor of the entry name of a directory: of a symbolic link itself, and never outside.
+ * -EINVAL for a name that is not a single component, "." and ".." among them; another -errno otherwise. */
 int p9_host_open_child(int directory, const char *name);
 
 /*

@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define RANGES_MAX 65536
+/* Of one file: to settle them with the host takes their number to the square. */
+#define FILE_RANGES_MAX 4096
 #define WAITING_MAX 8
 #define RETRY_MS 20
 /* While a request is on its way, the guest's kernel lets no signal through but those that kill: neither
@@ -44,9 +46,10 @@ struct range {
 struct p9_locked_file {
 	struct p9_locked_file *next;
 	struct p9_identity identity;
-	int fd;
-	bool read_only; /* fd cannot hold a write lock: flock(2) asks for one all the same */
+	int fd;         /* -1: the host is not asked */
+	bool read_only; /* fd cannot hold a lock for writing */
 	struct range *ranges;
+	size_t range_count;
 };
 
 void p9_locks_init(struct p9_locks *locks) {
@@ -74,16 +77,26 @@ void p9_locks_wake(struct p9_locks *locks) {
 
 /* ---- the host's side ---- */
 
-static int host_set(const struct p9_locked_file *file, uint8_t type, uint64_t start, uint64_t end) {
-	struct flock lock = {
-		.l_type = type == TYPE_UNLOCK                    ? F_UNLCK
-			  : type == TYPE_READ || file->read_only ? F_RDLCK
-								 : F_WRLCK,
+static struct flock host_lock(short type, uint64_t start, uint64_t end) {
+	return (struct flock){.l_type = type,
 		.l_whence = SEEK_SET,
 		.l_start = (off_t)start,
-		.l_len = end == INT64_MAX ? 0 : (off_t)(end - start + 1),
-	};
+		.l_len = end == INT64_MAX ? 0 : (off_t)(end - start + 1)};
+}
+
+static int host_set(const struct p9_locked_file *file, uint8_t type, uint64_t start, uint64_t end) {
+	if (file->fd < 0) {
+		return 0;
+	}
+	bool reads = type == TYPE_READ || file->read_only;
+	struct flock lock = host_lock(type == TYPE_UNLOCK ? F_UNLCK : reads ? F_RDLCK : F_WRLCK, start, end);
 	return fcntl(file->fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
+/* What of the host's is in the way of a lock for writing: 0 or -EAGAIN. */
+static int host_is_free(const struct p9_locked_file *file, uint64_t start, uint64_t end) {
+	struct flock lock = host_lock(F_WRLCK, start, end);
+	return fcntl(file->fd, F_OFD_GETLK, &lock) < 0 ? -errno : lock.l_type == F_UNLCK ? 0 : -EAGAIN;
 }
 
 /* The strongest lock any owner has at a place, and the last place up to which that stays so. */
@@ -100,29 +113,95 @@ static uint8_t strongest(const struct p9_locked_file *file, uint64_t at, uint64_
 	return type;
 }
 
-/* Make the host's locks in [start, end] what the owners' ranges add up to. */
-static void host_settle(const struct p9_locked_file *file, uint64_t start, uint64_t end) {
+/* Make the host's locks in [start, end] what the owners' ranges add up to: 0 or the first -errno. */
+static int host_settle(const struct p9_locked_file *file, uint64_t start, uint64_t end) {
+	int first = 0;
+	if (file->fd < 0) {
+		return 0;
+	}
 	for (uint64_t at = start;;) {
 		uint64_t until = end;
 		uint8_t type = strongest(file, at, &until);
-		host_set(file, type, at, until); /* never more than was held: it cannot conflict */
+		int ret = host_set(file, type, at, until);
+		first = first == 0 ? ret : first;
 		if (until >= end) {
-			return;
+			return first;
 		}
 		at = until + 1;
 	}
 }
 
-static int file_open(struct p9_server *server, struct p9_fid *fid, struct p9_locked_file *file) {
+/*
+ * Take from the host what an owner wants. Where that is a lock for writing which the file can only be held
+ * for reading with, nobody else may have any: of two who do so at the same time at least one is refused.
+ */
+static int host_take(const struct p9_locked_file *file, const struct range *wanted) {
+	bool alone = wanted->type == TYPE_WRITE && file->read_only;
+	int ret = alone ? host_is_free(file, wanted->start, wanted->end) : 0;
+	if (ret == 0) {
+		ret = host_set(file, wanted->type, wanted->start, wanted->end);
+	}
+	if (ret == 0 && alone) {
+		ret = host_is_free(file, wanted->start, wanted->end);
+		if (ret < 0) {
+			host_settle(file, wanted->start, wanted->end);
+		}
+	}
+	return ret;
+}
+
+/* As long as it is open for writing, the host cannot execute a file: a program is only opened so for a guest
+ * that has it open for writing itself. flock(2) asks for locks for writing of what is open for reading. */
+static int open_to_write(struct p9_server *server, const struct p9_fid *fid) {
+	struct stat stat;
 	int fd = atomic_load(&fid->fd);
-	file->fd = server->config.read_only ? -EROFS : p9_host_reopen(server->proc_fd, fd, O_RDWR);
+	bool writes = (fid->flags & O_ACCMODE) != O_RDONLY;
+	if (server->config.read_only || fstat(fd, &stat) < 0 || (!writes && (stat.st_mode & 0111) != 0)) {
+		return -EROFS;
+	}
+	return p9_host_reopen(server->proc_fd, fd, O_RDWR);
+}
+
+static int file_open(struct p9_server *server, const struct p9_fid *fid, struct p9_locked_file *file,
+	const struct range *wanted) {
+	int fd = atomic_load(&fid->fd);
+	if (server->config.private_locks) {
+		file->fd = -1;
+		return 0;
+	}
+	file->read_only = wanted->type != TYPE_WRITE;
+	file->fd =
+		file->read_only ? p9_host_reopen(server->proc_fd, fd, O_RDONLY) : open_to_write(server, fid);
 	if (file->fd < 0) {
 		/* A fid opened for writing only has at least that. */
 		int mode = (fid->flags & O_ACCMODE) == O_WRONLY ? O_WRONLY : O_RDONLY;
 		file->read_only = mode == O_RDONLY;
 		file->fd = p9_host_reopen(server->proc_fd, fd, mode);
 	}
+	p9_host_count(file->fd >= 0);
 	return file->fd < 0 ? file->fd : 0;
+}
+
+/* From an open file that can hold locks for reading to one that can hold any. The locks are set on the new
+ * one before they go with the old, which they do not conflict with as long as they are for reading. */
+static int file_reopen_to_write(
+	struct p9_server *server, const struct p9_fid *fid, struct p9_locked_file *file) {
+	struct p9_locked_file fresh = *file;
+	fresh.fd = open_to_write(server, fid);
+	if (fresh.fd < 0) {
+		return fresh.fd == -ENFILE ? -ENFILE : 0;
+	}
+	int ret = host_settle(&fresh, 0, INT64_MAX);
+	if (ret < 0) {
+		close(fresh.fd);
+		return ret;
+	}
+	close(file->fd);
+	file->fd = fresh.fd;
+	file->read_only = false;
+	/* What was to be for writing before; where that cannot be, it stays for reading. */
+	host_settle(file, 0, INT64_MAX);
+	return 0;
 }
 
 static struct p9_locked_file **file_slot(struct p9_locks *locks, struct p9_identity identity) {
@@ -133,24 +212,34 @@ static struct p9_locked_file **file_slot(struct p9_locks *locks, struct p9_ident
 	return at;
 }
 
-static int file_get(struct p9_server *server, struct p9_fid *fid, struct p9_locked_file **out) {
+static int file_create(struct p9_server *server, const struct p9_fid *fid, const struct range *wanted,
+	struct p9_locked_file **out) {
+	struct p9_locked_file *file = calloc(1, sizeof(*file));
+	if (file == NULL) {
+		return -ENOMEM;
+	}
+	file->identity = fid->node->identity;
+	int ret = file_open(server, fid, file, wanted);
+	if (ret < 0) {
+		free(file);
+		return ret;
+	}
+	*out = file;
+	return 0;
+}
+
+/* The file, opened so that it can hold what is wanted if it can be. */
+static int file_get(struct p9_server *server, const struct p9_fid *fid, const struct range *wanted,
+	struct p9_locked_file **out) {
 	struct p9_locked_file **slot = file_slot(&server->locks, fid->node->identity);
+	int ret = 0;
 	if (*slot == NULL) {
-		struct p9_locked_file *file = calloc(1, sizeof(*file));
-		if (file == NULL) {
-			return -ENOMEM;
-		}
-		file->identity = fid->node->identity;
-		int ret = file_open(server, fid, file);
-		if (ret < 0) {
-			free(file);
-			return ret;
-		}
-		p9_host_count(1);
-		*slot = file;
+		ret = file_create(server, fid, wanted, slot);
+	} else if ((*slot)->read_only && wanted->type == TYPE_WRITE) {
+		ret = file_reopen_to_write(server, fid, *slot);
 	}
 	*out = *slot;
-	return 0;
+	return ret;
 }
 
 /* Closing the description gives up what the host still holds for it. */
@@ -158,8 +247,10 @@ static void file_forget_unused(struct p9_locks *locks, struct p9_identity identi
 	struct p9_locked_file **slot = file_slot(locks, identity), *file = *slot;
 	if (file != NULL && file->ranges == NULL) {
 		*slot = file->next;
-		close(file->fd);
-		p9_host_count(-1);
+		if (file->fd >= 0) {
+			close(file->fd);
+			p9_host_count(-1);
+		}
 		free(file);
 	}
 }
@@ -184,6 +275,11 @@ static const struct range *find_conflict(const struct p9_locked_file *file, cons
 	return NULL;
 }
 
+static void count_ranges(struct p9_locks *locks, struct p9_locked_file *file, int change) {
+	locks->range_count += (size_t)change;
+	file->range_count += (size_t)change;
+}
+
 /* Cut [hole] out of what its owner has; *spare serves when a range is cut in two. */
 static void cut(
 	struct p9_locks *locks, struct p9_locked_file *file, const struct range *hole, struct range **spare) {
@@ -198,7 +294,7 @@ static void cut(
 			tail->start = hole->end + 1;
 			range->end = hole->start - 1;
 			range->next = tail;
-			locks->range_count++;
+			count_ranges(locks, file, 1);
 			return; /* an owner's ranges do not overlap: there is no other */
 		} else if (range->start < hole->start) {
 			range->end = hole->start - 1;
@@ -209,9 +305,20 @@ static void cut(
 		} else {
 			*at = range->next;
 			free(range);
-			locks->range_count--;
+			count_ranges(locks, file, -1);
 		}
 	}
+}
+
+/* Whether there would be too many: a range more, or one in two pieces. */
+static bool too_many(
+	const struct p9_locks *locks, const struct p9_locked_file *file, const struct range *wanted) {
+	size_t more = wanted->type != TYPE_UNLOCK;
+	for (const struct range *range = file->ranges; range != NULL; range = range->next) {
+		more += same_owner(range, wanted) && range->start < wanted->start && range->end > wanted->end;
+	}
+	return more > 0 &&
+	       (file->range_count + more > FILE_RANGES_MAX || locks->range_count + more > RANGES_MAX);
 }
 
 /* Grant, release or refuse at once: 0, -EAGAIN or another -errno. Under the lock. */
@@ -219,7 +326,7 @@ static int apply(struct p9_locks *locks, struct p9_locked_file *file, const stru
 	if (wanted->type != TYPE_UNLOCK && find_conflict(file, wanted) != NULL) {
 		return -EAGAIN;
 	}
-	if (wanted->type != TYPE_UNLOCK && locks->range_count >= RANGES_MAX) {
+	if (too_many(locks, file, wanted)) {
 		return -ENOLCK;
 	}
 	struct range *spare = malloc(sizeof(*spare)), *added = malloc(sizeof(*added));
@@ -227,7 +334,7 @@ static int apply(struct p9_locks *locks, struct p9_locked_file *file, const stru
 	/* The host says no before anything has changed. Nobody else in the guest needs more than this here,
 	 * or it would have been a conflict. */
 	if (ret == 0 && wanted->type != TYPE_UNLOCK) {
-		ret = host_set(file, wanted->type, wanted->start, wanted->end);
+		ret = host_take(file, wanted);
 	}
 	if (ret == 0) {
 		cut(locks, file, wanted, &spare);
@@ -236,7 +343,7 @@ static int apply(struct p9_locks *locks, struct p9_locked_file *file, const stru
 			added->next = file->ranges;
 			file->ranges = added;
 			added = NULL;
-			locks->range_count++;
+			count_ranges(locks, file, 1);
 		} else {
 			host_settle(file, wanted->start, wanted->end);
 			pthread_cond_broadcast(&locks->changed);
@@ -250,7 +357,7 @@ static int apply(struct p9_locks *locks, struct p9_locked_file *file, const stru
 void p9_locks_drop(struct p9_locks *locks, const struct p9_fid *fid) {
 	pthread_mutex_lock(&locks->lock);
 	struct p9_locked_file *file = *file_slot(locks, fid->node->identity);
-	bool dropped = false;
+	uint64_t start = UINT64_MAX, end = 0;
 	struct range *none = NULL;
 	for (struct range **at = file != NULL ? &file->ranges : &none; *at != NULL;) {
 		struct range *range = *at;
@@ -259,12 +366,13 @@ void p9_locks_drop(struct p9_locks *locks, const struct p9_fid *fid) {
 			continue;
 		}
 		*at = range->next;
-		host_settle(file, range->start, range->end);
+		start = range->start < start ? range->start : start;
+		end = range->end > end ? range->end : end;
 		free(range);
-		locks->range_count--;
-		dropped = true;
+		count_ranges(locks, file, -1);
 	}
-	if (dropped) {
+	if (start <= end) {
+		host_settle(file, start, end); /* once for all of them */
 		file_forget_unused(locks, fid->node->identity);
 		pthread_cond_broadcast(&locks->changed);
 	}
@@ -312,7 +420,7 @@ static int lock_once(struct p9_server *server, struct p9_fid *fid, const struct 
 	if (wanted->type == TYPE_UNLOCK && *file_slot(&server->locks, fid->node->identity) == NULL) {
 		return 0;
 	}
-	ret = file_get(server, fid, &file);
+	ret = file_get(server, fid, wanted, &file);
 	if (ret < 0) {
 		return ret;
 	}
@@ -381,10 +489,12 @@ static int get_conflict(
 		*found = *conflict;
 		return 0;
 	}
-	struct flock lock = {.l_type = wanted->type == TYPE_WRITE ? F_WRLCK : F_RDLCK,
-		.l_whence = SEEK_SET,
-		.l_start = (off_t)wanted->start,
-		.l_len = wanted->end == INT64_MAX ? 0 : (off_t)(wanted->end - wanted->start + 1)};
+	if (server->config.private_locks) {
+		found->type = TYPE_UNLOCK;
+		return 0;
+	}
+	struct flock lock =
+		host_lock(wanted->type == TYPE_WRITE ? F_WRLCK : F_RDLCK, wanted->start, wanted->end);
 	if (fcntl(file != NULL ? file->fd : atomic_load(&fid->fd), F_OFD_GETLK, &lock) < 0) {
 		return -errno;
 	}

@@ -28,14 +28,17 @@ static int open_flags(uint32_t flags) {
 	int host = (flags & P9_ACCMODE) == P9_RDWR     ? O_RDWR
 		   : (flags & P9_ACCMODE) == P9_WRONLY ? O_WRONLY
 						       : O_RDONLY;
-	host |= (flags & P9_TRUNC) != 0 ? O_TRUNC : 0;
+	/* To empty a file is to write it: Linux asks for the same permission, and the jail for this. */
+	if ((flags & P9_TRUNC) != 0) {
+		host = (host == O_RDONLY ? O_RDWR : host) | O_TRUNC;
+	}
 	host |= (flags & P9_DSYNC) != 0 ? O_DSYNC : 0;
 	host |= (flags & P9_SYNC) != 0 ? O_SYNC : 0;
 	return host;
 }
 
 static bool writes(int flags) {
-	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
+	return (flags & O_ACCMODE) != O_RDONLY;
 }
 
 static int open_node(struct p9_server *server, struct p9_node *node, int flags) {

@@ -239,12 +239,13 @@ static int check_replacement(
 static int rename_pinned(struct p9_server *server, struct p9_node *old_parent, int from, const char *old_name,
 	struct p9_node *new_parent, int to, const char *new_name) {
 	struct p9_node *replaced = p9_tree_keep(&server->tree, new_parent, new_name);
-	p9_tree_begin_rename(&server->tree);
+	struct p9_rename rename;
+	p9_tree_begin_rename(&server->tree, &rename, old_parent, old_name);
 	int ret = renameat(from, old_name, to, new_name) < 0 ? -errno : 0;
 	if (ret == 0) {
 		p9_tree_renamed(&server->tree, old_parent, old_name, new_parent, new_name);
 	}
-	p9_tree_end_rename(&server->tree);
+	p9_tree_end_rename(&server->tree, &rename);
 	p9_tree_release(&server->tree, replaced);
 	return ret;
 }

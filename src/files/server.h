@@ -27,7 +27,7 @@
 
 struct p9_server_config {
 	int root_fd;
-	bool read_only;
+	bool read_only, private_locks;
 	char *const *hide;
 	struct p9_ids ids;
 	uint32_t msize;

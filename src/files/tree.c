@@ -14,6 +14,10 @@
 #include <unistd.h>
 
 #define PARK_BATCH 32
+/* How often a node is looked for that is renamed again and again. */
+#define MISSED_MAX 16
+/* A fid holds its node and all above it, so that fids alone do not bound them. */
+#define NODES_MAX ((size_t)1 << 21)
 
 /* ---- the ring of nodes that may be parked ---- */
 
@@ -149,6 +153,7 @@ void p9_node_unref(struct p9_tree *tree, struct p9_node *node) {
 		if (last) {
 			table_remove(tree, node);
 			cool_remove(node);
+			tree->alive -= node->parent != NULL;
 		}
 		pthread_mutex_unlock(&tree->lock);
 		if (!last) {
@@ -166,10 +171,10 @@ void p9_node_unref(struct p9_tree *tree, struct p9_node *node) {
 }
 
 int p9_tree_init(struct p9_tree *tree, int root_fd, const struct p9_hide *hide) {
-	*tree = (struct p9_tree){.hide = hide};
+	*tree = (struct p9_tree){.hide = hide, .alive_max = NODES_MAX};
 	tree->cold.colder = tree->cold.warmer = &tree->cold;
 	pthread_mutex_init(&tree->lock, NULL);
-	pthread_cond_init(&tree->moved, NULL);
+	pthread_cond_init(&tree->renamed, NULL);
 	tree->bucket_count = 256;
 	tree->buckets = calloc(tree->bucket_count, sizeof(struct p9_node *));
 	struct p9_node *root = calloc(1, sizeof(*root));
@@ -200,7 +205,7 @@ void p9_tree_finish(struct p9_tree *tree) {
 		free(tree->root);
 	}
 	free(tree->buckets);
-	pthread_cond_destroy(&tree->moved);
+	pthread_cond_destroy(&tree->renamed);
 	pthread_mutex_destroy(&tree->lock);
 	*tree = (struct p9_tree){0};
 }
@@ -227,34 +232,56 @@ static int open_same(int directory, const char *name, const struct p9_node *node
 	return ret == 0 ? -ESTALE : ret;
 }
 
-/* Until one has ended since there had been so many. Under the lock. */
-static void wait_for_rename(struct p9_tree *tree, uint64_t moves) {
-	while (tree->moves == moves) {
-		pthread_cond_wait(&tree->moved, &tree->lock);
+void p9_tree_begin_rename(
+	struct p9_tree *tree, struct p9_rename *rename, const struct p9_node *parent, const char *name) {
+	pthread_mutex_lock(&tree->lock);
+	*rename = (struct p9_rename){.next = tree->renames, .parent = parent, .name = name};
+	rename->number = ++tree->renames_begun;
+	tree->renames = rename;
+	pthread_mutex_unlock(&tree->lock);
+}
+
+void p9_tree_end_rename(struct p9_tree *tree, struct p9_rename *rename) {
+	pthread_mutex_lock(&tree->lock);
+	struct p9_rename **at = &tree->renames;
+	while (*at != rename) {
+		at = &(*at)->next;
 	}
-}
-
-void p9_tree_begin_rename(struct p9_tree *tree) {
-	pthread_mutex_lock(&tree->lock);
-	tree->moving++;
+	*at = rename->next;
+	pthread_cond_broadcast(&tree->renamed);
 	pthread_mutex_unlock(&tree->lock);
 }
 
-void p9_tree_end_rename(struct p9_tree *tree) {
-	pthread_mutex_lock(&tree->lock);
-	tree->moving--;
-	tree->moves++;
-	pthread_cond_broadcast(&tree->moved);
-	pthread_mutex_unlock(&tree->lock);
+/* Whether what is looked for there is being renamed, by one of the first so many renames. */
+static bool is_renamed(
+	const struct p9_tree *tree, const struct p9_node *parent, const char *name, uint64_t begun) {
+	const struct p9_rename *rename = tree->renames;
+	while (rename != NULL &&
+		(rename->number > begun || rename->parent != parent || strcmp(rename->name, name) != 0)) {
+		rename = rename->next;
+	}
+	return rename != NULL;
 }
 
-/* Give the descriptor back to a parked node whose parent has one. Called with the lock, which it drops. */
+/* For those under way now, not for what the guest begins meanwhile. False: there are none. Under the lock. */
+static bool wait_for_renames(struct p9_tree *tree, const struct p9_node *parent, const char *name) {
+	uint64_t begun = tree->renames_begun;
+	bool waited = false;
+	while (is_renamed(tree, parent, name, begun)) {
+		waited = true;
+		pthread_cond_wait(&tree->renamed, &tree->lock);
+	}
+	return waited;
+}
+
+/* Give the descriptor back to a parked node whose parent has one: 0, -EAGAIN when it may have another name by
+ * now, or another -errno. Called with the lock, which it drops. */
 static int unpark(struct p9_tree *tree, struct p9_node *node) {
 	struct p9_node *parent = node->parent;
 	char name[P9_NAME_MAX + 1];
 	strcpy(name, node->name);
 	int directory = parent->fd;
-	uint64_t moves = tree->moves;
+	unsigned renames = node->renames;
 	node->refs++;
 	parent->refs++;
 	parent->pins++;
@@ -269,9 +296,8 @@ static int unpark(struct p9_tree *tree, struct p9_node *node) {
 		p9_host_count(1);
 		fd = -1;
 	}
-	if (ret == -ESTALE && (tree->moving > 0 || tree->moves != moves)) {
-		wait_for_rename(tree, moves);
-		ret = 0; /* it may have another name by now: once more */
+	if (ret == -ESTALE && (wait_for_renames(tree, parent, name) || node->renames != renames)) {
+		ret = -EAGAIN;
 	}
 	pthread_mutex_unlock(&tree->lock);
 	if (fd >= 0) {
@@ -285,6 +311,7 @@ static int unpark(struct p9_tree *tree, struct p9_node *node) {
 
 int p9_node_pin(struct p9_tree *tree, struct p9_node *node) {
 	int ret = 0;
+	unsigned missed = 0;
 	if (p9_host_crowded()) {
 		p9_tree_park(tree, PARK_BATCH);
 	}
@@ -295,6 +322,9 @@ int p9_node_pin(struct p9_tree *tree, struct p9_node *node) {
 			top = top->parent;
 		}
 		ret = unpark(tree, top);
+		if (ret == -EAGAIN) {
+			ret = ++missed < MISSED_MAX ? 0 : -ESTALE;
+		}
 	}
 	if (ret == 0) {
 		node->pins++;
@@ -393,7 +423,7 @@ struct p9_node *p9_tree_add(
 			unused = -1;
 		}
 		cool_touch(tree, node);
-	} else if (fresh != NULL) {
+	} else if (fresh != NULL && tree->alive < tree->alive_max) {
 		if (node != NULL) {
 			table_remove(tree, node); /* the host has put another file there */
 		}
@@ -401,6 +431,7 @@ struct p9_node *p9_tree_add(
 		fresh = NULL;
 		unused = -1;
 		parent->refs++;
+		tree->alive++;
 		table_add(tree, node);
 	} else {
 		node = NULL;
@@ -471,6 +502,7 @@ void p9_tree_renamed(struct p9_tree *tree, struct p9_node *old_parent, const cha
 	}
 	if (node != NULL && target != node) {
 		table_remove(tree, node);
+		node->renames++;
 		/* The host may have moved things so that, in the guest's stale view, a directory now goes
 		 * beneath itself: such a node just loses its name. */
 		if (copy != NULL && !is_beneath(new_parent, node)) {

@@ -28,8 +28,17 @@ struct p9_node {
 	uint32_t hash;
 	struct p9_node *next; /* in its bucket */
 	unsigned refs, pins;
-	int fd; /* -1: parked */
+	unsigned renames; /* how often it was given another name */
+	int fd;           /* -1: parked */
 	struct p9_node *colder, *warmer;
+};
+
+/* A rename under way, of what is looked for under parent and name. */
+struct p9_rename {
+	struct p9_rename *next;
+	const struct p9_node *parent;
+	const char *name;
+	uint64_t number;
 };
 
 struct p9_tree {
@@ -37,13 +46,14 @@ struct p9_tree {
 	pthread_mutex_t lock;
 	struct p9_node *root;
 	struct p9_node **buckets;
-	size_t bucket_count, node_count;
-	struct p9_node cold; /* head of the ring of nodes that may be parked, coldest first */
-	/* Renames under way, and how many have ended, which is signalled: for those who look for a node
-	 * meanwhile. */
-	unsigned moving;
-	uint64_t moves;
-	pthread_cond_t moved;
+	size_t bucket_count, node_count; /* of those in the table */
+	size_t alive, alive_max;         /* of all but the root; tests set another bound */
+	struct p9_node cold;             /* head of the ring of nodes that may be parked, coldest first */
+	/* Renames under way and how many have begun, for those who look for a node meanwhile; that one has
+	 * ended is signalled. */
+	struct p9_rename *renames;
+	uint64_t renames_begun;
+	pthread_cond_t renamed;
 };
 
 /* The root node takes a duplicate of root_fd; what is hidden stays the caller's. 0 or -errno. */
@@ -72,7 +82,7 @@ struct p9_node *p9_tree_find(
 	struct p9_tree *tree, struct p9_node *parent, const char *name, const struct statx *stat);
 /*
  * The node for a descriptor just opened as parent's entry name; takes fd in any case. Counted; a node
- * known already is used again. NULL: out of memory.
+ * known already is used again. NULL: out of memory, or too many nodes.
  */
 struct p9_node *p9_tree_add(
 	struct p9_tree *tree, struct p9_node *parent, const char *name, const struct statx *stat, int fd);
@@ -87,9 +97,10 @@ void p9_tree_release(struct p9_tree *tree, struct p9_node *node);
 
 /* What requests did to names, so that nodes beneath keep their places. */
 void p9_tree_removed(struct p9_tree *tree, struct p9_node *parent, const char *name);
-/* Around every rename, whatever becomes of it. */
-void p9_tree_begin_rename(struct p9_tree *tree);
-void p9_tree_end_rename(struct p9_tree *tree);
+/* Around every rename, whatever becomes of it; parent and name stay until the end. */
+void p9_tree_begin_rename(
+	struct p9_tree *tree, struct p9_rename *rename, const struct p9_node *parent, const char *name);
+void p9_tree_end_rename(struct p9_tree *tree, struct p9_rename *rename);
 void p9_tree_renamed(struct p9_tree *tree, struct p9_node *old_parent, const char *old_name,
 	struct p9_node *new_parent, const char *new_name);
 

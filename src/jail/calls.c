@@ -56,6 +56,7 @@
 /* A descriptor, not AT_FDCWD. */
 #define IN_DIRECTORY(argument) BITS(argument, 0x80000000, 0, "in a directory that is open")
 #define NO_SET_ID(argument) BITS(argument, 06000, 0, "no set-id bits")
+#define OPEN(mask, mode, text) BITS(2, mask, mode, text)
 #define NODE(type, text) BITS(2, S_IFMT | 06000, type, text)
 
 #define A_THREAD (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
@@ -140,9 +141,15 @@ const struct jail_call jail_calls[] = {
 
 	/* ---- files, which the file server alone reaches; where Landlock and the modes of files let it ----
 	 */
-	{CALL(openat), .kinds = FILES, .conditions = {IN_DIRECTORY(0), NO_SET_ID(3)}},
-	/* What it asks for is out of a filter's sight: see SERVE_ANY_FILE for what its mode can do. */
-	{CALL(openat2), .kinds = FILES, .conditions = {IN_DIRECTORY(0)}},
+	/* Landlock judges opening to read and to write. To open for neither, access mode 3, needs no right of
+	 * its, nor does emptying a file before its third version. openat2's flags would be out of sight. */
+	{CALL(openat), .kinds = FILES,
+		.conditions = {IN_DIRECTORY(0), NO_SET_ID(3),
+			OPEN(O_ACCMODE | O_TRUNC, O_RDONLY, "to read")}},
+	{CALL(openat), .kinds = FILES,
+		.conditions = {IN_DIRECTORY(0), NO_SET_ID(3), OPEN(O_ACCMODE, O_WRONLY, "to write")}},
+	{CALL(openat), .kinds = FILES,
+		.conditions = {IN_DIRECTORY(0), NO_SET_ID(3), OPEN(O_ACCMODE, O_RDWR, "to read and write")}},
 	/* The C library looks at kernel settings while it gives memory back; it does without. */
 	{CALL(openat), .kinds = FILES, .error = EACCES,
 		.conditions = {BITS(0, 0x80000000, 0x80000000, "by path")}},

@@ -11,8 +11,7 @@
  * no device nodes, no mounts, no other processes.
  *
  * Set-id bits, anybody's file server: fchmodat gives set-gid, which folders need, and the kernel holds that
- * to the process's own groups. openat2 can make a file with either bit; without CAP_FSETID the first byte, or
- * length, that the file gets takes set-uid away again, so that only an empty file has it.
+ * to the process's own groups. Nothing else that may be called gives either.
  */
 #define SERVE_ANY_FILE \
 	(CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_DAC_READ_SEARCH) | CAPABILITY(CAP_FOWNER) | \

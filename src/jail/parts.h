@@ -49,7 +49,7 @@ struct jail_condition {
 	const char *text; /* for people */
 };
 
-#define JAIL_CONDITIONS_MAX 2
+#define JAIL_CONDITIONS_MAX 3
 
 struct jail_call {
 	int number;

@@ -82,6 +82,8 @@ static int add_root(struct plan *plan, const struct plan_request *request, struc
 		return ret;
 	}
 	plan->shares[0].mount_options = options_root;
+	/* Who may only read the host's files does not get to keep the host from writing them. */
+	plan->shares[0].files.private_locks = true;
 	return plan_hide_list(&plan->shares[0].files.hide, plan, request, error);
 }
 

@@ -47,6 +47,9 @@ static void test_data(void **state) {
 	assert_int_equal(p9_write(client, 2, 0, "more", 4), 4);
 	assert_int_equal(p9_clunk(client, 2), 0);
 	assert_true(p9_host_has(client, "dir/file", "more"));
+	/* Emptied by who then only reads. */
+	assert_int_equal(p9_walk_open(client, 3, "dir/file", O_RDONLY | O_TRUNC), 0);
+	assert_int_equal(p9_read(client, 3, 0, data, 7), 0);
 	assert_true(p9_host_has(client, "new", "written"));
 }
 

@@ -221,6 +221,146 @@ static void test_read_only(void **state) {
 	free(c);
 }
 
+/* The root: the guest has its locks among its own, and none that the host would wait for. */
+static void test_private(void **state) {
+	struct p9_client *c = *state;
+	struct flock host = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 50, .l_len = 1};
+	c->server.config.private_locks = true;
+	assert_int_equal(lock(c, 1, READ, 0, 0, 1), SUCCESS);
+	assert_int_equal(lock(c, 2, READ, 0, 0, 2), SUCCESS);
+	assert_int_equal(lock(c, 1, WRITE, 0, 10, 1), BLOCKED);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 0), SUCCESS);
+	assert_int_equal(lock(c, 2, UNLOCK, 0, 0, 2), SUCCESS);
+	int fd = openat(c->directory_fd, "file", O_RDWR | O_CLOEXEC);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &host), 0);
+	assert_int_equal(lock(c, 1, WRITE, 0, 0, 1), SUCCESS);
+	assert_int_equal(test_lock(c, 1, WRITE, 0, 0, 1).type, UNLOCK);
+	assert_int_equal(test_lock(c, 2, READ, 0, 0, 2).process, 1);
+	close(fd);
+	assert_int_equal(p9_clunk(c, 1), 0);
+	assert_int_equal(lock(c, 2, WRITE, 0, 0, 2), SUCCESS);
+}
+
+/* What the host does with a file that is locked: 0, or the error with which it cannot execute it. */
+static int host_execute(struct p9_client *c, const char *name) {
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		char *const nothing[] = {NULL};
+		int fd = openat(c->directory_fd, name, O_RDONLY);
+		fexecve(fd, nothing, nothing);
+		_exit(errno);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
+/* Nobody has to open a file for writing who locks it for reading, nor to exclude others from a program. */
+static void test_executed(void **state) {
+	struct p9_client *c = *state;
+	p9_host_make(c, "program", "no program");
+	assert_int_equal(fchmodat(c->directory_fd, "program", 0755, 0), 0);
+	assert_int_equal(p9_walk_open(c, 3, "program", 0), 0);
+	assert_int_equal(p9_walk_open(c, 4, "program", 0), 0);
+	assert_int_equal(lock(c, 3, READ, 0, 0, 1), SUCCESS);
+	assert_int_equal(host_execute(c, "program"), ENOEXEC);
+	assert_int_equal(lock(c, 3, WRITE, 0, 0, 1), SUCCESS);
+	assert_int_equal(host_execute(c, "program"), ENOEXEC);
+	assert_int_equal(lock(c, 4, WRITE, 0, 0, 2), BLOCKED);
+	assert_int_equal(lock(c, 3, UNLOCK, 0, 0, 1), SUCCESS);
+}
+
+/* Two of them: the one does not have what the other has, though neither can hold it for writing. */
+static void test_executed_by_two(void **state) {
+	struct p9_client *c = *state, other;
+	p9_client_init_on(&other, c->directory, false, NULL);
+	p9_client_attach(&other);
+	assert_int_equal(fchmodat(c->directory_fd, "file", 0755, 0), 0);
+	assert_int_equal(p9_walk_open(c, 3, "file", 0), 0);
+	assert_int_equal(p9_walk_open(&other, 3, "file", 0), 0);
+	assert_int_equal(lock(c, 3, WRITE, 0, 0, 1), SUCCESS);
+	assert_int_equal(lock(&other, 3, WRITE, 0, 0, 1), BLOCKED);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 0), BLOCKED);
+	assert_int_equal(lock(c, 3, UNLOCK, 0, 0, 1), SUCCESS);
+	assert_int_equal(lock(&other, 3, WRITE, 0, 0, 1), SUCCESS);
+	assert_int_equal(p9_clunk(&other, 3), 0);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 0), SUCCESS);
+	/* p9_client_finish() would remove the directory. */
+	strcpy(other.directory, "/");
+	p9_client_finish(&other);
+}
+
+/* Held for reading first, then for writing: what was held stays so, on the host, too. */
+static void test_read_then_write(void **state) {
+	struct p9_client *c = *state;
+	assert_int_equal(lock(c, 1, READ, 0, 10, 1), SUCCESS);
+	assert_int_equal(lock(c, 2, READ, 5, 10, 2), SUCCESS);
+	assert_int_equal(lock(c, 1, WRITE, 20, 10, 1), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 1), BLOCKED);
+	assert_int_equal(host_try(c, F_WRLCK, 14, 1), BLOCKED);
+	assert_int_equal(host_try(c, F_RDLCK, 0, 15), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 15, 5), SUCCESS);
+	assert_int_equal(host_try(c, F_RDLCK, 20, 10), BLOCKED);
+	assert_int_equal(lock(c, 1, UNLOCK, 0, 0, 1), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 5), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 5, 10), BLOCKED);
+}
+
+/* A program, locked by who has it open to read, and then by who has it open to write. */
+static void test_write_after_all(void **state) {
+	struct p9_client *c = *state;
+	assert_int_equal(fchmodat(c->directory_fd, "file", 0755, 0), 0);
+	assert_int_equal(p9_walk_open(c, 3, "file", 0), 0);
+	assert_int_equal(lock(c, 3, WRITE, 0, 10, 1), SUCCESS);
+	assert_int_equal(host_try(c, F_RDLCK, 0, 10), SUCCESS);
+	assert_int_equal(lock(c, 1, WRITE, 20, 10, 2), SUCCESS);
+	assert_int_equal(host_try(c, F_RDLCK, 20, 10), BLOCKED);
+	assert_int_equal(host_try(c, F_RDLCK, 0, 10), BLOCKED);
+}
+
+/* Of one file there are so many: each has to be looked at when one is set or released. */
+static void test_many(void **state) {
+	struct p9_client *c = *state;
+	unsigned count = 0;
+	int error = 0;
+	for (; count < 5000 && error == 0; count += error == 0) {
+		error = p9_call(
+			c, P9_TLOCK, "wbwqqws", 1, READ, 0, UINT64_C(2) * count, UINT64_C(1), 1, "guest");
+	}
+	assert_int_equal(error, ENOLCK);
+	assert_int_equal(count, 4096);
+	/* Those of other files are others. */
+	p9_host_make(c, "other", "");
+	assert_int_equal(p9_walk_open(c, 3, "other", 2), 0);
+	assert_int_equal(lock(c, 3, WRITE, 0, 0, 1), SUCCESS);
+	/* One that would be two is one more, too. */
+	assert_int_equal(lock(c, 1, UNLOCK, 0, 1, 1), SUCCESS);
+	assert_int_equal(lock(c, 1, READ, 10000, 3, 1), SUCCESS);
+	assert_int_equal(
+		p9_call(c, P9_TLOCK, "wbwqqws", 1, UNLOCK, 0, UINT64_C(10001), UINT64_C(1), 1, "guest"),
+		ENOLCK);
+	assert_int_equal(lock(c, 1, UNLOCK, 0, 0, 1), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 0, 0), SUCCESS);
+}
+
+/* Many owners, each with the whole file, and many pieces of it beneath, given up all at once. */
+static void test_many_dropped(void **state) {
+	struct p9_client *c = *state;
+	uint8_t type;
+	int error;
+	for (unsigned i = 0; i < 2000; i++) {
+		assert_int_equal(lock(c, 1, READ, 0, 0, 10 + i), SUCCESS);
+		assert_int_equal(lock(c, 2, READ, 2 * i, 1, 1), SUCCESS);
+	}
+	p9_send(c, P9_TCLUNK, "w", 1);
+	assert_true(p9_ready(c, 20000));
+	p9_receive(c, &type, &error);
+	assert_int_equal(error, 0);
+	assert_int_equal(host_try(c, F_WRLCK, 1998, 1), BLOCKED);
+	assert_int_equal(host_try(c, F_WRLCK, 1999, 1), SUCCESS);
+	assert_int_equal(host_try(c, F_WRLCK, 4000, 0), SUCCESS);
+}
+
 /* Waiting for another owner in the guest. */
 static void test_wait(void **state) {
 	struct p9_client *c = *state;
@@ -263,6 +403,13 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_clunk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stalled, setup, teardown),
 		cmocka_unit_test(test_read_only),
+		cmocka_unit_test_setup_teardown(test_private, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_executed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_executed_by_two, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_read_then_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_after_all, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_dropped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_long_wait, setup, teardown),
 	};

@@ -146,6 +146,24 @@ static void test_parked_while_renamed(void **state) {
 	}
 }
 
+/* A rename of something else, on a host that takes its time: who looks for what is gone does not wait for it.
+ */
+static void test_stale_beside_rename(void **state) {
+	struct p9_client *c = *state;
+	uint8_t type;
+	int error;
+	park_all(c);
+	assert_int_equal(unlinkat(c->directory_fd, "d3/deep/f5", 0), 0);
+	struct p9_rename rename;
+	p9_tree_begin_rename(&c->server.tree, &rename, c->server.tree.root, "f5");
+	p9_send(c, P9_TGETATTR, "wq", fid_of(3, 5), UINT64_C(0));
+	bool answered = p9_ready(c, 10000);
+	p9_tree_end_rename(&c->server.tree, &rename);
+	p9_receive(c, &type, &error);
+	assert_int_equal(error, ESTALE);
+	assert_true(answered);
+}
+
 /* What the guest itself removes or replaces can be used on, as a file that is open there must be. */
 static void test_parked_removed(void **state) {
 	struct p9_client *c = *state;
@@ -188,14 +206,45 @@ static void test_open_files(void **state) {
 	assert_int_equal(p9_open(c, fid_of(3, 3), 0), 0);
 }
 
+/* A fid holds all directories above it: how many there are is bounded, and not by the number of fids. */
+static void test_deep(void **state) {
+	struct p9_client *c = *state;
+	unsigned depth = 0;
+	int error = 0;
+	c->server.tree.alive_max = 50;
+	assert_int_equal(p9_walk(c, 0, 1, ""), 0);
+	for (; depth < 60 && error == 0; depth++) {
+		assert_int_equal(p9_call(c, P9_TMKDIR, "wsww", 1, "d", 0755, 0), depth < 50 ? 0 : ENOMEM);
+		error = p9_walk(c, 1, 1, "d");
+	}
+	assert_int_equal(error, ENOMEM);
+	assert_int_equal(depth, 51);
+	/* Directories that the host has removed count, too, as long as a fid holds them. */
+	assert_int_equal(p9_walk(c, 0, 2, "d"), 0);
+	assert_int_equal(renameat(c->directory_fd, "d", c->directory_fd, "gone"), 0);
+	assert_int_equal(p9_call(c, P9_TMKDIR, "wsww", 0, "d", 0755, 0), ENOMEM);
+	assert_int_equal(p9_clunk(c, 1), 0);
+	assert_int_equal(p9_walk(c, 0, 1, "gone/d/d/d"), 0);
+}
+
+static int setup_empty(void **state) {
+	struct p9_client *c = malloc(sizeof(*c));
+	p9_client_init(c, false, NULL);
+	p9_client_attach(c);
+	*state = c;
+	return 0;
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_parked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parked_renamed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parked_stale, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parked_while_renamed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stale_beside_rename, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parked_removed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_open_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_deep, setup_empty, teardown),
 	};
 	struct rlimit limit = {.rlim_cur = DESCRIPTORS / 2, .rlim_max = DESCRIPTORS};
 	p9_drop_root();

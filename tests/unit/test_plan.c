@@ -111,6 +111,7 @@ static void self_host(void **state) {
 	assert_int_equal(plan.share_count, 2);
 	assert_null(plan.shares[0].guest_path);
 	assert_true(plan.shares[0].files.read_only);
+	assert_true(plan.shares[0].files.private_locks);
 	assert_string_equal(plan.shares[1].guest_path, top);
 	assert_string_equal(plan.shares[1].host_path, top);
 	assert_false(plan.shares[1].files.read_only);
