@@ -78,6 +78,7 @@ struct filter {
 	struct wire_objects objects;
 	struct wire_queue from_guest, to_host; /* not yet whole messages; what passed */
 	struct wire_queue from_host, to_guest;
+	uint64_t unclaimed[WIRE_FDS_MAX]; /* bytes behind each descriptor in from_guest */
 	struct filter_global *globals;
 	uint32_t global_count;
 	uint32_t serials[FILTER_SERIALS]; /* of input events, the latest */
@@ -94,6 +95,17 @@ void filter_vm_finish(struct filter_vm *vm);
 /* NULL: no memory. */
 struct filter *filter_create(struct filter_vm *vm);
 void filter_destroy(struct filter *filter);
+
+/* The memory that is behind a descriptor of this kind; 0: none. */
+uint64_t filter_memory_size(int fd, enum filter_fd kind);
+/* A descriptor from the guest waits: what is behind it counts as the VM's, whatever the guest closes. False:
+ * that is too much for a VM. */
+bool filter_charge(struct filter_vm *vm, uint64_t bytes);
+/* A descriptor for messages in from_guest, which has room for it; the filter's from now on. False: a rule was
+ * broken, as by filter_guest(). */
+bool filter_add_fd(struct filter *filter, int fd, enum filter_fd kind);
+/* The guest's messages are of no use any more: give back what they brought and what no message took. */
+void filter_end_guest(struct filter *filter);
 
 /*
  * Let pass what is in from_guest, or in from_host, as far as it is whole messages and what passed in that

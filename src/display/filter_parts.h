@@ -39,6 +39,7 @@ enum verdict filter_answer(
 	struct passage *passage, uint32_t id, const struct wl_interface *interface, uint16_t opcode);
 /* An object of the guest's comes to be (1), or its id is free again (-1). */
 void filter_count(struct filter_vm *vm, const struct wl_interface *interface, int change);
+#define FILTER_TOO_MUCH_MEMORY "the VM has too much memory with the compositor"
 /* Send the message on as it now is. */
 enum verdict filter_forward(struct passage *passage, struct wire_queue *to);
 

@@ -338,8 +338,10 @@ static void fill_args(struct input *input, const struct wl_message *type, union 
 		} else if (next == 'h') {
 			uint8_t kind = take_kind(input, type->name);
 			int fd = take_file(input);
-			if (wire_queue_push_fd(&filter->from_guest, fd, kind) < 0) {
+			if (filter->from_guest.fd_count == WIRE_FDS_MAX) {
 				close(fd);
+			} else {
+				filter_add_fd(filter, fd, kind);
 			}
 		} else {
 			args[i].u = take_number(input);

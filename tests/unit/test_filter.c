@@ -353,9 +353,9 @@ static int memory(size_t size) {
 }
 
 static bool create_pool(struct fixture *f, uint32_t shm, int fd, enum filter_fd kind, int32_t size) {
-	wire_queue_push_fd(&f->filter->from_guest, fd, (uint8_t)kind);
-	return request(f, shm, &wl_shm_interface, WL_SHM_REQUEST_CREATE_POOL,
-		ARGS({.object = f->next_id++}, {0}, {.i = size}));
+	return filter_add_fd(f->filter, fd, kind) &&
+	       request(f, shm, &wl_shm_interface, WL_SHM_REQUEST_CREATE_POOL,
+		       ARGS({.object = f->next_id++}, {0}, {.i = size}));
 }
 
 static uint32_t bind_shm(struct fixture *f) {
@@ -494,10 +494,10 @@ static void test_too_much_memory(void **state) {
 static bool add_plane_at(
 	struct fixture *f, uint32_t params, uint32_t size, uint32_t index, uint32_t offset, uint32_t stride) {
 	enum filter_fd kind = index == 0 ? FILTER_FD_DMABUF : FILTER_FD_PAGES;
-	wire_queue_push_fd(&f->filter->from_guest, memory(size), (uint8_t)kind);
-	return request(f, params, &zwp_linux_buffer_params_v1_interface,
-		ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_ADD,
-		ARGS({0}, {.u = index}, {.u = offset}, {.u = stride}, {.u = 0}, {.u = 0}));
+	return filter_add_fd(f->filter, memory(size), kind) &&
+	       request(f, params, &zwp_linux_buffer_params_v1_interface,
+		       ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_ADD,
+		       ARGS({0}, {.u = index}, {.u = offset}, {.u = stride}, {.u = 0}, {.u = 0}));
 }
 
 static bool add_plane(struct fixture *f, uint32_t params, uint32_t size, uint32_t index) {
@@ -1172,7 +1172,7 @@ static bool receives(struct fixture *f, uint32_t offered, bool primary) {
 	int ends[2];
 	char byte;
 	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-	wire_queue_push_fd(&f->filter->from_guest, ends[1], FILTER_FD_PIPE);
+	assert_true(filter_add_fd(f->filter, ends[1], FILTER_FD_PIPE));
 	bool passes = primary ? request(f, offered, &zwp_primary_selection_offer_v1_interface, 0,
 					ARGS({.string = "text/plain"}, {0}))
 			      : request(f, offered, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_RECEIVE,
@@ -1490,7 +1490,7 @@ static void test_receive_into_memory(void **state) {
 	struct fixture *f = *state;
 	struct desk d = open_desk(f);
 	uint32_t selection = select_offer(f, &d, false, NULL);
-	wire_queue_push_fd(&f->filter->from_guest, memory(10), FILTER_FD_MEMORY);
+	assert_true(filter_add_fd(f->filter, memory(10), FILTER_FD_MEMORY));
 	assert_false(request(f, selection, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_RECEIVE,
 		ARGS({.string = "text/plain"}, {0})));
 	assert_broken(f, "no pipe");
