@@ -20,6 +20,8 @@
 #define FILTER_SENDERS_MAX 256u
 /* Bytes that the compositor has of a VM: the window's, and as much in pages of the guest's own. */
 #define FILTER_POOLS_MAX (2ull << 30)
+/* Rectangles and bands that the compositor has of regions, and of surfaces' copies, in all connections. */
+#define FILTER_REGION_BOXES_MAX 262144u
 #define FILTER_GLOBALS_MAX 1024u
 #define FILTER_SERIALS 256
 /* What leaves in one piece: no more descriptors than libwayland and the guest take at once. */
@@ -59,6 +61,7 @@ struct filter_vm {
 	unsigned objects;
 	unsigned senders;                              /* of those, FILTER_SENDERS_MAX at most */
 	uint64_t pool_bytes;                           /* in pools and dma-bufs, FILTER_POOLS_MAX at most */
+	unsigned region_boxes;                         /* FILTER_REGION_BOXES_MAX at most */
 	int64_t news;                                  /* bytes, below 0 when the last ones were many */
 	uint64_t news_ns;                              /* until when they are counted */
 	unsigned focused;                              /* keyboards that are on one of the VM's windows */

@@ -72,13 +72,16 @@ struct filter_surface {
 	struct filter_size pending, committed;
 	int64_t offset_x, offset_y; /* by which it was moved, in all */
 	bool has_children, is_window;
-	unsigned damages; /* since it was committed */
-	uint32_t unused;  /* a pending buffer that is too large to be shown; 0: none */
+	unsigned damages;                   /* since it was committed */
+	uint32_t unused;                    /* a pending buffer that is too large to be shown; 0: none */
+	unsigned opaque_boxes, input_boxes; /* that its regions had when they were set */
 };
+/* NULL: there is none, or no memory. */
+struct filter_surface *filter_surface_of(struct passage *passage, uint32_t id);
+void filter_surface_release(struct filter_vm *vm, struct wire_object *object);
 enum verdict filter_surface_attach(struct passage *passage);
 enum verdict filter_surface_commit(struct passage *passage);
 enum verdict filter_surface_damage(struct passage *passage);
-enum verdict filter_region_change(struct passage *passage);
 enum verdict filter_surface_offset(struct passage *passage);
 enum verdict filter_viewport_create(struct passage *passage);
 enum verdict filter_viewport_size(struct passage *passage);
@@ -93,6 +96,11 @@ enum verdict filter_set_app_id(struct passage *passage);
 enum verdict filter_by_gesture(struct passage *passage);
 /* The surface that this argument names becomes the icon of what is dragged, unless it is too large. */
 enum verdict filter_set_icon(struct passage *passage, union wire_arg *surface);
+
+/* regions.c: rectangles of regions. */
+enum verdict filter_region_change(struct passage *passage);
+enum verdict filter_surface_region(struct passage *passage);
+void filter_region_release(struct filter_vm *vm, struct wire_object *object);
 
 /* buffers.c: memory. */
 enum verdict filter_pool_create(struct passage *passage);

@@ -24,6 +24,8 @@ static const struct {
 	{&wl_surface_interface, WL_SURFACE_REQUEST_COMMIT, filter_surface_commit},
 	{&wl_surface_interface, WL_SURFACE_REQUEST_DAMAGE, filter_surface_damage},
 	{&wl_surface_interface, WL_SURFACE_REQUEST_DAMAGE_BUFFER, filter_surface_damage},
+	{&wl_surface_interface, WL_SURFACE_REQUEST_SET_OPAQUE_REGION, filter_surface_region},
+	{&wl_surface_interface, WL_SURFACE_REQUEST_SET_INPUT_REGION, filter_surface_region},
 	{&wl_region_interface, WL_REGION_REQUEST_ADD, filter_region_change},
 	{&wl_region_interface, WL_REGION_REQUEST_SUBTRACT, filter_region_change},
 	{&wl_surface_interface, WL_SURFACE_REQUEST_OFFSET, filter_surface_offset},

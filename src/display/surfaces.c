@@ -13,12 +13,11 @@
 #define ICON_MAX 1024
 #define POPUP_MAX 8192
 #define POSITIONER_MAX 4096
-/* Rectangles that the compositor has of one region, or of a surface until it is committed: each one more
- * costs it a walk through all. */
-#define REGION_MAX 4096
+/* Rectangles that the compositor has of a surface until it is committed: each one more costs it a walk
+ * through all. */
 #define DAMAGE_MAX 256
 
-static struct filter_surface *surface_of(struct passage *passage, uint32_t id) {
+struct filter_surface *filter_surface_of(struct passage *passage, uint32_t id) {
 	struct wire_object *object = wire_objects_find(&passage->filter->objects, id);
 	if (object == NULL || object->interface != &wl_surface_interface || object->dead) {
 		return NULL;
@@ -27,6 +26,15 @@ static struct filter_surface *surface_of(struct passage *passage, uint32_t id) {
 		object->data = calloc(1, sizeof(struct filter_surface));
 	}
 	return object->data;
+}
+
+void filter_surface_release(struct filter_vm *vm, struct wire_object *object) {
+	const struct filter_surface *surface = object->data;
+	if (surface != NULL) {
+		vm->region_boxes -= surface->opaque_boxes + surface->input_boxes;
+	}
+	free(object->data);
+	object->data = NULL;
 }
 
 /* ---- sizes ---- */
@@ -69,7 +77,7 @@ static enum verdict check_size(
 
 /* What the surface already shows has the new role, too, without being committed once more. */
 static enum verdict set_role(struct passage *passage, uint32_t id, enum filter_role role) {
-	struct filter_surface *surface = surface_of(passage, id);
+	struct filter_surface *surface = filter_surface_of(passage, id);
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
@@ -90,7 +98,7 @@ static enum verdict set_role(struct passage *passage, uint32_t id, enum filter_r
 /* Programs draw what is dragged as large as it is, and have pointers for huge screens: what is too large is
  * not shown, and costs nobody the connection. The argument is the surface's. */
 static enum verdict set_picture(struct passage *passage, union wire_arg *arg, enum filter_role role) {
-	const struct filter_surface *surface = surface_of(passage, arg->object);
+	const struct filter_surface *surface = filter_surface_of(passage, arg->object);
 	if (surface != NULL && !(fits(role, &surface->committed) && fits(role, &surface->pending))) {
 		arg->object = 0;
 		passage->rewritten = true;
@@ -115,7 +123,7 @@ static void limit_offset(struct passage *passage, struct filter_surface *surface
 }
 
 enum verdict filter_surface_attach(struct passage *passage) {
-	struct filter_surface *surface = surface_of(passage, passage->message.object);
+	struct filter_surface *surface = filter_surface_of(passage, passage->message.object);
 	const struct wire_object *buffer =
 		wire_objects_find(&passage->filter->objects, passage->args[0].object);
 	if (surface == NULL) {
@@ -146,7 +154,7 @@ static enum verdict release_unused(struct passage *passage, struct filter_surfac
 }
 
 enum verdict filter_surface_commit(struct passage *passage) {
-	struct filter_surface *surface = surface_of(passage, passage->message.object);
+	struct filter_surface *surface = filter_surface_of(passage, passage->message.object);
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
@@ -156,7 +164,7 @@ enum verdict filter_surface_commit(struct passage *passage) {
 }
 
 enum verdict filter_surface_offset(struct passage *passage) {
-	struct filter_surface *surface = surface_of(passage, passage->message.object);
+	struct filter_surface *surface = filter_surface_of(passage, passage->message.object);
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
@@ -166,7 +174,7 @@ enum verdict filter_surface_offset(struct passage *passage) {
 
 /* The last rectangle that there is room for is one around all, and what follows is in it. */
 enum verdict filter_surface_damage(struct passage *passage) {
-	struct filter_surface *surface = surface_of(passage, passage->message.object);
+	struct filter_surface *surface = filter_surface_of(passage, passage->message.object);
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
@@ -179,17 +187,6 @@ enum verdict filter_surface_damage(struct passage *passage) {
 		args[2].i = args[3].i = INT32_MAX;
 		passage->rewritten = true;
 	}
-	return FILTER_PASS;
-}
-
-/* A region has the number of its rectangles, whether they were added or taken away. More are left out. */
-enum verdict filter_region_change(struct passage *passage) {
-	struct wire_object *region = passage_object(passage);
-	uintptr_t count = (uintptr_t)region->data;
-	if (count == REGION_MAX) {
-		return FILTER_DONE;
-	}
-	region->data = (void *)(count + 1);
 	return FILTER_PASS;
 }
 
@@ -212,7 +209,7 @@ static void limit_size(struct passage *passage, int32_t most) {
 
 enum verdict filter_viewport_size(struct passage *passage) {
 	uint32_t id = (uint32_t)(uintptr_t)passage_object(passage)->data;
-	struct filter_surface *surface = surface_of(passage, id);
+	struct filter_surface *surface = filter_surface_of(passage, id);
 	if (surface == NULL) {
 		return FILTER_PASS; /* it is gone, which is for the compositor to say */
 	}
@@ -227,7 +224,7 @@ enum verdict filter_viewport_size(struct passage *passage) {
 /* ---- roles ---- */
 
 enum verdict filter_subsurface(struct passage *passage) {
-	struct filter_surface *parent = surface_of(passage, passage->args[2].object);
+	struct filter_surface *parent = filter_surface_of(passage, passage->args[2].object);
 	if (parent == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
@@ -268,7 +265,7 @@ enum verdict filter_positioner_size(struct passage *passage) {
 enum verdict filter_xdg_surface_create(struct passage *passage) {
 	struct wire_object *object = wire_objects_find(&passage->filter->objects, passage->args[0].object);
 	uint32_t id = passage->args[1].object;
-	const struct filter_surface *surface = surface_of(passage, id);
+	const struct filter_surface *surface = filter_surface_of(passage, id);
 	object->data = (void *)(uintptr_t)id;
 	return surface != NULL && surface->role == ROLE_POPUP ? FILTER_PASS
 							      : set_role(passage, id, ROLE_OTHER);
@@ -276,7 +273,8 @@ enum verdict filter_xdg_surface_create(struct passage *passage) {
 
 enum verdict filter_popup_create(struct passage *passage) {
 	uint32_t surface = (uint32_t)(uintptr_t)passage_object(passage)->data;
-	return surface_of(passage, surface) != NULL ? set_role(passage, surface, ROLE_POPUP) : FILTER_PASS;
+	return filter_surface_of(passage, surface) != NULL ? set_role(passage, surface, ROLE_POPUP)
+							   : FILTER_PASS;
 }
 
 /* ---- names ---- */
@@ -293,7 +291,7 @@ static enum verdict name_toplevel(struct passage *passage, uint16_t opcode, cons
 enum verdict filter_toplevel_create(struct passage *passage) {
 	char title[FILTER_TITLE_SIZE], app_id[FILTER_APP_ID_SIZE];
 	uint32_t id = (uint32_t)(uintptr_t)passage_object(passage)->data;
-	struct filter_surface *surface = surface_of(passage, id);
+	struct filter_surface *surface = filter_surface_of(passage, id);
 	if (surface != NULL) {
 		surface->is_window = true;
 	}

@@ -84,7 +84,7 @@ static void check(struct wl_resource *resource, const char *request, const union
 		require(wire_pixel_size(args[5].u) > 0);
 	} else if (strcmp(request, "offer") == 0) {
 		require(count_one_more(resource) <= FILTER_TYPES_MAX + 1); /* with the VM's mark */
-	} else if (strcmp(class, "wl_region") == 0 && strcmp(request, "destroy") != 0) {
+	} else if (strcmp(class, "wl_region") == 0 && strcmp(request, "add") == 0) {
 		require(count_one_more(resource) <= 4096);
 	} else if (strncmp(request, "damage", 6) == 0) {
 		require(count_one_more(resource) <= 256);
@@ -542,7 +542,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	/* The last one may be as long as a message. */
 	require(titles * 256 <= ALLOWANCE + WIRE_LIBWAYLAND_MAX + (clock_ns - START_NS) / FILTER_NEWS_NS);
 	filter_destroy(filter);
-	require(vm.objects == 0 && vm.senders == 0 && vm.pool_bytes == 0);
+	require(vm.objects == 0 && vm.senders == 0 && vm.pool_bytes == 0 && vm.region_boxes == 0);
 	filter_vm_finish(&vm);
 	wl_client_destroy(client);
 	close(end);

@@ -64,8 +64,8 @@ static int setup_on(void **state) {
 static int teardown(void **state) {
 	struct fixture *f = *state;
 	filter_destroy(f->filter);
-	bool balanced =
-		f->vm.objects == 0 && f->vm.senders == 0 && f->vm.pool_bytes == 0 && f->vm.focused == 0;
+	bool balanced = f->vm.objects == 0 && f->vm.senders == 0 && f->vm.pool_bytes == 0 &&
+			f->vm.focused == 0 && f->vm.region_boxes == 0;
 	filter_vm_finish(&f->vm);
 	free(f);
 	return balanced ? 0 : -1;
@@ -851,6 +851,70 @@ static void test_large_region(void **state) {
 	assert_int_equal(passed, 4096);
 }
 
+static bool add_box(struct fixture *f, uint32_t region, int32_t x, int32_t y, int32_t width, int32_t height) {
+	assert_true(request(f, region, &wl_region_interface, WL_REGION_REQUEST_ADD,
+		ARGS({.i = x}, {.i = y}, {.i = width}, {.i = height})));
+	return take_request(f, &wl_region_interface, WL_REGION_REQUEST_ADD);
+}
+
+static uint32_t new_region(struct fixture *f, const struct screen *screen) {
+	return MAKE(f, screen->compositor, wl_compositor, WL_COMPOSITOR_REQUEST_CREATE_REGION, 0, 0);
+}
+
+/* Stripes across stripes are as many rectangles as there are crossings; the two round windows of an X11
+ * program, line by line, are as many as they are. */
+static void test_crossed_region(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t crossed = new_region(f, &screen), shaped = new_region(f, &screen);
+	unsigned passed = 0;
+	for (int32_t i = 0; i < 2000; i++) {
+		assert_true(add_box(f, crossed, 2 * i, 0, 1, 10000));
+	}
+	for (int32_t i = 0; i < 100; i++) {
+		passed += add_box(f, crossed, 0, 2 * i + 1, 10000, 1);
+	}
+	assert_int_equal(passed, 0);
+	for (int32_t y = 0; y < 2000; y++) {
+		assert_true(add_box(f, shaped, 1000 - y, y, 2 * y + 1, 1));
+		assert_true(add_box(f, shaped, 5000 - y, y, 2 * y + 1, 1));
+	}
+}
+
+/* What is beyond all numbers ends at the last one, and what is nothing adds nothing. */
+static void test_region_of_all(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t region = new_region(f, &screen);
+	assert_true(add_box(f, region, 10, -10, INT32_MAX, INT32_MAX));
+	assert_int_equal(f->args[2].i, INT32_MAX - 10);
+	assert_int_equal(f->args[3].i, INT32_MAX);
+	assert_true(add_box(f, region, INT32_MIN, INT32_MIN, INT32_MAX, INT32_MAX));
+	assert_false(add_box(f, region, 0, 0, 0, 1));
+	assert_false(add_box(f, region, 0, 0, 1, INT32_MIN));
+	assert_false(add_box(f, region, 0, INT32_MAX, 1, 1));
+}
+
+/* Each surface has a copy. */
+static void test_too_many_rectangles(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t region = new_region(f, &screen), surfaces = 0;
+	for (int32_t y = 0; y < 4096; y++) {
+		assert_true(add_box(f, region, y, y, 1, 1));
+	}
+	bool passes = true;
+	for (; passes && surfaces < 1000; surfaces++) {
+		uint32_t surface = new_surface(f, &screen);
+		passes = request(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_SET_INPUT_REGION,
+			ARGS({.object = region}));
+		drop_passed(f);
+	}
+	assert_false(passes);
+	assert_broken(f, "the regions of the VM have too many rectangles");
+	assert_int_equal(surfaces, FILTER_REGION_BOXES_MAX / 8193);
+}
+
 static uint32_t get_viewport(struct fixture *f, const struct screen *screen, uint32_t surface) {
 	uint32_t viewporter = bind_new(f, screen->registry, &wp_viewporter_interface);
 	return MAKE(f, viewporter, wp_viewporter, WP_VIEWPORTER_REQUEST_GET_VIEWPORT, surface, 0);
@@ -1573,6 +1637,9 @@ int main(void) {
 		TEST(test_flood_of_windows),
 		TEST(test_much_damage),
 		TEST(test_large_region),
+		TEST(test_crossed_region),
+		TEST(test_region_of_all),
+		TEST(test_too_many_rectangles),
 		TEST(test_cursor),
 		TEST(test_cursor_was_large),
 		TEST(test_cursor_still_large),
