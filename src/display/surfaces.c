@@ -243,7 +243,9 @@ enum verdict filter_pointer_cursor(struct passage *passage) {
 	}
 	if (args[2].i < -CURSOR_MAX || args[2].i > CURSOR_MAX || args[3].i < -CURSOR_MAX ||
 		args[3].i > CURSOR_MAX) {
-		return filter_break(passage, "a pointer's image %d,%d away from it", args[2].i, args[3].i);
+		args[1].object = 0; /* not shown, as what is too large */
+		passage->rewritten = true;
+		return FILTER_PASS;
 	}
 	return set_picture(passage, args + 1, ROLE_CURSOR);
 }
@@ -252,11 +254,9 @@ enum verdict filter_set_icon(struct passage *passage, union wire_arg *surface) {
 	return surface->object != 0 ? set_picture(passage, surface, ROLE_ICON) : FILTER_PASS;
 }
 
+/* Toolkits ask for as much as a menu would like to have, and show what they get. */
 enum verdict filter_positioner_size(struct passage *passage) {
-	if (passage->args[0].i > POSITIONER_MAX || passage->args[1].i > POSITIONER_MAX) {
-		return filter_break(passage, "a popup of %dx%d, at most %d", passage->args[0].i,
-			passage->args[1].i, POSITIONER_MAX);
-	}
+	limit_size(passage, POSITIONER_MAX);
 	return FILTER_PASS;
 }
 
