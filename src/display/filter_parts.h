@@ -129,6 +129,8 @@ static inline int32_t filter_height(const struct wire_object *object) {
 /* selection.c: the clipboard, the primary selection, drag and drop. */
 enum verdict filter_offer_source(struct passage *passage); /* a source, once it exists */
 enum verdict filter_receive(struct passage *passage);
+enum verdict filter_accept(struct passage *passage);
+enum verdict filter_set_actions(struct passage *passage);
 enum verdict filter_set_selection(struct passage *passage);
 enum verdict filter_start_drag(struct passage *passage);
 enum verdict filter_offer_type(struct passage *passage);

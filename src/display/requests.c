@@ -49,6 +49,8 @@ static const struct {
 	{&wl_data_source_interface, WL_DATA_SOURCE_REQUEST_OFFER, filter_source_offer},
 	{&wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION, filter_set_selection},
 	{&wl_data_device_interface, WL_DATA_DEVICE_REQUEST_START_DRAG, filter_start_drag},
+	{&wl_data_offer_interface, WL_DATA_OFFER_REQUEST_ACCEPT, filter_accept},
+	{&wl_data_offer_interface, WL_DATA_OFFER_REQUEST_SET_ACTIONS, filter_set_actions},
 	{&wl_data_offer_interface, WL_DATA_OFFER_REQUEST_RECEIVE, filter_receive},
 	{&zwp_primary_selection_device_manager_v1_interface,
 		ZWP_PRIMARY_SELECTION_DEVICE_MANAGER_V1_REQUEST_CREATE_SOURCE, filter_offer_source},

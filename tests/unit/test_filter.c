@@ -1481,6 +1481,35 @@ static void test_drop(void **state) {
 	assert_false(receives(f, first, false));
 }
 
+static bool accepts(struct fixture *f, uint32_t offer, const char *type) {
+	assert_true(request(f, offer, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_ACCEPT,
+		ARGS({.u = 9}, {.string = type})));
+	return take_request(f, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_ACCEPT);
+}
+
+/* Whose window it is dragged from hears what is thought of it: once what is thought each time that the mouse
+ * moves, and no more than it can read of what changes. */
+static void test_flood_of_accepts(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t surface = new_surface(f, &d.screen), offered = offer(f, &d, false, NULL);
+	unsigned told = 0, passed = 0;
+	drag(f, &d, surface, offered);
+	for (unsigned i = 0; i < 10000; i++) {
+		told += accepts(f, offered, "text/plain");
+		assert_true(request(f, offered, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_SET_ACTIONS,
+			ARGS({.u = 3}, {.u = 1})));
+		told += take_request(f, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_SET_ACTIONS);
+	}
+	assert_int_equal(told, 2);
+	assert_true(accepts(f, offered, NULL));
+	assert_true(accepts(f, offered, "text/plain"));
+	for (; passed < 6000 && !f->filter->rests; passed++) {
+		accepts(f, offered, passed % 2 == 0 ? "text/html" : "text/plain");
+	}
+	assert_in_range(passed, FILTER_NEWS_MAX / 400, FILTER_NEWS_MAX / 256 + 1);
+}
+
 /* Without a source: the drag is for the program's own windows. Whether it has the icon. */
 static bool drags_with(struct fixture *f, const struct desk *d, uint32_t origin, uint32_t icon) {
 	drop_passed(f);
@@ -1673,6 +1702,7 @@ int main(void) {
 		TEST(test_copy_needs_serial),
 		TEST(test_copy_after_leaving),
 		TEST(test_drop),
+		TEST(test_flood_of_accepts),
 		TEST(test_icon_too_large),
 		cmocka_unit_test_setup_teardown(test_clipboard_off, setup_off, teardown),
 		cmocka_unit_test_setup_teardown(test_clipboard_focus, setup_focus, teardown),
