@@ -53,6 +53,8 @@ void filter_release(struct filter *filter, struct wire_object *object);
 
 /* news.c: what the compositor tells others of, in bytes that it may cost their sockets; 0: of nothing. */
 unsigned filter_news_cost(const struct filter *filter, const struct wire_message *message);
+enum verdict filter_surrounding_text(struct passage *passage);
+enum verdict filter_text_enable(struct passage *passage);
 void filter_news_spend(struct filter_vm *vm, uint64_t bytes);
 bool filter_news_allowed(struct filter_vm *vm);
 

@@ -50,6 +50,21 @@ static unsigned cost_of_commit(const struct wire_object *object) {
 	return changes ? NEWS_WINDOW : 0;
 }
 
+/* Input methods are told all of the text that was said last, at each commit. */
+enum verdict filter_surrounding_text(struct passage *passage) {
+	passage_object(passage)->data = (void *)strlen(passage->args[0].string);
+	return FILTER_PASS;
+}
+
+enum verdict filter_text_enable(struct passage *passage) {
+	passage_object(passage)->data = NULL;
+	return FILTER_PASS;
+}
+
+static unsigned cost_of_text(const struct wire_object *object) {
+	return object->interface == &zwp_text_input_v3_interface ? (unsigned)(uintptr_t)object->data : 0;
+}
+
 /* Of all types of a source that the message names first, if it does. */
 static unsigned cost_of_source(const struct filter *filter, const struct wire_message *message) {
 	uint32_t id = 0;
@@ -73,7 +88,7 @@ unsigned filter_news_cost(const struct filter *filter, const struct wire_message
 	}
 	for (size_t i = 0; i < sizeof(news) / sizeof(news[0]); i++) {
 		if (news[i].interface == object->interface && news[i].opcode == message->opcode) {
-			return news[i].cost + cost_of_source(filter, message);
+			return news[i].cost + cost_of_text(object) + cost_of_source(filter, message);
 		}
 	}
 	return 0;

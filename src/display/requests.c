@@ -60,6 +60,10 @@ static const struct {
 		filter_set_selection},
 	{&zwp_primary_selection_offer_v1_interface, ZWP_PRIMARY_SELECTION_OFFER_V1_REQUEST_RECEIVE,
 		filter_receive},
+
+	{&zwp_text_input_v3_interface, ZWP_TEXT_INPUT_V3_REQUEST_ENABLE, filter_text_enable},
+	{&zwp_text_input_v3_interface, ZWP_TEXT_INPUT_V3_REQUEST_SET_SURROUNDING_TEXT,
+		filter_surrounding_text},
 };
 
 enum verdict filter_request(struct passage *passage) {

@@ -1066,6 +1066,34 @@ static void test_popup(void **state) {
 	assert_int_equal(f->args[1].i, 4096);
 }
 
+/* What an input method is told with each commit is all of the text that the program said last. */
+static void test_flood_of_texts(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t manager = bind_new(f, screen.registry, &zwp_text_input_manager_v3_interface);
+	uint32_t input = MAKE(f, manager, zwp_text_input_manager_v3,
+		ZWP_TEXT_INPUT_MANAGER_V3_REQUEST_GET_TEXT_INPUT, screen.seat, 0);
+	char text[4001] = "";
+	memset(text, 'a', sizeof(text) - 1);
+	unsigned commits[2] = {0};
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(request(f, input, &zwp_text_input_v3_interface,
+			ZWP_TEXT_INPUT_V3_REQUEST_SET_SURROUNDING_TEXT,
+			ARGS({.string = text}, {.i = 0}, {.i = 0})));
+		assert_true(i == 0 || request(f, input, &zwp_text_input_v3_interface,
+					      ZWP_TEXT_INPUT_V3_REQUEST_ENABLE, ARGS({0})));
+		for (; commits[i] < 1000 && !f->filter->rests; commits[i]++) {
+			assert_true(request(f, input, &zwp_text_input_v3_interface,
+				ZWP_TEXT_INPUT_V3_REQUEST_COMMIT, ARGS({0})));
+			drop_passed(f);
+		}
+		clock_ns += FILTER_NEWS_MAX * (uint64_t)FILTER_NEWS_NS;
+		assert_true(filter_guest(f->filter));
+	}
+	assert_in_range(commits[0], 20, 30);
+	assert_in_range(commits[1], 300, 500);
+}
+
 static void press(struct fixture *f, uint32_t pointer, uint32_t serial, uint32_t button) {
 	assert_true(event(f, pointer, &wl_pointer_interface, WL_POINTER_EVENT_BUTTON,
 		ARGS({.u = serial}, {.u = 0}, {.u = button}, {.u = 1})));
@@ -1689,6 +1717,7 @@ int main(void) {
 		TEST(test_cursor_with_children),
 		TEST(test_cursor_does_not_wander),
 		TEST(test_popup),
+		TEST(test_flood_of_texts),
 		TEST(test_fullscreen),
 		TEST(test_touch),
 		TEST(test_tablet),
