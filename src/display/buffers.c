@@ -35,6 +35,7 @@ uint64_t filter_memory_size(int fd, enum filter_fd kind) {
 struct filter_memory {
 	unsigned references;
 	uint64_t bytes;
+	unsigned pools, plane_count;
 	struct plane {
 		uint64_t size, offset, stride;
 	} planes[PLANES_MAX]; /* of a dma-buf */
@@ -76,6 +77,8 @@ void filter_drop_memory(struct filter_vm *vm, struct wire_object *object) {
 	object->memory = NULL;
 	if (memory != NULL && --memory->references == 0) {
 		vm->pool_bytes -= memory->bytes;
+		vm->pools -= memory->pools;
+		vm->planes -= memory->plane_count;
 		free(memory);
 	}
 }
@@ -96,7 +99,15 @@ enum verdict filter_pool_create(struct passage *passage) {
 	}
 	struct wire_object *pool = created(passage, 0);
 	pool->data = filter_pack_size(size, have < INT32_MAX ? (int32_t)have : INT32_MAX);
-	return charge(passage, pool, have);
+	if (passage->filter->vm->pools == FILTER_POOL_COUNT_MAX) {
+		return filter_break(passage, "the VM has too many pools");
+	}
+	enum verdict verdict = charge(passage, pool, have);
+	if (verdict == FILTER_PASS) {
+		pool->memory->pools = 1;
+		passage->filter->vm->pools++;
+	}
+	return verdict;
 }
 
 enum verdict filter_pool_resize(struct passage *passage) {
@@ -158,10 +169,15 @@ enum verdict filter_dmabuf_add(struct passage *passage) {
 	if (index >= PLANES_MAX) {
 		return filter_break(passage, "plane %u, at most %u", index, PLANES_MAX - 1);
 	}
+	if (passage->filter->vm->planes == FILTER_PLANES_MAX) {
+		return filter_break(passage, "the VM has too many planes of dma-bufs");
+	}
 	struct wire_object *params = passage_object(passage);
 	uint64_t size = filter_memory_size(passage->fds[0], FILTER_FD_DMABUF);
 	enum verdict verdict = charge(passage, params, size);
 	if (verdict == FILTER_PASS) {
+		params->memory->plane_count++;
+		passage->filter->vm->planes++;
 		params->memory->planes[index] = (struct plane){
 			.size = size, .offset = passage->args[2].u, .stride = passage->args[3].u};
 	}

@@ -22,6 +22,9 @@
 #define FILTER_POOLS_MAX (2ull << 30)
 /* Rectangles and bands that the compositor has of regions, and of surfaces' copies, in all connections. */
 #define FILTER_REGION_BOXES_MAX 262144u
+/* Each is a mapping of the compositor's, of which it may have some 65000, or a descriptor. */
+#define FILTER_POOL_COUNT_MAX 8192u
+#define FILTER_PLANES_MAX 1024u
 #define FILTER_GLOBALS_MAX 1024u
 #define FILTER_SERIALS 256
 /* What leaves in one piece: no more descriptors than libwayland and the guest take at once. */
@@ -61,6 +64,7 @@ struct filter_vm {
 	unsigned objects;
 	unsigned senders;                              /* of those, FILTER_SENDERS_MAX at most */
 	uint64_t pool_bytes;                           /* in pools and dma-bufs, FILTER_POOLS_MAX at most */
+	unsigned pools, planes;                        /* that the compositor has */
 	unsigned region_boxes;                         /* FILTER_REGION_BOXES_MAX at most */
 	int64_t news;                                  /* bytes, below 0 when the last ones were many */
 	uint64_t news_ns;                              /* until when they are counted */

@@ -65,7 +65,8 @@ static int teardown(void **state) {
 	struct fixture *f = *state;
 	filter_destroy(f->filter);
 	bool balanced = f->vm.objects == 0 && f->vm.senders == 0 && f->vm.pool_bytes == 0 &&
-			f->vm.focused == 0 && f->vm.region_boxes == 0;
+			f->vm.focused == 0 && f->vm.region_boxes == 0 && f->vm.pools == 0 &&
+			f->vm.planes == 0;
 	filter_vm_finish(&f->vm);
 	free(f);
 	return balanced ? 0 : -1;
@@ -491,6 +492,19 @@ static void test_too_much_memory(void **state) {
 	assert_broken(f, "the VM has too much memory with the compositor");
 }
 
+/* Each pool is a mapping of the compositor's. */
+static void test_too_many_pools(void **state) {
+	struct fixture *f = *state;
+	uint32_t shm = bind_shm(f);
+	unsigned pools = 0;
+	while (pools < 10000 && create_pool(f, shm, memory(4096), FILTER_FD_MEMORY, 4096)) {
+		destroy(f, f->next_id - 1, &wl_shm_pool_interface, WL_SHM_POOL_REQUEST_DESTROY);
+		pools++;
+	}
+	assert_int_equal(pools, 8192);
+	assert_broken(f, "the VM has too many pools");
+}
+
 static bool add_plane_at(
 	struct fixture *f, uint32_t params, uint32_t size, uint32_t index, uint32_t offset, uint32_t stride) {
 	enum filter_fd kind = index == 0 ? FILTER_FD_DMABUF : FILTER_FD_PAGES;
@@ -506,6 +520,19 @@ static bool add_plane(struct fixture *f, uint32_t params, uint32_t size, uint32_
 
 static uint32_t new_params(struct fixture *f, uint32_t dmabuf) {
 	return MAKE(f, dmabuf, zwp_linux_dmabuf_v1, ZWP_LINUX_DMABUF_V1_REQUEST_CREATE_PARAMS, 0, 0);
+}
+
+/* Each plane is a descriptor of the compositor's. */
+static void test_too_many_planes(void **state) {
+	struct fixture *f = *state;
+	uint32_t dmabuf = bind_new(f, get_registry(f), &zwp_linux_dmabuf_v1_interface);
+	unsigned planes = 0;
+	while (planes < 10000 && add_plane(f, new_params(f, dmabuf), 4096, 0)) {
+		drop_passed(f);
+		planes++;
+	}
+	assert_int_equal(planes, 1024);
+	assert_broken(f, "the VM has too many planes");
 }
 
 static void test_too_much_in_dmabufs(void **state) {
@@ -1692,6 +1719,8 @@ int main(void) {
 		TEST(test_pool_of_a_pipe),
 		TEST(test_pool_of_a_dmabuf),
 		TEST(test_too_much_memory),
+		TEST(test_too_many_planes),
+		TEST(test_too_many_pools),
 		TEST(test_too_much_in_dmabufs),
 		TEST(test_planes),
 		TEST(test_no_descriptor),
