@@ -25,6 +25,8 @@
 /* Each is a mapping of the compositor's, of which it may have some 65000, or a descriptor. */
 #define FILTER_POOL_COUNT_MAX 8192u
 #define FILTER_PLANES_MAX 1024u
+/* Commits of subsurfaces that the compositor keeps until others are committed, in all connections. */
+#define FILTER_WAITING_MAX 16384u
 #define FILTER_GLOBALS_MAX 1024u
 #define FILTER_SERIALS 256
 /* What leaves in one piece: no more descriptors than libwayland and the guest take at once. */
@@ -65,6 +67,7 @@ struct filter_vm {
 	unsigned senders;                              /* of those, FILTER_SENDERS_MAX at most */
 	uint64_t pool_bytes;                           /* in pools and dma-bufs, FILTER_POOLS_MAX at most */
 	unsigned pools, planes;                        /* that the compositor has */
+	unsigned waiting_commits;                      /* FILTER_WAITING_MAX at most */
 	unsigned region_boxes;                         /* FILTER_REGION_BOXES_MAX at most */
 	int64_t news;                                  /* bytes, below 0 when the last ones were many */
 	uint64_t news_ns;                              /* until when they are counted */

@@ -74,8 +74,11 @@ struct filter_surface {
 	struct filter_size pending, committed;
 	int64_t offset_x, offset_y; /* by which it was moved, in all */
 	bool has_children, is_window;
-	unsigned damages;                   /* since it was committed */
-	uint32_t unused;                    /* a pending buffer that is too large to be shown; 0: none */
+	unsigned damages;            /* since it was committed */
+	uint32_t unused;             /* a pending buffer that is too large to be shown; 0: none */
+	uint32_t parent, subsurface; /* of a subsurface; 0: it is none */
+	bool synchronized;
+	unsigned waiting;                   /* commits of what is in it, until its next one */
 	unsigned opaque_boxes, input_boxes; /* that its regions had when they were set */
 };
 /* NULL: there is none, or no memory. */
@@ -88,6 +91,7 @@ enum verdict filter_surface_offset(struct passage *passage);
 enum verdict filter_viewport_create(struct passage *passage);
 enum verdict filter_viewport_size(struct passage *passage);
 enum verdict filter_subsurface(struct passage *passage);
+enum verdict filter_subsurface_change(struct passage *passage);
 enum verdict filter_pointer_cursor(struct passage *passage);
 enum verdict filter_popup_create(struct passage *passage);
 enum verdict filter_positioner_size(struct passage *passage);

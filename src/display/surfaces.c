@@ -16,6 +16,9 @@
 /* Rectangles that the compositor has of a surface until it is committed: each one more costs it a walk
  * through all. */
 #define DAMAGE_MAX 256
+/* Commits of subsurfaces that wait for the same surface's, and how deep subsurfaces lie in each other. */
+#define WAITING_MAX 1024
+#define DEPTH_MAX 64
 
 struct filter_surface *filter_surface_of(struct passage *passage, uint32_t id) {
 	struct wire_object *object = wire_objects_find(&passage->filter->objects, id);
@@ -31,6 +34,7 @@ struct filter_surface *filter_surface_of(struct passage *passage, uint32_t id) {
 void filter_surface_release(struct filter_vm *vm, struct wire_object *object) {
 	const struct filter_surface *surface = object->data;
 	if (surface != NULL) {
+		vm->waiting_commits -= surface->waiting;
 		vm->region_boxes -= surface->opaque_boxes + surface->input_boxes;
 	}
 	free(object->data);
@@ -153,10 +157,47 @@ static enum verdict release_unused(struct passage *passage, struct filter_surfac
 	return filter_answer(passage, id, &wl_buffer_interface, WL_BUFFER_EVENT_RELEASE);
 }
 
+/* Whose commit this surface's waits for (NULL: nobody's): the parent's of the outermost one that is
+ * synchronized. False: it is too deep inside others, or in itself, which is for the compositor to say. */
+static bool find_awaited(
+	struct passage *passage, const struct filter_surface *surface, struct filter_surface **awaited) {
+	unsigned depth = 0;
+	*awaited = NULL;
+	for (; surface != NULL && surface->parent != 0 && depth < DEPTH_MAX; depth++) {
+		struct filter_surface *parent = filter_surface_of(passage, surface->parent);
+		*awaited = surface->synchronized ? parent : *awaited;
+		surface = parent;
+	}
+	return depth < DEPTH_MAX;
+}
+
+/* Compositors keep all that a synchronized subsurface commits until what it is in is committed. */
+static enum verdict count_waiting(struct passage *passage, struct filter_surface *surface) {
+	struct filter_vm *vm = passage->filter->vm;
+	struct filter_surface *awaited;
+	if (!find_awaited(passage, surface, &awaited)) {
+		return filter_break(passage, "more than %u subsurfaces in each other", DEPTH_MAX);
+	}
+	if (awaited == NULL) {
+		vm->waiting_commits -= surface->waiting;
+		surface->waiting = 0;
+		return FILTER_PASS;
+	}
+	if (awaited->waiting == WAITING_MAX || vm->waiting_commits == FILTER_WAITING_MAX) {
+		return filter_break(passage, "%u commits that wait for another surface's", awaited->waiting);
+	}
+	awaited->waiting++;
+	vm->waiting_commits++;
+	return FILTER_PASS;
+}
+
 enum verdict filter_surface_commit(struct passage *passage) {
 	struct filter_surface *surface = filter_surface_of(passage, passage->message.object);
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
+	}
+	if (count_waiting(passage, surface) != FILTER_PASS) {
+		return FILTER_BREAK;
 	}
 	surface->committed = surface->pending;
 	surface->damages = 0;
@@ -232,7 +273,31 @@ enum verdict filter_subsurface(struct passage *passage) {
 		return filter_break(passage, "a pointer or an icon with subsurfaces");
 	}
 	parent->has_children = true;
-	return set_role(passage, passage->args[1].object, ROLE_OTHER);
+	enum verdict verdict = set_role(passage, passage->args[1].object, ROLE_OTHER);
+	struct filter_surface *child = filter_surface_of(passage, passage->args[1].object);
+	struct wire_object *object = wire_objects_find(&passage->filter->objects, passage->args[0].object);
+	object->data = (void *)(uintptr_t)passage->args[1].object;
+	if (verdict == FILTER_PASS) {
+		child->parent = passage->args[2].object;
+		child->subsurface = passage->args[0].object;
+		child->synchronized = true;
+	}
+	return verdict;
+}
+
+/* A subsurface has its surface's id, which may be another's by now. */
+enum verdict filter_subsurface_change(struct passage *passage) {
+	uint32_t id = (uint32_t)(uintptr_t)passage_object(passage)->data;
+	struct filter_surface *surface = filter_surface_of(passage, id);
+	if (surface == NULL || surface->subsurface != passage->message.object) {
+		return FILTER_PASS;
+	}
+	if (passage->message.opcode == WL_SUBSURFACE_REQUEST_DESTROY) {
+		surface->parent = surface->subsurface = 0;
+	} else {
+		surface->synchronized = passage->message.opcode == WL_SUBSURFACE_REQUEST_SET_SYNC;
+	}
+	return FILTER_PASS;
 }
 
 /* Of pointers and of tablets' tools. */

@@ -65,8 +65,8 @@ static int teardown(void **state) {
 	struct fixture *f = *state;
 	filter_destroy(f->filter);
 	bool balanced = f->vm.objects == 0 && f->vm.senders == 0 && f->vm.pool_bytes == 0 &&
-			f->vm.focused == 0 && f->vm.region_boxes == 0 && f->vm.pools == 0 &&
-			f->vm.planes == 0;
+			f->vm.focused == 0 && f->vm.region_boxes == 0 && f->vm.waiting_commits == 0 &&
+			f->vm.pools == 0 && f->vm.planes == 0;
 	filter_vm_finish(&f->vm);
 	free(f);
 	return balanced ? 0 : -1;
@@ -1066,6 +1066,42 @@ static void test_cursor_with_children(void **state) {
 	assert_broken(f, "with subsurfaces");
 }
 
+static unsigned commits(struct fixture *f, uint32_t surface, unsigned most) {
+	unsigned count = 0;
+	while (count < most && commit(f, surface)) {
+		drop_passed(f);
+		count++;
+	}
+	return count;
+}
+
+/* What a subsurface commits waits for the window that it is in, unless it is on its own. */
+static void test_waiting_commits(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
+	uint32_t window = new_surface(f, &screen), child = new_surface(f, &screen),
+		 grandchild = new_surface(f, &screen);
+	uint32_t first = MAKE(
+		f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, child, window);
+	uint32_t second = MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE,
+		grandchild, child);
+	assert_true(
+		request(f, second, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_DESYNC, ARGS({0})));
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(commits(f, child, 500), 500);
+		assert_int_equal(commits(f, grandchild, 500), 500);
+		assert_true(commit(f, window));
+		drop_passed(f);
+	}
+	assert_true(request(f, first, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_DESYNC, ARGS({0})));
+	assert_int_equal(commits(f, child, 3000), 3000);
+	assert_int_equal(commits(f, grandchild, 3000), 3000);
+	assert_true(request(f, first, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_SYNC, ARGS({0})));
+	assert_int_equal(commits(f, grandchild, 3000), 1024);
+	assert_broken(f, "1024 commits that wait for another surface's");
+}
+
 static void test_cursor_does_not_wander(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
@@ -1731,6 +1767,7 @@ int main(void) {
 		TEST(test_much_damage),
 		TEST(test_large_region),
 		TEST(test_crossed_region),
+		TEST(test_waiting_commits),
 		TEST(test_region_of_all),
 		TEST(test_too_many_rectangles),
 		TEST(test_cursor),
