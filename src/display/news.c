@@ -42,12 +42,14 @@ static const struct {
 		NEWS_COST + NEWS_FILE},
 };
 
-/* A window is told of when it is first shown, or shown again. */
-static unsigned cost_of_commit(const struct wire_object *object) {
+/* A window is told of when it is first shown, or shown again. The focus may change with it, and whoever gets
+ * that is told of the selections. */
+static unsigned cost_of_commit(const struct filter *filter, const struct wire_object *object) {
+	const uint32_t *offered = filter->vm->offered;
 	const struct filter_surface *surface = object->data;
 	bool changes = surface != NULL && surface->is_window &&
 		       (surface->pending.buffer_width > 0) != (surface->committed.buffer_width > 0);
-	return changes ? NEWS_WINDOW : 0;
+	return changes ? NEWS_WINDOW + offered[0] + offered[1] : 0;
 }
 
 /* Input methods are told all of the text that was said last, at each commit. */
@@ -84,7 +86,7 @@ unsigned filter_news_cost(const struct filter *filter, const struct wire_message
 		return 0;
 	}
 	if (object->interface == &wl_surface_interface) {
-		return message->opcode == WL_SURFACE_REQUEST_COMMIT ? cost_of_commit(object) : 0;
+		return message->opcode == WL_SURFACE_REQUEST_COMMIT ? cost_of_commit(filter, object) : 0;
 	}
 	for (size_t i = 0; i < sizeof(news) / sizeof(news[0]); i++) {
 		if (news[i].interface == object->interface && news[i].opcode == message->opcode) {

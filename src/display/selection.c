@@ -110,7 +110,13 @@ enum verdict filter_set_selection(struct passage *passage) {
 	const struct filter *filter = passage->filter;
 	bool may = filter->vm->clipboard == DISPLAY_CLIPBOARD_ON ||
 		   (filter->vm->clipboard != DISPLAY_CLIPBOARD_OFF && has_serial(filter, passage->args[1].u));
-	return may ? FILTER_PASS : refuse_source(passage, passage->args[0].object);
+	if (!may) {
+		return refuse_source(passage, passage->args[0].object);
+	}
+	const struct wire_object *source = live(passage->filter, passage->args[0].object);
+	bool primary = passage->interface != &wl_data_device_interface;
+	filter->vm->offered[primary] = source != NULL ? (uint32_t)filter_height(source) : 0;
+	return FILTER_PASS;
 }
 
 /* Without a source nothing leaves the program's own windows. */

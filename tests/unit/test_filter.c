@@ -1601,6 +1601,30 @@ static void test_flood_of_accepts(void **state) {
 	assert_in_range(passed, FILTER_NEWS_MAX / 400, FILTER_NEWS_MAX / 256 + 1);
 }
 
+/* What the VM offers is told to whoever has the focus once a window of its own appears or goes. */
+static void test_windows_with_selection(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t source = MAKE(f, d.manager, wl_data_device_manager,
+		WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE, 0, 0);
+	key(f, &d, 10, CONTROL, KEY_C, 0);
+	offers(f, source, &wl_data_source_interface, 250);
+	assert_true(request(f, d.device, &wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION,
+		ARGS({.object = source}, {.u = 10})));
+	uint32_t surface = new_surface(f, &d.screen);
+	uint32_t xdg = MAKE(f, d.screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_TOPLEVEL, 0, 0);
+	const uint32_t buffer = f->next_id;
+	assert_true(show(f, &d.screen, surface, 8, 8));
+	unsigned frames = 0;
+	for (; frames < 500 && !f->filter->rests; frames++) {
+		assert_true(attach(f, surface, frames % 2 != 0 ? 0 : buffer));
+		assert_true(commit(f, surface));
+		drop_passed(f);
+	}
+	assert_in_range(frames, 2, 5);
+}
+
 /* Without a source: the drag is for the program's own windows. Whether it has the icon. */
 static bool drags_with(struct fixture *f, const struct desk *d, uint32_t origin, uint32_t icon) {
 	drop_passed(f);
@@ -1797,6 +1821,7 @@ int main(void) {
 		TEST(test_copy_needs_serial),
 		TEST(test_copy_after_leaving),
 		TEST(test_drop),
+		TEST(test_windows_with_selection),
 		TEST(test_flood_of_accepts),
 		TEST(test_icon_too_large),
 		cmocka_unit_test_setup_teardown(test_clipboard_off, setup_off, teardown),
