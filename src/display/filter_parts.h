@@ -73,6 +73,7 @@ struct filter_surface {
 	enum filter_role { ROLE_NONE, ROLE_CURSOR, ROLE_ICON, ROLE_POPUP, ROLE_OTHER } role;
 	struct filter_size pending, committed;
 	int64_t offset_x, offset_y; /* by which it was moved, in all */
+	int32_t move_x, move_y;     /* by which its next commit moves it */
 	bool has_children, is_window;
 	unsigned damages;            /* since it was committed */
 	uint32_t unused;             /* a pending buffer that is too large to be shown; 0: none */

@@ -16,6 +16,7 @@
 /* Rectangles that the compositor has of a surface until it is committed: each one more costs it a walk
  * through all. */
 #define DAMAGE_MAX 256
+#define OFFSET_VERSION 5 /* of surfaces from which on a buffer does not come with an offset */
 /* Commits of subsurfaces that wait for the same surface's, and how deep subsurfaces lie in each other. */
 #define WAITING_MAX 1024
 #define DEPTH_MAX 64
@@ -93,6 +94,7 @@ static enum verdict set_role(struct passage *passage, uint32_t id, enum filter_r
 	}
 	if (surface->role != role) {
 		surface->offset_x = surface->offset_y = 0;
+		surface->move_x = surface->move_y = 0;
 	}
 	surface->role = role;
 	enum verdict verdict = check_size(passage, role, &surface->committed);
@@ -111,15 +113,18 @@ static enum verdict set_picture(struct passage *passage, union wire_arg *arg, en
 	return set_role(passage, arg->object, role);
 }
 
-/* What moves a pointer's image away from the pointer. A window may move as it likes; an icon a bit. */
+/* What moves a pointer's image away from the pointer. A window may move as it likes; an icon a bit. The last
+ * move before a commit is the one that counts. */
 static void limit_offset(struct passage *passage, struct filter_surface *surface, union wire_arg *xy) {
-	if (surface->role == ROLE_OTHER || surface->role == ROLE_POPUP || (xy[0].i == 0 && xy[1].i == 0)) {
+	if (surface->role == ROLE_OTHER || surface->role == ROLE_POPUP) {
 		return;
 	}
+	surface->move_x = surface->move_y = 0;
 	int64_t x = surface->offset_x + xy[0].i, y = surface->offset_y + xy[1].i;
-	if (surface->role == ROLE_ICON && llabs(x) <= ICON_MAX && llabs(y) <= ICON_MAX) {
-		surface->offset_x = x;
-		surface->offset_y = y;
+	bool moves = xy[0].i != 0 || xy[1].i != 0;
+	if (!moves || (surface->role == ROLE_ICON && llabs(x) <= ICON_MAX && llabs(y) <= ICON_MAX)) {
+		surface->move_x = xy[0].i;
+		surface->move_y = xy[1].i;
 		return;
 	}
 	xy[0].i = xy[1].i = 0;
@@ -136,7 +141,11 @@ enum verdict filter_surface_attach(struct passage *passage) {
 	surface->pending.buffer_width = buffer != NULL ? filter_width(buffer) : 0;
 	surface->pending.buffer_height = buffer != NULL ? filter_height(buffer) : 0;
 	surface->unused = 0;
-	limit_offset(passage, surface, passage->args + 1);
+	const union wire_arg *xy = passage->args + 1;
+	bool has_offset = passage_object(passage)->version >= OFFSET_VERSION;
+	if (!has_offset || xy[0].i != 0 || xy[1].i != 0) {
+		limit_offset(passage, surface, passage->args + 1);
+	}
 	if (is_picture(surface->role) && !fits(surface->role, &surface->pending)) {
 		surface->pending.buffer_width = surface->pending.buffer_height = 0;
 		surface->unused = passage->args[0].object;
@@ -200,6 +209,9 @@ enum verdict filter_surface_commit(struct passage *passage) {
 		return FILTER_BREAK;
 	}
 	surface->committed = surface->pending;
+	surface->offset_x += surface->move_x;
+	surface->offset_y += surface->move_y;
+	surface->move_x = surface->move_y = 0;
 	surface->damages = 0;
 	return surface->unused != 0 ? release_unused(passage, surface) : FILTER_PASS;
 }

@@ -1662,6 +1662,31 @@ static void test_icon_too_large(void **state) {
 	assert_int_equal(f->args[1].i, 1024);
 }
 
+static int32_t moves(struct fixture *f, uint32_t surface, int32_t x) {
+	assert_true(request(
+		f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_OFFSET, ARGS({.i = x}, {.i = 0})));
+	assert_true(take_request(f, &wl_surface_interface, WL_SURFACE_REQUEST_OFFSET));
+	return f->args[0].i;
+}
+
+/* The last of several moves counts, once it is committed. */
+static void test_icon_moves(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t origin = new_surface(f, &d.screen), icon = new_surface(f, &d.screen);
+	assert_true(drags_with(f, &d, origin, icon));
+	assert_int_equal(moves(f, icon, 600), 600);
+	assert_int_equal(moves(f, icon, 601), 601);
+	assert_true(commit(f, icon));
+	drop_passed(f);
+	assert_int_equal(moves(f, icon, -1000), -1000);
+	assert_int_equal(moves(f, icon, 424), 0);
+	assert_int_equal(moves(f, icon, 423), 423);
+	assert_true(commit(f, icon));
+	drop_passed(f);
+	assert_int_equal(moves(f, icon, 1), 0);
+}
+
 static void test_clipboard_off(void **state) {
 	struct fixture *f = *state;
 	struct desk d = open_desk(f);
@@ -1824,6 +1849,7 @@ int main(void) {
 		TEST(test_windows_with_selection),
 		TEST(test_flood_of_accepts),
 		TEST(test_icon_too_large),
+		TEST(test_icon_moves),
 		cmocka_unit_test_setup_teardown(test_clipboard_off, setup_off, teardown),
 		cmocka_unit_test_setup_teardown(test_clipboard_focus, setup_focus, teardown),
 		cmocka_unit_test_setup_teardown(test_clipboard_on, setup_on, teardown),
