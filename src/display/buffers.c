@@ -17,6 +17,16 @@ static struct wire_object *created(const struct passage *passage, unsigned arg) 
 
 /* ---- what the compositor has ---- */
 
+uint64_t filter_memory_size(int fd, enum filter_fd kind) {
+	struct stat status;
+	if (kind == FILTER_FD_DMABUF || kind == FILTER_FD_PAGES) {
+		off_t size = lseek(fd, 0, SEEK_END);
+		return size > 0 ? (uint64_t)size : 0;
+	}
+	bool known = kind == FILTER_FD_MEMORY && fstat(fd, &status) == 0;
+	return known && status.st_size > 0 ? (uint64_t)status.st_size : 0;
+}
+
 /*
  * All that is behind the descriptors of a pool, or of a dma-buf's planes. The guest may close them as soon as
  * they are sent, and neither the window nor any vfd counts them then; the compositor has the memory for as
@@ -25,16 +35,22 @@ static struct wire_object *created(const struct passage *passage, unsigned arg) 
 struct filter_memory {
 	unsigned references;
 	uint64_t bytes;
+	unsigned pools, plane_count;
 	struct plane {
 		uint64_t size, offset, stride;
 	} planes[PLANES_MAX]; /* of a dma-buf */
 };
 
+bool filter_charge(struct filter_vm *vm, uint64_t bytes) {
+	if (bytes > FILTER_POOLS_MAX - vm->pool_bytes) {
+		return false;
+	}
+	vm->pool_bytes += bytes;
+	return true;
+}
+
 static enum verdict charge(struct passage *passage, struct wire_object *object, uint64_t bytes) {
 	struct filter_vm *vm = passage->filter->vm;
-	if (bytes > FILTER_POOLS_MAX - vm->pool_bytes) {
-		return filter_break(passage, "the VM has too much memory with the compositor");
-	}
 	if (object->memory == NULL) {
 		object->memory = calloc(1, sizeof(*object->memory));
 		if (object->memory == NULL) {
@@ -42,8 +58,10 @@ static enum verdict charge(struct passage *passage, struct wire_object *object, 
 		}
 		object->memory->references = 1;
 	}
+	if (!filter_charge(vm, bytes)) {
+		return filter_break(passage, FILTER_TOO_MUCH_MEMORY);
+	}
 	object->memory->bytes += bytes;
-	vm->pool_bytes += bytes;
 	return FILTER_PASS;
 }
 
@@ -59,20 +77,13 @@ void filter_drop_memory(struct filter_vm *vm, struct wire_object *object) {
 	object->memory = NULL;
 	if (memory != NULL && --memory->references == 0) {
 		vm->pool_bytes -= memory->bytes;
+		vm->pools -= memory->pools;
+		vm->planes -= memory->plane_count;
 		free(memory);
 	}
 }
 
 /* ---- wl_shm ---- */
-
-static uint64_t size_of(int fd, enum filter_fd kind) {
-	struct stat status;
-	if (kind != FILTER_FD_MEMORY) {
-		off_t size = lseek(fd, 0, SEEK_END);
-		return size > 0 ? (uint64_t)size : 0;
-	}
-	return fstat(fd, &status) == 0 && status.st_size > 0 ? (uint64_t)status.st_size : 0;
-}
 
 /* A pool's object has its size, and how large it could become. The compositor maps it and reads it with the
  * CPU, which of a card's memory, or of a dma-buf from who knows where, may take long or fail. */
@@ -82,13 +93,21 @@ enum verdict filter_pool_create(struct passage *passage) {
 	if (kind != FILTER_FD_MEMORY && kind != FILTER_FD_PAGES) {
 		return filter_break(passage, "the descriptor is no memory");
 	}
-	uint64_t have = size_of(passage->fds[0], kind);
+	uint64_t have = filter_memory_size(passage->fds[0], kind);
 	if (size <= 0 || (uint64_t)size > have) {
 		return filter_break(passage, "%d bytes of %llu", size, (unsigned long long)have);
 	}
 	struct wire_object *pool = created(passage, 0);
 	pool->data = filter_pack_size(size, have < INT32_MAX ? (int32_t)have : INT32_MAX);
-	return charge(passage, pool, have);
+	if (passage->filter->vm->pools == FILTER_POOL_COUNT_MAX) {
+		return filter_break(passage, "the VM has too many pools");
+	}
+	enum verdict verdict = charge(passage, pool, have);
+	if (verdict == FILTER_PASS) {
+		pool->memory->pools = 1;
+		passage->filter->vm->pools++;
+	}
+	return verdict;
 }
 
 enum verdict filter_pool_resize(struct passage *passage) {
@@ -150,10 +169,15 @@ enum verdict filter_dmabuf_add(struct passage *passage) {
 	if (index >= PLANES_MAX) {
 		return filter_break(passage, "plane %u, at most %u", index, PLANES_MAX - 1);
 	}
+	if (passage->filter->vm->planes == FILTER_PLANES_MAX) {
+		return filter_break(passage, "the VM has too many planes of dma-bufs");
+	}
 	struct wire_object *params = passage_object(passage);
-	uint64_t size = size_of(passage->fds[0], FILTER_FD_DMABUF);
+	uint64_t size = filter_memory_size(passage->fds[0], FILTER_FD_DMABUF);
 	enum verdict verdict = charge(passage, params, size);
 	if (verdict == FILTER_PASS) {
+		params->memory->plane_count++;
+		passage->filter->vm->planes++;
 		params->memory->planes[index] = (struct plane){
 			.size = size, .offset = passage->args[2].u, .stride = passage->args[3].u};
 	}

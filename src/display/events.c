@@ -127,8 +127,9 @@ static enum verdict press_button(struct passage *passage) {
 /* Numbers stay: of an object that is dead for the guest there may still be events. */
 void filter_release(struct filter *filter, struct wire_object *object) {
 	if (object->interface == &wl_surface_interface) {
-		free(object->data);
-		object->data = NULL;
+		filter_surface_release(filter->vm, object);
+	} else if (object->interface == &wl_region_interface) {
+		filter_region_release(filter->vm, object);
 	} else if (object->interface == &wl_keyboard_interface && object->data != NULL) {
 		struct keyboard *keyboard = object->data;
 		set_focus(filter, keyboard, false);

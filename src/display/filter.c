@@ -91,9 +91,8 @@ void filter_destroy(struct filter *filter) {
 		return;
 	}
 	release_all(filter);
+	filter_end_guest(filter);
 	wire_objects_finish(&filter->objects);
-	wire_queue_finish(&filter->from_guest);
-	wire_queue_finish(&filter->to_host);
 	wire_queue_finish(&filter->from_host);
 	wire_queue_finish(&filter->to_guest);
 	free(filter->globals);
@@ -148,12 +147,27 @@ static void close_fds(struct passage *passage) {
 	}
 }
 
+/* The next descriptor that the guest sent; -1: there is none. It counts no longer as one that waits. */
+static int pop_guest_fd(struct filter *filter, uint8_t *kind) {
+	struct wire_queue *queue = &filter->from_guest;
+	int fd = wire_queue_pop_fd(queue, kind);
+	if (fd >= 0) {
+		filter->vm->pool_bytes -= filter->unclaimed[0];
+		memmove(filter->unclaimed, filter->unclaimed + 1,
+			queue->fd_count * sizeof(filter->unclaimed[0]));
+	}
+	return fd;
+}
+
 /* What the message takes of the descriptors beside the stream. */
-static enum verdict take_fds(struct passage *passage, struct wire_queue *from) {
+static enum verdict take_fds(struct passage *passage, bool from_guest) {
+	struct filter *filter = passage->filter;
 	unsigned count = wire_count(passage->type, 'h');
 	while (passage->fd_count < count) {
 		unsigned i = passage->fd_count;
-		int fd = wire_queue_pop_fd(from, &passage->kinds[i]);
+		uint8_t *kind = &passage->kinds[i];
+		int fd =
+			from_guest ? pop_guest_fd(filter, kind) : wire_queue_pop_fd(&filter->from_host, kind);
 		if (fd < 0) {
 			return filter_break(passage, "a descriptor is missing");
 		}
@@ -263,7 +277,7 @@ static enum verdict pass_request(struct passage *passage) {
 		verdict = rule != NULL ? filter_break(passage, "%s", rule) : FILTER_PASS;
 	}
 	if (verdict == FILTER_PASS) {
-		verdict = take_fds(passage, &filter->from_guest);
+		verdict = take_fds(passage, true);
 	}
 	if (verdict == FILTER_PASS) {
 		verdict = check_objects(passage);
@@ -330,7 +344,7 @@ static enum verdict pass_event(struct passage *passage) {
 		verdict = rule != NULL ? filter_break(passage, "%s", rule) : FILTER_PASS;
 	}
 	if (verdict == FILTER_PASS) {
-		verdict = take_fds(passage, &filter->from_host);
+		verdict = take_fds(passage, false);
 	}
 	if (verdict == FILTER_PASS) {
 		verdict = add_event_objects(passage);
@@ -410,6 +424,29 @@ static bool pass(struct filter *filter, bool from_guest) {
 		}
 	}
 	return false;
+}
+
+bool filter_add_fd(struct filter *filter, int fd, enum filter_fd kind) {
+	struct wire_queue *queue = &filter->from_guest;
+	uint64_t bytes = filter_memory_size(fd, kind);
+	if (filter_charge(filter->vm, bytes)) {
+		wire_queue_push_fd(queue, fd, (uint8_t)kind);
+		filter->unclaimed[queue->fd_count - 1] = bytes;
+		return true;
+	}
+	close(fd);
+	snprintf(filter->rule, sizeof(filter->rule), FILTER_TOO_MUCH_MEMORY);
+	tell(filter);
+	return false;
+}
+
+void filter_end_guest(struct filter *filter) {
+	int fd;
+	while ((fd = pop_guest_fd(filter, NULL)) >= 0) {
+		close(fd);
+	}
+	wire_queue_finish(&filter->from_guest);
+	wire_queue_finish(&filter->to_host);
 }
 
 bool filter_guest(struct filter *filter) {

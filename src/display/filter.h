@@ -20,6 +20,13 @@
 #define FILTER_SENDERS_MAX 256u
 /* Bytes that the compositor has of a VM: the window's, and as much in pages of the guest's own. */
 #define FILTER_POOLS_MAX (2ull << 30)
+/* Rectangles and bands that the compositor has of regions, and of surfaces' copies, in all connections. */
+#define FILTER_REGION_BOXES_MAX 262144u
+/* Each is a mapping of the compositor's, of which it may have some 65000, or a descriptor. */
+#define FILTER_POOL_COUNT_MAX 8192u
+#define FILTER_PLANES_MAX 1024u
+/* Commits of subsurfaces that the compositor keeps until others are committed, in all connections. */
+#define FILTER_WAITING_MAX 16384u
 #define FILTER_GLOBALS_MAX 1024u
 #define FILTER_SERIALS 256
 /* What leaves in one piece: no more descriptors than libwayland and the guest take at once. */
@@ -59,8 +66,12 @@ struct filter_vm {
 	unsigned objects;
 	unsigned senders;                              /* of those, FILTER_SENDERS_MAX at most */
 	uint64_t pool_bytes;                           /* in pools and dma-bufs, FILTER_POOLS_MAX at most */
+	unsigned pools, planes;                        /* that the compositor has */
+	unsigned waiting_commits;                      /* FILTER_WAITING_MAX at most */
+	unsigned region_boxes;                         /* FILTER_REGION_BOXES_MAX at most */
 	int64_t news;                                  /* bytes, below 0 when the last ones were many */
 	uint64_t news_ns;                              /* until when they are counted */
+	uint32_t offered[2];                           /* bytes of types in the clipboard, and primary */
 	unsigned focused;                              /* keyboards that are on one of the VM's windows */
 	uint64_t gesture_ns, clipboard_ns, primary_ns; /* when the user last did such a thing; 0: never */
 };
@@ -78,6 +89,7 @@ struct filter {
 	struct wire_objects objects;
 	struct wire_queue from_guest, to_host; /* not yet whole messages; what passed */
 	struct wire_queue from_host, to_guest;
+	uint64_t unclaimed[WIRE_FDS_MAX]; /* bytes behind each descriptor in from_guest */
 	struct filter_global *globals;
 	uint32_t global_count;
 	uint32_t serials[FILTER_SERIALS]; /* of input events, the latest */
@@ -94,6 +106,17 @@ void filter_vm_finish(struct filter_vm *vm);
 /* NULL: no memory. */
 struct filter *filter_create(struct filter_vm *vm);
 void filter_destroy(struct filter *filter);
+
+/* The memory that is behind a descriptor of this kind; 0: none. */
+uint64_t filter_memory_size(int fd, enum filter_fd kind);
+/* A descriptor from the guest waits: what is behind it counts as the VM's, whatever the guest closes. False:
+ * that is too much for a VM. */
+bool filter_charge(struct filter_vm *vm, uint64_t bytes);
+/* A descriptor for messages in from_guest, which has room for it; the filter's from now on. False: a rule was
+ * broken, as by filter_guest(). */
+bool filter_add_fd(struct filter *filter, int fd, enum filter_fd kind);
+/* The guest's messages are of no use any more: give back what they brought and what no message took. */
+void filter_end_guest(struct filter *filter);
 
 /*
  * Let pass what is in from_guest, or in from_host, as far as it is whole messages and what passed in that

@@ -39,6 +39,7 @@ enum verdict filter_answer(
 	struct passage *passage, uint32_t id, const struct wl_interface *interface, uint16_t opcode);
 /* An object of the guest's comes to be (1), or its id is free again (-1). */
 void filter_count(struct filter_vm *vm, const struct wl_interface *interface, int change);
+#define FILTER_TOO_MUCH_MEMORY "the VM has too much memory with the compositor"
 /* Send the message on as it now is. */
 enum verdict filter_forward(struct passage *passage, struct wire_queue *to);
 
@@ -52,6 +53,8 @@ void filter_release(struct filter *filter, struct wire_object *object);
 
 /* news.c: what the compositor tells others of, in bytes that it may cost their sockets; 0: of nothing. */
 unsigned filter_news_cost(const struct filter *filter, const struct wire_message *message);
+enum verdict filter_surrounding_text(struct passage *passage);
+enum verdict filter_text_enable(struct passage *passage);
 void filter_news_spend(struct filter_vm *vm, uint64_t bytes);
 bool filter_news_allowed(struct filter_vm *vm);
 
@@ -70,18 +73,26 @@ struct filter_surface {
 	enum filter_role { ROLE_NONE, ROLE_CURSOR, ROLE_ICON, ROLE_POPUP, ROLE_OTHER } role;
 	struct filter_size pending, committed;
 	int64_t offset_x, offset_y; /* by which it was moved, in all */
+	int32_t move_x, move_y;     /* by which its next commit moves it */
 	bool has_children, is_window;
-	unsigned damages; /* since it was committed */
-	uint32_t unused;  /* a pending buffer that is too large to be shown; 0: none */
+	unsigned damages;            /* since it was committed */
+	uint32_t unused;             /* a pending buffer that is too large to be shown; 0: none */
+	uint32_t parent, subsurface; /* of a subsurface; 0: it is none */
+	bool synchronized;
+	unsigned waiting;                   /* commits of what is in it, until its next one */
+	unsigned opaque_boxes, input_boxes; /* that its regions had when they were set */
 };
+/* NULL: there is none, or no memory. */
+struct filter_surface *filter_surface_of(struct passage *passage, uint32_t id);
+void filter_surface_release(struct filter_vm *vm, struct wire_object *object);
 enum verdict filter_surface_attach(struct passage *passage);
 enum verdict filter_surface_commit(struct passage *passage);
 enum verdict filter_surface_damage(struct passage *passage);
-enum verdict filter_region_change(struct passage *passage);
 enum verdict filter_surface_offset(struct passage *passage);
 enum verdict filter_viewport_create(struct passage *passage);
 enum verdict filter_viewport_size(struct passage *passage);
 enum verdict filter_subsurface(struct passage *passage);
+enum verdict filter_subsurface_change(struct passage *passage);
 enum verdict filter_pointer_cursor(struct passage *passage);
 enum verdict filter_popup_create(struct passage *passage);
 enum verdict filter_positioner_size(struct passage *passage);
@@ -92,6 +103,11 @@ enum verdict filter_set_app_id(struct passage *passage);
 enum verdict filter_by_gesture(struct passage *passage);
 /* The surface that this argument names becomes the icon of what is dragged, unless it is too large. */
 enum verdict filter_set_icon(struct passage *passage, union wire_arg *surface);
+
+/* regions.c: rectangles of regions. */
+enum verdict filter_region_change(struct passage *passage);
+enum verdict filter_surface_region(struct passage *passage);
+void filter_region_release(struct filter_vm *vm, struct wire_object *object);
 
 /* buffers.c: memory. */
 enum verdict filter_pool_create(struct passage *passage);
@@ -120,6 +136,8 @@ static inline int32_t filter_height(const struct wire_object *object) {
 /* selection.c: the clipboard, the primary selection, drag and drop. */
 enum verdict filter_offer_source(struct passage *passage); /* a source, once it exists */
 enum verdict filter_receive(struct passage *passage);
+enum verdict filter_accept(struct passage *passage);
+enum verdict filter_set_actions(struct passage *passage);
 enum verdict filter_set_selection(struct passage *passage);
 enum verdict filter_start_drag(struct passage *passage);
 enum verdict filter_offer_type(struct passage *passage);

@@ -44,24 +44,36 @@ static int refuse(struct wl_vfd *vfd) {
 
 /* ---- from the guest ---- */
 
+/* Copies, as many as there are: all of them, or none. */
+static bool copy_fds(const struct wl_feed *feed, int copies[VIRTIO_WL_FDS_MAX]) {
+	for (unsigned i = 0; i < feed->fd_count; i++) {
+		copies[i] = fcntl(feed->fds[i], F_DUPFD_CLOEXEC, 0);
+		if (copies[i] < 0) {
+			while (i > 0) {
+				close(copies[--i]);
+			}
+			return false;
+		}
+	}
+	return true;
+}
+
 static int add_fds(struct wl_vfd *vfd, struct wl_feed *feed) {
-	struct wire_queue *queue = &vfd->filter->from_guest;
-	if (feed->fd_count > WIRE_FDS_MAX - queue->fd_count) {
+	struct filter *filter = vfd->filter;
+	int copies[VIRTIO_WL_FDS_MAX];
+	if (feed->fd_count > WIRE_FDS_MAX - filter->from_guest.fd_count || !copy_fds(feed, copies)) {
 		return -ENOMEM;
 	}
-	unsigned before = queue->fd_count;
+	bool passes = true;
 	for (unsigned i = 0; i < feed->fd_count; i++) {
-		int fd = fcntl(feed->fds[i], F_DUPFD_CLOEXEC, 0);
-		if (fd < 0) {
-			while (queue->fd_count > before) {
-				close(queue->fds[--queue->fd_count]);
-			}
-			return -ENOMEM;
+		if (passes) {
+			passes = filter_add_fd(filter, copies[i], feed->kinds[i]);
+		} else {
+			close(copies[i]);
 		}
-		wire_queue_push_fd(queue, fd, feed->kinds[i]);
 	}
 	feed->fd_count = 0;
-	return 0;
+	return passes ? 0 : refuse(vfd);
 }
 
 /* A compositor that has hung up may have said why: reading finds that, and then the end. Until then what is

@@ -32,6 +32,9 @@ static const struct {
 	{&zwp_text_input_v3_interface, ZWP_TEXT_INPUT_V3_REQUEST_COMMIT, NEWS_COST},
 	{&wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION, NEWS_COST},
 	{&wl_data_device_interface, WL_DATA_DEVICE_REQUEST_START_DRAG, NEWS_COST},
+	{&wl_data_offer_interface, WL_DATA_OFFER_REQUEST_ACCEPT, NEWS_COST},
+	{&wl_data_offer_interface, WL_DATA_OFFER_REQUEST_SET_ACTIONS, NEWS_COST},
+	{&wl_data_offer_interface, WL_DATA_OFFER_REQUEST_FINISH, NEWS_COST},
 	{&wl_data_offer_interface, WL_DATA_OFFER_REQUEST_RECEIVE, NEWS_COST + NEWS_FILE},
 	{&zwp_primary_selection_device_v1_interface, ZWP_PRIMARY_SELECTION_DEVICE_V1_REQUEST_SET_SELECTION,
 		NEWS_COST},
@@ -39,12 +42,29 @@ static const struct {
 		NEWS_COST + NEWS_FILE},
 };
 
-/* A window is told of when it is first shown, or shown again. */
-static unsigned cost_of_commit(const struct wire_object *object) {
+/* A window is told of when it is first shown, or shown again. The focus may change with it, and whoever gets
+ * that is told of the selections. */
+static unsigned cost_of_commit(const struct filter *filter, const struct wire_object *object) {
+	const uint32_t *offered = filter->vm->offered;
 	const struct filter_surface *surface = object->data;
 	bool changes = surface != NULL && surface->is_window &&
 		       (surface->pending.buffer_width > 0) != (surface->committed.buffer_width > 0);
-	return changes ? NEWS_WINDOW : 0;
+	return changes ? NEWS_WINDOW + offered[0] + offered[1] : 0;
+}
+
+/* Input methods are told all of the text that was said last, at each commit. */
+enum verdict filter_surrounding_text(struct passage *passage) {
+	passage_object(passage)->data = (void *)strlen(passage->args[0].string);
+	return FILTER_PASS;
+}
+
+enum verdict filter_text_enable(struct passage *passage) {
+	passage_object(passage)->data = NULL;
+	return FILTER_PASS;
+}
+
+static unsigned cost_of_text(const struct wire_object *object) {
+	return object->interface == &zwp_text_input_v3_interface ? (unsigned)(uintptr_t)object->data : 0;
 }
 
 /* Of all types of a source that the message names first, if it does. */
@@ -66,11 +86,11 @@ unsigned filter_news_cost(const struct filter *filter, const struct wire_message
 		return 0;
 	}
 	if (object->interface == &wl_surface_interface) {
-		return message->opcode == WL_SURFACE_REQUEST_COMMIT ? cost_of_commit(object) : 0;
+		return message->opcode == WL_SURFACE_REQUEST_COMMIT ? cost_of_commit(filter, object) : 0;
 	}
 	for (size_t i = 0; i < sizeof(news) / sizeof(news[0]); i++) {
 		if (news[i].interface == object->interface && news[i].opcode == message->opcode) {
-			return news[i].cost + cost_of_source(filter, message);
+			return news[i].cost + cost_of_text(object) + cost_of_source(filter, message);
 		}
 	}
 	return 0;

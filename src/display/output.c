@@ -24,6 +24,7 @@ struct wl_send {
 	int fds[VIRTIO_WL_FDS_MAX];
 	uint8_t kinds[VIRTIO_WL_FDS_MAX]; /* enum filter_fd, of what is yet to be filtered */
 	unsigned fd_count;                /* 0 once the first byte went */
+	uint64_t memory;                  /* behind them, which counts as the VM's meanwhile */
 	uint64_t offset;                  /* of the next byte, in the chain or in data */
 	uint64_t left;                    /* bytes */
 	size_t size;                      /* of a copy, all in all: what counts in the quotas */
@@ -81,11 +82,17 @@ static ssize_t write_send(const struct wl_vfd *vfd, struct wl_send *send) {
 
 /* ---- the queue ---- */
 
-static void close_fds(struct wl_send *send) {
+static void discharge(const struct wl_vfd *vfd, struct wl_send *send) {
+	vfd->device->screen.pool_bytes -= send->memory;
+	send->memory = 0;
+}
+
+static void close_fds(const struct wl_vfd *vfd, struct wl_send *send) {
 	for (unsigned i = 0; i < send->fd_count; i++) {
 		fd_close(&send->fds[i]);
 	}
 	send->fd_count = 0;
+	discharge(vfd, send);
 }
 
 /* The one that *at points to is done with; response 0 answers nothing. */
@@ -107,7 +114,7 @@ static void remove_send(struct wl_vfd *vfd, struct wl_send **at, uint32_t respon
 	}
 	output->buffered -= send->size;
 	device->buffered -= send->size;
-	close_fds(send);
+	close_fds(vfd, send);
 	free(send);
 }
 
@@ -137,14 +144,20 @@ static bool has_room(const struct wl_vfd *vfd, uint64_t size) {
 	       vfd->device->buffered + size <= WL_BUFFERED_TOTAL_MAX;
 }
 
-static bool copy_fds(struct wl_send *send, const int *fds, unsigned count) {
+/* The guest may close what it has of them, and neither the window nor any vfd counts their memory then. */
+static bool copy_fds(const struct wl_vfd *vfd, struct wl_send *send, const int *fds, const uint8_t *kinds,
+	unsigned count) {
 	for (unsigned i = 0; i < count; i++) {
+		uint64_t bytes = filter_memory_size(fds[i], kinds[i]);
 		send->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
-		if (send->fds[i] < 0) {
-			close_fds(send);
+		if (send->fds[i] >= 0) {
+			send->kinds[send->fd_count++] = kinds[i];
+		}
+		if (send->fds[i] < 0 || !filter_charge(&vfd->device->screen, bytes)) {
+			close_fds(vfd, send);
 			return false;
 		}
-		send->fd_count++;
+		send->memory += bytes;
 	}
 	return true;
 }
@@ -182,9 +195,9 @@ static struct wl_send *create_send(
 }
 
 static uint32_t keep(struct wl_vfd *vfd, const struct virtqueue_chain *chain, uint64_t offset, uint64_t left,
-	const int *fds, unsigned fd_count, bool answer) {
+	const int *fds, const uint8_t *kinds, unsigned fd_count, bool answer) {
 	struct wl_send *send = create_send(vfd, chain, offset, left);
-	if (send == NULL || !copy_fds(send, fds, fd_count)) {
+	if (send == NULL || !copy_fds(vfd, send, fds, kinds, fd_count)) {
 		free(send != NULL ? send->chain : NULL);
 		free(send);
 		return VIRTIO_WL_RESP_OUT_OF_MEMORY;
@@ -196,10 +209,10 @@ static uint32_t keep(struct wl_vfd *vfd, const struct virtqueue_chain *chain, ui
 }
 
 uint32_t wl_output_send(struct wl_vfd *vfd, const struct virtqueue_chain *chain, uint64_t offset,
-	const int *fds, unsigned fd_count, bool answer) {
+	const int *fds, const uint8_t *kinds, unsigned fd_count, bool answer) {
 	uint64_t left = chain->readable_size - offset;
 	if (vfd->output.first != NULL) {
-		return keep(vfd, chain, offset, left, fds, fd_count, answer);
+		return keep(vfd, chain, offset, left, fds, kinds, fd_count, answer);
 	}
 	ssize_t n = write_chain(vfd, chain, offset, left, fds, fd_count);
 	if (n == (ssize_t)left) {
@@ -209,9 +222,9 @@ uint32_t wl_output_send(struct wl_vfd *vfd, const struct virtqueue_chain *chain,
 		return VIRTIO_WL_RESP_ERR;
 	}
 	if (n <= 0) {
-		return keep(vfd, chain, offset, left, fds, fd_count, answer);
+		return keep(vfd, chain, offset, left, fds, kinds, fd_count, answer);
 	}
-	uint32_t response = keep(vfd, chain, offset + (uint64_t)n, left - (uint64_t)n, NULL, 0, answer);
+	uint32_t response = keep(vfd, chain, offset + (uint64_t)n, left - (uint64_t)n, NULL, NULL, 0, answer);
 	if (response == VIRTIO_WL_RESP_OUT_OF_MEMORY) {
 		wl_vfd_break(vfd); /* the receiver has half of it */
 	}
@@ -282,7 +295,8 @@ static uint32_t hold(struct wl_vfd *vfd, const struct wl_feed *feed, bool answer
 	if (send != NULL) {
 		send->chain = malloc(sizeof(*send->chain));
 	}
-	if (send == NULL || send->chain == NULL || !copy_fds(send, feed->fds, feed->fd_count)) {
+	if (send == NULL || send->chain == NULL ||
+		!copy_fds(vfd, send, feed->fds, feed->kinds, feed->fd_count)) {
 		free(send != NULL ? send->chain : NULL);
 		free(send);
 		return VIRTIO_WL_RESP_OUT_OF_MEMORY;
@@ -291,7 +305,6 @@ static uint32_t hold(struct wl_vfd *vfd, const struct wl_feed *feed, bool answer
 	send->offset = feed->offset;
 	send->left = feed->left;
 	send->answer = answer;
-	memcpy(send->kinds, feed->kinds, send->fd_count);
 	append(vfd, send);
 	wl_vfd_update(vfd);
 	return WL_HELD;
@@ -329,6 +342,7 @@ static void feed_held(struct wl_vfd *vfd) {
 		.fds = send->fds,
 		.kinds = send->kinds,
 		.fd_count = send->fd_count};
+	discharge(vfd, send); /* the filter counts them from here on */
 	int ret = wl_filtered_feed(vfd, &feed);
 	if (ret < 0) {
 		wl_vfd_break(vfd);
@@ -336,7 +350,7 @@ static void feed_held(struct wl_vfd *vfd) {
 	if (output->held == 0) {
 		return; /* it is broken, and nothing waits any more */
 	}
-	close_fds(send);
+	close_fds(vfd, send);
 	send->offset = feed.offset;
 	send->left = feed.left;
 	if (send->left == 0) {
@@ -365,7 +379,7 @@ static bool flush_one(struct wl_vfd *vfd, int *error) {
 		return false;
 	}
 	if (n > 0) {
-		close_fds(send);
+		close_fds(vfd, send);
 	}
 	send->offset += (uint64_t)n;
 	send->left -= (uint64_t)n;

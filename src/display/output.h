@@ -23,12 +23,13 @@ struct wl_output {
 #define WL_HELD 0
 
 /*
- * Send the readable bytes of a command from offset on, with borrowed descriptors. What cannot be written now
- * is copied, as far as quotas go; after that the command is held back. Returns the response.
+ * Send the readable bytes of a command from offset on, with borrowed descriptors of these kinds (enum
+ * filter_fd). What cannot be written now is copied, as far as quotas go; after that the command is held back.
+ * Returns the response.
  */
 uint32_t wl_output_send(struct wl_vfd *vfd, const struct virtqueue_chain *chain, uint64_t offset,
-	const int *fds, unsigned fd_count, bool answer);
-/* The same through the vfd's filter, which is told what kinds of descriptors (enum filter_fd) those are. */
+	const int *fds, const uint8_t *kinds, unsigned fd_count, bool answer);
+/* The same through the vfd's filter. */
 uint32_t wl_output_send_filtered(struct wl_vfd *vfd, const struct virtqueue_chain *chain, uint64_t offset,
 	int *fds, const uint8_t *kinds, unsigned fd_count, bool answer);
 /* Send what passed the filter, all of the queue, before what is held. 0 or -errno: it is lost. */

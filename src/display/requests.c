@@ -24,12 +24,17 @@ static const struct {
 	{&wl_surface_interface, WL_SURFACE_REQUEST_COMMIT, filter_surface_commit},
 	{&wl_surface_interface, WL_SURFACE_REQUEST_DAMAGE, filter_surface_damage},
 	{&wl_surface_interface, WL_SURFACE_REQUEST_DAMAGE_BUFFER, filter_surface_damage},
+	{&wl_surface_interface, WL_SURFACE_REQUEST_SET_OPAQUE_REGION, filter_surface_region},
+	{&wl_surface_interface, WL_SURFACE_REQUEST_SET_INPUT_REGION, filter_surface_region},
 	{&wl_region_interface, WL_REGION_REQUEST_ADD, filter_region_change},
 	{&wl_region_interface, WL_REGION_REQUEST_SUBTRACT, filter_region_change},
 	{&wl_surface_interface, WL_SURFACE_REQUEST_OFFSET, filter_surface_offset},
 	{&wp_viewporter_interface, WP_VIEWPORTER_REQUEST_GET_VIEWPORT, filter_viewport_create},
 	{&wp_viewport_interface, WP_VIEWPORT_REQUEST_SET_DESTINATION, filter_viewport_size},
 	{&wl_subcompositor_interface, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, filter_subsurface},
+	{&wl_subsurface_interface, WL_SUBSURFACE_REQUEST_DESTROY, filter_subsurface_change},
+	{&wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_SYNC, filter_subsurface_change},
+	{&wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_DESYNC, filter_subsurface_change},
 	{&wl_pointer_interface, WL_POINTER_REQUEST_SET_CURSOR, filter_pointer_cursor},
 	{&zwp_tablet_tool_v2_interface, ZWP_TABLET_TOOL_V2_REQUEST_SET_CURSOR, filter_pointer_cursor},
 	{&xdg_positioner_interface, XDG_POSITIONER_REQUEST_SET_SIZE, filter_positioner_size},
@@ -47,6 +52,8 @@ static const struct {
 	{&wl_data_source_interface, WL_DATA_SOURCE_REQUEST_OFFER, filter_source_offer},
 	{&wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION, filter_set_selection},
 	{&wl_data_device_interface, WL_DATA_DEVICE_REQUEST_START_DRAG, filter_start_drag},
+	{&wl_data_offer_interface, WL_DATA_OFFER_REQUEST_ACCEPT, filter_accept},
+	{&wl_data_offer_interface, WL_DATA_OFFER_REQUEST_SET_ACTIONS, filter_set_actions},
 	{&wl_data_offer_interface, WL_DATA_OFFER_REQUEST_RECEIVE, filter_receive},
 	{&zwp_primary_selection_device_manager_v1_interface,
 		ZWP_PRIMARY_SELECTION_DEVICE_MANAGER_V1_REQUEST_CREATE_SOURCE, filter_offer_source},
@@ -56,6 +63,10 @@ static const struct {
 		filter_set_selection},
 	{&zwp_primary_selection_offer_v1_interface, ZWP_PRIMARY_SELECTION_OFFER_V1_REQUEST_RECEIVE,
 		filter_receive},
+
+	{&zwp_text_input_v3_interface, ZWP_TEXT_INPUT_V3_REQUEST_ENABLE, filter_text_enable},
+	{&zwp_text_input_v3_interface, ZWP_TEXT_INPUT_V3_REQUEST_SET_SURROUNDING_TEXT,
+		filter_surrounding_text},
 };
 
 enum verdict filter_request(struct passage *passage) {

@@ -17,6 +17,11 @@ enum {
 	OFFER_SELECTION = 2,
 	OFFER_DRAGGED = 4,
 	OFFER_DROPPED = 8,
+	OFFER_ANSWERED = 16,
+	OFFER_ACTIONS = 8, /* shift of what the program would do with it, and of what it would rather do */
+	OFFER_PREFERRED = 16,
+	OFFER_ANSWER_MASK = 0xff,
+	OFFER_TYPE = 32, /* shift of a number for the type that it would take */
 };
 
 static struct wire_object *live(struct filter *filter, uint32_t id) {
@@ -105,7 +110,13 @@ enum verdict filter_set_selection(struct passage *passage) {
 	const struct filter *filter = passage->filter;
 	bool may = filter->vm->clipboard == DISPLAY_CLIPBOARD_ON ||
 		   (filter->vm->clipboard != DISPLAY_CLIPBOARD_OFF && has_serial(filter, passage->args[1].u));
-	return may ? FILTER_PASS : refuse_source(passage, passage->args[0].object);
+	if (!may) {
+		return refuse_source(passage, passage->args[0].object);
+	}
+	const struct wire_object *source = live(passage->filter, passage->args[0].object);
+	bool primary = passage->interface != &wl_data_device_interface;
+	filter->vm->offered[primary] = source != NULL ? (uint32_t)filter_height(source) : 0;
+	return FILTER_PASS;
 }
 
 /* Without a source nothing leaves the program's own windows. */
@@ -149,6 +160,42 @@ enum verdict filter_drag(struct passage *passage) {
 	}
 	device->data = (void *)(uintptr_t)offer;
 	return FILTER_PASS;
+}
+
+/* Not the same for two types, or hardly ever; 0 for none that was said yet. */
+static uint32_t number_of(const char *type) {
+	uint32_t number = 2166136261u;
+	for (; type != NULL && *type != '\0'; type++) {
+		number = (number ^ (uint8_t)*type) * 16777619u;
+	}
+	return type != NULL ? number | 2 : 1;
+}
+
+/* Programs say what they think of what is dragged each time that it moves: whoever offers it hears of what
+ * changes, which counts as news. */
+static enum verdict change_offer(struct passage *passage, uintptr_t mask, uintptr_t value) {
+	struct wire_object *offer = passage_object(passage);
+	if ((flags_of(offer) & mask) == value) {
+		return FILTER_DONE;
+	}
+	offer->data = (void *)((flags_of(offer) & ~mask) | value);
+	return FILTER_PASS;
+}
+
+enum verdict filter_accept(struct passage *passage) {
+	uintptr_t number = number_of(passage->args[1].string);
+	return change_offer(passage, (uintptr_t)UINT32_MAX << OFFER_TYPE, number << OFFER_TYPE);
+}
+
+enum verdict filter_set_actions(struct passage *passage) {
+	const uintptr_t each = OFFER_ANSWER_MASK;
+	uintptr_t actions = passage->args[0].u, preferred = passage->args[1].u;
+	if (actions > each || preferred > each) {
+		return filter_break(passage, "there are no actions 0x%x and 0x%x", passage->args[0].u,
+			passage->args[1].u);
+	}
+	return change_offer(passage, OFFER_ANSWERED | each << OFFER_ACTIONS | each << OFFER_PREFERRED,
+		OFFER_ANSWERED | actions << OFFER_ACTIONS | preferred << OFFER_PREFERRED);
 }
 
 static bool is_recent(const struct filter_vm *vm, uint64_t when) {

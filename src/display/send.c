@@ -85,8 +85,8 @@ static uint32_t send_parcel(struct wl_command *command, struct wl_vfd *vfd, size
 	}
 	response = vfd->filter != NULL ? wl_output_send_filtered(vfd, command->chain, data, parcel.fds,
 						 parcel.kinds, parcel.count, command->answer)
-				       : wl_output_send(vfd, command->chain, data, parcel.fds, parcel.count,
-						 command->answer);
+				       : wl_output_send(vfd, command->chain, data, parcel.fds, parcel.kinds,
+						 parcel.count, command->answer);
 	if (response == VIRTIO_WL_RESP_OK || response == WL_HELD) {
 		part_with(&parcel);
 	}

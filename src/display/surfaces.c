@@ -13,12 +13,15 @@
 #define ICON_MAX 1024
 #define POPUP_MAX 8192
 #define POSITIONER_MAX 4096
-/* Rectangles that the compositor has of one region, or of a surface until it is committed: each one more
- * costs it a walk through all. */
-#define REGION_MAX 4096
+/* Rectangles that the compositor has of a surface until it is committed: each one more costs it a walk
+ * through all. */
 #define DAMAGE_MAX 256
+#define OFFSET_VERSION 5 /* of surfaces from which on a buffer does not come with an offset */
+/* Commits of subsurfaces that wait for the same surface's, and how deep subsurfaces lie in each other. */
+#define WAITING_MAX 1024
+#define DEPTH_MAX 64
 
-static struct filter_surface *surface_of(struct passage *passage, uint32_t id) {
+struct filter_surface *filter_surface_of(struct passage *passage, uint32_t id) {
 	struct wire_object *object = wire_objects_find(&passage->filter->objects, id);
 	if (object == NULL || object->interface != &wl_surface_interface || object->dead) {
 		return NULL;
@@ -27,6 +30,16 @@ static struct filter_surface *surface_of(struct passage *passage, uint32_t id) {
 		object->data = calloc(1, sizeof(struct filter_surface));
 	}
 	return object->data;
+}
+
+void filter_surface_release(struct filter_vm *vm, struct wire_object *object) {
+	const struct filter_surface *surface = object->data;
+	if (surface != NULL) {
+		vm->waiting_commits -= surface->waiting;
+		vm->region_boxes -= surface->opaque_boxes + surface->input_boxes;
+	}
+	free(object->data);
+	object->data = NULL;
 }
 
 /* ---- sizes ---- */
@@ -69,7 +82,7 @@ static enum verdict check_size(
 
 /* What the surface already shows has the new role, too, without being committed once more. */
 static enum verdict set_role(struct passage *passage, uint32_t id, enum filter_role role) {
-	struct filter_surface *surface = surface_of(passage, id);
+	struct filter_surface *surface = filter_surface_of(passage, id);
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
@@ -81,6 +94,7 @@ static enum verdict set_role(struct passage *passage, uint32_t id, enum filter_r
 	}
 	if (surface->role != role) {
 		surface->offset_x = surface->offset_y = 0;
+		surface->move_x = surface->move_y = 0;
 	}
 	surface->role = role;
 	enum verdict verdict = check_size(passage, role, &surface->committed);
@@ -90,7 +104,7 @@ static enum verdict set_role(struct passage *passage, uint32_t id, enum filter_r
 /* Programs draw what is dragged as large as it is, and have pointers for huge screens: what is too large is
  * not shown, and costs nobody the connection. The argument is the surface's. */
 static enum verdict set_picture(struct passage *passage, union wire_arg *arg, enum filter_role role) {
-	const struct filter_surface *surface = surface_of(passage, arg->object);
+	const struct filter_surface *surface = filter_surface_of(passage, arg->object);
 	if (surface != NULL && !(fits(role, &surface->committed) && fits(role, &surface->pending))) {
 		arg->object = 0;
 		passage->rewritten = true;
@@ -99,15 +113,18 @@ static enum verdict set_picture(struct passage *passage, union wire_arg *arg, en
 	return set_role(passage, arg->object, role);
 }
 
-/* What moves a pointer's image away from the pointer. A window may move as it likes; an icon a bit. */
+/* What moves a pointer's image away from the pointer. A window may move as it likes; an icon a bit. The last
+ * move before a commit is the one that counts. */
 static void limit_offset(struct passage *passage, struct filter_surface *surface, union wire_arg *xy) {
-	if (surface->role == ROLE_OTHER || surface->role == ROLE_POPUP || (xy[0].i == 0 && xy[1].i == 0)) {
+	if (surface->role == ROLE_OTHER || surface->role == ROLE_POPUP) {
 		return;
 	}
+	surface->move_x = surface->move_y = 0;
 	int64_t x = surface->offset_x + xy[0].i, y = surface->offset_y + xy[1].i;
-	if (surface->role == ROLE_ICON && llabs(x) <= ICON_MAX && llabs(y) <= ICON_MAX) {
-		surface->offset_x = x;
-		surface->offset_y = y;
+	bool moves = xy[0].i != 0 || xy[1].i != 0;
+	if (!moves || (surface->role == ROLE_ICON && llabs(x) <= ICON_MAX && llabs(y) <= ICON_MAX)) {
+		surface->move_x = xy[0].i;
+		surface->move_y = xy[1].i;
 		return;
 	}
 	xy[0].i = xy[1].i = 0;
@@ -115,7 +132,7 @@ static void limit_offset(struct passage *passage, struct filter_surface *surface
 }
 
 enum verdict filter_surface_attach(struct passage *passage) {
-	struct filter_surface *surface = surface_of(passage, passage->message.object);
+	struct filter_surface *surface = filter_surface_of(passage, passage->message.object);
 	const struct wire_object *buffer =
 		wire_objects_find(&passage->filter->objects, passage->args[0].object);
 	if (surface == NULL) {
@@ -124,7 +141,11 @@ enum verdict filter_surface_attach(struct passage *passage) {
 	surface->pending.buffer_width = buffer != NULL ? filter_width(buffer) : 0;
 	surface->pending.buffer_height = buffer != NULL ? filter_height(buffer) : 0;
 	surface->unused = 0;
-	limit_offset(passage, surface, passage->args + 1);
+	const union wire_arg *xy = passage->args + 1;
+	bool has_offset = passage_object(passage)->version >= OFFSET_VERSION;
+	if (!has_offset || xy[0].i != 0 || xy[1].i != 0) {
+		limit_offset(passage, surface, passage->args + 1);
+	}
 	if (is_picture(surface->role) && !fits(surface->role, &surface->pending)) {
 		surface->pending.buffer_width = surface->pending.buffer_height = 0;
 		surface->unused = passage->args[0].object;
@@ -145,18 +166,58 @@ static enum verdict release_unused(struct passage *passage, struct filter_surfac
 	return filter_answer(passage, id, &wl_buffer_interface, WL_BUFFER_EVENT_RELEASE);
 }
 
+/* Whose commit this surface's waits for (NULL: nobody's): the parent's of the outermost one that is
+ * synchronized. False: it is too deep inside others, or in itself, which is for the compositor to say. */
+static bool find_awaited(
+	struct passage *passage, const struct filter_surface *surface, struct filter_surface **awaited) {
+	unsigned depth = 0;
+	*awaited = NULL;
+	for (; surface != NULL && surface->parent != 0 && depth < DEPTH_MAX; depth++) {
+		struct filter_surface *parent = filter_surface_of(passage, surface->parent);
+		*awaited = surface->synchronized ? parent : *awaited;
+		surface = parent;
+	}
+	return depth < DEPTH_MAX;
+}
+
+/* Compositors keep all that a synchronized subsurface commits until what it is in is committed. */
+static enum verdict count_waiting(struct passage *passage, struct filter_surface *surface) {
+	struct filter_vm *vm = passage->filter->vm;
+	struct filter_surface *awaited;
+	if (!find_awaited(passage, surface, &awaited)) {
+		return filter_break(passage, "more than %u subsurfaces in each other", DEPTH_MAX);
+	}
+	if (awaited == NULL) {
+		vm->waiting_commits -= surface->waiting;
+		surface->waiting = 0;
+		return FILTER_PASS;
+	}
+	if (awaited->waiting == WAITING_MAX || vm->waiting_commits == FILTER_WAITING_MAX) {
+		return filter_break(passage, "%u commits that wait for another surface's", awaited->waiting);
+	}
+	awaited->waiting++;
+	vm->waiting_commits++;
+	return FILTER_PASS;
+}
+
 enum verdict filter_surface_commit(struct passage *passage) {
-	struct filter_surface *surface = surface_of(passage, passage->message.object);
+	struct filter_surface *surface = filter_surface_of(passage, passage->message.object);
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
+	if (count_waiting(passage, surface) != FILTER_PASS) {
+		return FILTER_BREAK;
+	}
 	surface->committed = surface->pending;
+	surface->offset_x += surface->move_x;
+	surface->offset_y += surface->move_y;
+	surface->move_x = surface->move_y = 0;
 	surface->damages = 0;
 	return surface->unused != 0 ? release_unused(passage, surface) : FILTER_PASS;
 }
 
 enum verdict filter_surface_offset(struct passage *passage) {
-	struct filter_surface *surface = surface_of(passage, passage->message.object);
+	struct filter_surface *surface = filter_surface_of(passage, passage->message.object);
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
@@ -166,7 +227,7 @@ enum verdict filter_surface_offset(struct passage *passage) {
 
 /* The last rectangle that there is room for is one around all, and what follows is in it. */
 enum verdict filter_surface_damage(struct passage *passage) {
-	struct filter_surface *surface = surface_of(passage, passage->message.object);
+	struct filter_surface *surface = filter_surface_of(passage, passage->message.object);
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
@@ -179,17 +240,6 @@ enum verdict filter_surface_damage(struct passage *passage) {
 		args[2].i = args[3].i = INT32_MAX;
 		passage->rewritten = true;
 	}
-	return FILTER_PASS;
-}
-
-/* A region has the number of its rectangles, whether they were added or taken away. More are left out. */
-enum verdict filter_region_change(struct passage *passage) {
-	struct wire_object *region = passage_object(passage);
-	uintptr_t count = (uintptr_t)region->data;
-	if (count == REGION_MAX) {
-		return FILTER_DONE;
-	}
-	region->data = (void *)(count + 1);
 	return FILTER_PASS;
 }
 
@@ -212,7 +262,7 @@ static void limit_size(struct passage *passage, int32_t most) {
 
 enum verdict filter_viewport_size(struct passage *passage) {
 	uint32_t id = (uint32_t)(uintptr_t)passage_object(passage)->data;
-	struct filter_surface *surface = surface_of(passage, id);
+	struct filter_surface *surface = filter_surface_of(passage, id);
 	if (surface == NULL) {
 		return FILTER_PASS; /* it is gone, which is for the compositor to say */
 	}
@@ -227,7 +277,7 @@ enum verdict filter_viewport_size(struct passage *passage) {
 /* ---- roles ---- */
 
 enum verdict filter_subsurface(struct passage *passage) {
-	struct filter_surface *parent = surface_of(passage, passage->args[2].object);
+	struct filter_surface *parent = filter_surface_of(passage, passage->args[2].object);
 	if (parent == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
@@ -235,7 +285,31 @@ enum verdict filter_subsurface(struct passage *passage) {
 		return filter_break(passage, "a pointer or an icon with subsurfaces");
 	}
 	parent->has_children = true;
-	return set_role(passage, passage->args[1].object, ROLE_OTHER);
+	enum verdict verdict = set_role(passage, passage->args[1].object, ROLE_OTHER);
+	struct filter_surface *child = filter_surface_of(passage, passage->args[1].object);
+	struct wire_object *object = wire_objects_find(&passage->filter->objects, passage->args[0].object);
+	object->data = (void *)(uintptr_t)passage->args[1].object;
+	if (verdict == FILTER_PASS) {
+		child->parent = passage->args[2].object;
+		child->subsurface = passage->args[0].object;
+		child->synchronized = true;
+	}
+	return verdict;
+}
+
+/* A subsurface has its surface's id, which may be another's by now. */
+enum verdict filter_subsurface_change(struct passage *passage) {
+	uint32_t id = (uint32_t)(uintptr_t)passage_object(passage)->data;
+	struct filter_surface *surface = filter_surface_of(passage, id);
+	if (surface == NULL || surface->subsurface != passage->message.object) {
+		return FILTER_PASS;
+	}
+	if (passage->message.opcode == WL_SUBSURFACE_REQUEST_DESTROY) {
+		surface->parent = surface->subsurface = 0;
+	} else {
+		surface->synchronized = passage->message.opcode == WL_SUBSURFACE_REQUEST_SET_SYNC;
+	}
+	return FILTER_PASS;
 }
 
 /* Of pointers and of tablets' tools. */
@@ -246,7 +320,9 @@ enum verdict filter_pointer_cursor(struct passage *passage) {
 	}
 	if (args[2].i < -CURSOR_MAX || args[2].i > CURSOR_MAX || args[3].i < -CURSOR_MAX ||
 		args[3].i > CURSOR_MAX) {
-		return filter_break(passage, "a pointer's image %d,%d away from it", args[2].i, args[3].i);
+		args[1].object = 0; /* not shown, as what is too large */
+		passage->rewritten = true;
+		return FILTER_PASS;
 	}
 	return set_picture(passage, args + 1, ROLE_CURSOR);
 }
@@ -255,11 +331,9 @@ enum verdict filter_set_icon(struct passage *passage, union wire_arg *surface) {
 	return surface->object != 0 ? set_picture(passage, surface, ROLE_ICON) : FILTER_PASS;
 }
 
+/* Toolkits ask for as much as a menu would like to have, and show what they get. */
 enum verdict filter_positioner_size(struct passage *passage) {
-	if (passage->args[0].i > POSITIONER_MAX || passage->args[1].i > POSITIONER_MAX) {
-		return filter_break(passage, "a popup of %dx%d, at most %d", passage->args[0].i,
-			passage->args[1].i, POSITIONER_MAX);
-	}
+	limit_size(passage, POSITIONER_MAX);
 	return FILTER_PASS;
 }
 
@@ -268,7 +342,7 @@ enum verdict filter_positioner_size(struct passage *passage) {
 enum verdict filter_xdg_surface_create(struct passage *passage) {
 	struct wire_object *object = wire_objects_find(&passage->filter->objects, passage->args[0].object);
 	uint32_t id = passage->args[1].object;
-	const struct filter_surface *surface = surface_of(passage, id);
+	const struct filter_surface *surface = filter_surface_of(passage, id);
 	object->data = (void *)(uintptr_t)id;
 	return surface != NULL && surface->role == ROLE_POPUP ? FILTER_PASS
 							      : set_role(passage, id, ROLE_OTHER);
@@ -276,7 +350,8 @@ enum verdict filter_xdg_surface_create(struct passage *passage) {
 
 enum verdict filter_popup_create(struct passage *passage) {
 	uint32_t surface = (uint32_t)(uintptr_t)passage_object(passage)->data;
-	return surface_of(passage, surface) != NULL ? set_role(passage, surface, ROLE_POPUP) : FILTER_PASS;
+	return filter_surface_of(passage, surface) != NULL ? set_role(passage, surface, ROLE_POPUP)
+							   : FILTER_PASS;
 }
 
 /* ---- names ---- */
@@ -293,7 +368,7 @@ static enum verdict name_toplevel(struct passage *passage, uint16_t opcode, cons
 enum verdict filter_toplevel_create(struct passage *passage) {
 	char title[FILTER_TITLE_SIZE], app_id[FILTER_APP_ID_SIZE];
 	uint32_t id = (uint32_t)(uintptr_t)passage_object(passage)->data;
-	struct filter_surface *surface = surface_of(passage, id);
+	struct filter_surface *surface = filter_surface_of(passage, id);
 	if (surface != NULL) {
 		surface->is_window = true;
 	}

@@ -200,6 +200,9 @@ static bool let_go(struct wl_vfd *vfd) {
 	loop_remove(vfd->device->base.loop, &vfd->source);
 	fd_close(&vfd->fd);
 	vfd->source.fd = -1;
+	if (vfd->filter != NULL) {
+		filter_end_guest(vfd->filter);
+	}
 	return true;
 }
 

@@ -84,7 +84,7 @@ static void check(struct wl_resource *resource, const char *request, const union
 		require(wire_pixel_size(args[5].u) > 0);
 	} else if (strcmp(request, "offer") == 0) {
 		require(count_one_more(resource) <= FILTER_TYPES_MAX + 1); /* with the VM's mark */
-	} else if (strcmp(class, "wl_region") == 0 && strcmp(request, "destroy") != 0) {
+	} else if (strcmp(class, "wl_region") == 0 && strcmp(request, "add") == 0) {
 		require(count_one_more(resource) <= 4096);
 	} else if (strncmp(request, "damage", 6) == 0) {
 		require(count_one_more(resource) <= 256);
@@ -338,8 +338,10 @@ static void fill_args(struct input *input, const struct wl_message *type, union 
 		} else if (next == 'h') {
 			uint8_t kind = take_kind(input, type->name);
 			int fd = take_file(input);
-			if (wire_queue_push_fd(&filter->from_guest, fd, kind) < 0) {
+			if (filter->from_guest.fd_count == WIRE_FDS_MAX) {
 				close(fd);
+			} else {
+				filter_add_fd(filter, fd, kind);
 			}
 		} else {
 			args[i].u = take_number(input);
@@ -540,7 +542,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	/* The last one may be as long as a message. */
 	require(titles * 256 <= ALLOWANCE + WIRE_LIBWAYLAND_MAX + (clock_ns - START_NS) / FILTER_NEWS_NS);
 	filter_destroy(filter);
-	require(vm.objects == 0 && vm.senders == 0 && vm.pool_bytes == 0);
+	require(vm.objects == 0 && vm.senders == 0 && vm.pool_bytes == 0 && vm.region_boxes == 0 &&
+		vm.pools == 0 && vm.planes == 0 && vm.waiting_commits == 0);
 	filter_vm_finish(&vm);
 	wl_client_destroy(client);
 	close(end);

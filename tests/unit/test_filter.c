@@ -64,8 +64,9 @@ static int setup_on(void **state) {
 static int teardown(void **state) {
 	struct fixture *f = *state;
 	filter_destroy(f->filter);
-	bool balanced =
-		f->vm.objects == 0 && f->vm.senders == 0 && f->vm.pool_bytes == 0 && f->vm.focused == 0;
+	bool balanced = f->vm.objects == 0 && f->vm.senders == 0 && f->vm.pool_bytes == 0 &&
+			f->vm.focused == 0 && f->vm.region_boxes == 0 && f->vm.waiting_commits == 0 &&
+			f->vm.pools == 0 && f->vm.planes == 0;
 	filter_vm_finish(&f->vm);
 	free(f);
 	return balanced ? 0 : -1;
@@ -353,9 +354,9 @@ static int memory(size_t size) {
 }
 
 static bool create_pool(struct fixture *f, uint32_t shm, int fd, enum filter_fd kind, int32_t size) {
-	wire_queue_push_fd(&f->filter->from_guest, fd, (uint8_t)kind);
-	return request(f, shm, &wl_shm_interface, WL_SHM_REQUEST_CREATE_POOL,
-		ARGS({.object = f->next_id++}, {0}, {.i = size}));
+	return filter_add_fd(f->filter, fd, kind) &&
+	       request(f, shm, &wl_shm_interface, WL_SHM_REQUEST_CREATE_POOL,
+		       ARGS({.object = f->next_id++}, {0}, {.i = size}));
 }
 
 static uint32_t bind_shm(struct fixture *f) {
@@ -491,13 +492,26 @@ static void test_too_much_memory(void **state) {
 	assert_broken(f, "the VM has too much memory with the compositor");
 }
 
+/* Each pool is a mapping of the compositor's. */
+static void test_too_many_pools(void **state) {
+	struct fixture *f = *state;
+	uint32_t shm = bind_shm(f);
+	unsigned pools = 0;
+	while (pools < 10000 && create_pool(f, shm, memory(4096), FILTER_FD_MEMORY, 4096)) {
+		destroy(f, f->next_id - 1, &wl_shm_pool_interface, WL_SHM_POOL_REQUEST_DESTROY);
+		pools++;
+	}
+	assert_int_equal(pools, 8192);
+	assert_broken(f, "the VM has too many pools");
+}
+
 static bool add_plane_at(
 	struct fixture *f, uint32_t params, uint32_t size, uint32_t index, uint32_t offset, uint32_t stride) {
 	enum filter_fd kind = index == 0 ? FILTER_FD_DMABUF : FILTER_FD_PAGES;
-	wire_queue_push_fd(&f->filter->from_guest, memory(size), (uint8_t)kind);
-	return request(f, params, &zwp_linux_buffer_params_v1_interface,
-		ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_ADD,
-		ARGS({0}, {.u = index}, {.u = offset}, {.u = stride}, {.u = 0}, {.u = 0}));
+	return filter_add_fd(f->filter, memory(size), kind) &&
+	       request(f, params, &zwp_linux_buffer_params_v1_interface,
+		       ZWP_LINUX_BUFFER_PARAMS_V1_REQUEST_ADD,
+		       ARGS({0}, {.u = index}, {.u = offset}, {.u = stride}, {.u = 0}, {.u = 0}));
 }
 
 static bool add_plane(struct fixture *f, uint32_t params, uint32_t size, uint32_t index) {
@@ -506,6 +520,19 @@ static bool add_plane(struct fixture *f, uint32_t params, uint32_t size, uint32_
 
 static uint32_t new_params(struct fixture *f, uint32_t dmabuf) {
 	return MAKE(f, dmabuf, zwp_linux_dmabuf_v1, ZWP_LINUX_DMABUF_V1_REQUEST_CREATE_PARAMS, 0, 0);
+}
+
+/* Each plane is a descriptor of the compositor's. */
+static void test_too_many_planes(void **state) {
+	struct fixture *f = *state;
+	uint32_t dmabuf = bind_new(f, get_registry(f), &zwp_linux_dmabuf_v1_interface);
+	unsigned planes = 0;
+	while (planes < 10000 && add_plane(f, new_params(f, dmabuf), 4096, 0)) {
+		drop_passed(f);
+		planes++;
+	}
+	assert_int_equal(planes, 1024);
+	assert_broken(f, "the VM has too many planes");
 }
 
 static void test_too_much_in_dmabufs(void **state) {
@@ -851,6 +878,70 @@ static void test_large_region(void **state) {
 	assert_int_equal(passed, 4096);
 }
 
+static bool add_box(struct fixture *f, uint32_t region, int32_t x, int32_t y, int32_t width, int32_t height) {
+	assert_true(request(f, region, &wl_region_interface, WL_REGION_REQUEST_ADD,
+		ARGS({.i = x}, {.i = y}, {.i = width}, {.i = height})));
+	return take_request(f, &wl_region_interface, WL_REGION_REQUEST_ADD);
+}
+
+static uint32_t new_region(struct fixture *f, const struct screen *screen) {
+	return MAKE(f, screen->compositor, wl_compositor, WL_COMPOSITOR_REQUEST_CREATE_REGION, 0, 0);
+}
+
+/* Stripes across stripes are as many rectangles as there are crossings; the two round windows of an X11
+ * program, line by line, are as many as they are. */
+static void test_crossed_region(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t crossed = new_region(f, &screen), shaped = new_region(f, &screen);
+	unsigned passed = 0;
+	for (int32_t i = 0; i < 2000; i++) {
+		assert_true(add_box(f, crossed, 2 * i, 0, 1, 10000));
+	}
+	for (int32_t i = 0; i < 100; i++) {
+		passed += add_box(f, crossed, 0, 2 * i + 1, 10000, 1);
+	}
+	assert_int_equal(passed, 0);
+	for (int32_t y = 0; y < 2000; y++) {
+		assert_true(add_box(f, shaped, 1000 - y, y, 2 * y + 1, 1));
+		assert_true(add_box(f, shaped, 5000 - y, y, 2 * y + 1, 1));
+	}
+}
+
+/* What is beyond all numbers ends at the last one, and what is nothing adds nothing. */
+static void test_region_of_all(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t region = new_region(f, &screen);
+	assert_true(add_box(f, region, 10, -10, INT32_MAX, INT32_MAX));
+	assert_int_equal(f->args[2].i, INT32_MAX - 10);
+	assert_int_equal(f->args[3].i, INT32_MAX);
+	assert_true(add_box(f, region, INT32_MIN, INT32_MIN, INT32_MAX, INT32_MAX));
+	assert_false(add_box(f, region, 0, 0, 0, 1));
+	assert_false(add_box(f, region, 0, 0, 1, INT32_MIN));
+	assert_false(add_box(f, region, 0, INT32_MAX, 1, 1));
+}
+
+/* Each surface has a copy. */
+static void test_too_many_rectangles(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t region = new_region(f, &screen), surfaces = 0;
+	for (int32_t y = 0; y < 4096; y++) {
+		assert_true(add_box(f, region, y, y, 1, 1));
+	}
+	bool passes = true;
+	for (; passes && surfaces < 1000; surfaces++) {
+		uint32_t surface = new_surface(f, &screen);
+		passes = request(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_SET_INPUT_REGION,
+			ARGS({.object = region}));
+		drop_passed(f);
+	}
+	assert_false(passes);
+	assert_broken(f, "the regions of the VM have too many rectangles");
+	assert_int_equal(surfaces, FILTER_REGION_BOXES_MAX / 8193);
+}
+
 static uint32_t get_viewport(struct fixture *f, const struct screen *screen, uint32_t surface) {
 	uint32_t viewporter = bind_new(f, screen->registry, &wp_viewporter_interface);
 	return MAKE(f, viewporter, wp_viewporter, WP_VIEWPORTER_REQUEST_GET_VIEWPORT, surface, 0);
@@ -942,8 +1033,12 @@ static void test_cursor_elsewhere(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
 	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
-	assert_false(set_cursor(f, pointer, surface, -600));
-	assert_broken(f, "-600,0 away");
+	for (int32_t i = 0; i < 3; i++) {
+		const int32_t hotspots[] = {-600, 513, 512};
+		assert_true(set_cursor(f, pointer, surface, hotspots[i]));
+		assert_true(take_request(f, &wl_pointer_interface, WL_POINTER_REQUEST_SET_CURSOR));
+		assert_int_equal(f->args[1].object, i == 2 ? surface : 0);
+	}
 }
 
 static void test_cursor_by_viewport(void **state) {
@@ -971,6 +1066,42 @@ static void test_cursor_with_children(void **state) {
 	assert_broken(f, "with subsurfaces");
 }
 
+static unsigned commits(struct fixture *f, uint32_t surface, unsigned most) {
+	unsigned count = 0;
+	while (count < most && commit(f, surface)) {
+		drop_passed(f);
+		count++;
+	}
+	return count;
+}
+
+/* What a subsurface commits waits for the window that it is in, unless it is on its own. */
+static void test_waiting_commits(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
+	uint32_t window = new_surface(f, &screen), child = new_surface(f, &screen),
+		 grandchild = new_surface(f, &screen);
+	uint32_t first = MAKE(
+		f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, child, window);
+	uint32_t second = MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE,
+		grandchild, child);
+	assert_true(
+		request(f, second, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_DESYNC, ARGS({0})));
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(commits(f, child, 500), 500);
+		assert_int_equal(commits(f, grandchild, 500), 500);
+		assert_true(commit(f, window));
+		drop_passed(f);
+	}
+	assert_true(request(f, first, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_DESYNC, ARGS({0})));
+	assert_int_equal(commits(f, child, 3000), 3000);
+	assert_int_equal(commits(f, grandchild, 3000), 3000);
+	assert_true(request(f, first, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_SYNC, ARGS({0})));
+	assert_int_equal(commits(f, grandchild, 3000), 1024);
+	assert_broken(f, "1024 commits that wait for another surface's");
+}
+
 static void test_cursor_does_not_wander(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
@@ -990,9 +1121,40 @@ static void test_popup(void **state) {
 	uint32_t positioner = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_CREATE_POSITIONER, 0, 0);
 	assert_true(request(f, positioner, &xdg_positioner_interface, XDG_POSITIONER_REQUEST_SET_SIZE,
 		ARGS({.i = 4096}, {.i = 10})));
-	assert_false(request(f, positioner, &xdg_positioner_interface, XDG_POSITIONER_REQUEST_SET_SIZE,
+	drop_passed(f);
+	assert_true(request(f, positioner, &xdg_positioner_interface, XDG_POSITIONER_REQUEST_SET_SIZE,
 		ARGS({.i = 10}, {.i = 4097})));
-	assert_broken(f, "a popup of 10x4097");
+	assert_true(take_request(f, &xdg_positioner_interface, XDG_POSITIONER_REQUEST_SET_SIZE));
+	assert_int_equal(f->args[0].i, 10);
+	assert_int_equal(f->args[1].i, 4096);
+}
+
+/* What an input method is told with each commit is all of the text that the program said last. */
+static void test_flood_of_texts(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t manager = bind_new(f, screen.registry, &zwp_text_input_manager_v3_interface);
+	uint32_t input = MAKE(f, manager, zwp_text_input_manager_v3,
+		ZWP_TEXT_INPUT_MANAGER_V3_REQUEST_GET_TEXT_INPUT, screen.seat, 0);
+	char text[4001] = "";
+	memset(text, 'a', sizeof(text) - 1);
+	unsigned commits[2] = {0};
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(request(f, input, &zwp_text_input_v3_interface,
+			ZWP_TEXT_INPUT_V3_REQUEST_SET_SURROUNDING_TEXT,
+			ARGS({.string = text}, {.i = 0}, {.i = 0})));
+		assert_true(i == 0 || request(f, input, &zwp_text_input_v3_interface,
+					      ZWP_TEXT_INPUT_V3_REQUEST_ENABLE, ARGS({0})));
+		for (; commits[i] < 1000 && !f->filter->rests; commits[i]++) {
+			assert_true(request(f, input, &zwp_text_input_v3_interface,
+				ZWP_TEXT_INPUT_V3_REQUEST_COMMIT, ARGS({0})));
+			drop_passed(f);
+		}
+		clock_ns += FILTER_NEWS_MAX * (uint64_t)FILTER_NEWS_NS;
+		assert_true(filter_guest(f->filter));
+	}
+	assert_in_range(commits[0], 20, 30);
+	assert_in_range(commits[1], 300, 500);
 }
 
 static void press(struct fixture *f, uint32_t pointer, uint32_t serial, uint32_t button) {
@@ -1172,7 +1334,7 @@ static bool receives(struct fixture *f, uint32_t offered, bool primary) {
 	int ends[2];
 	char byte;
 	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-	wire_queue_push_fd(&f->filter->from_guest, ends[1], FILTER_FD_PIPE);
+	assert_true(filter_add_fd(f->filter, ends[1], FILTER_FD_PIPE));
 	bool passes = primary ? request(f, offered, &zwp_primary_selection_offer_v1_interface, 0,
 					ARGS({.string = "text/plain"}, {0}))
 			      : request(f, offered, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_RECEIVE,
@@ -1410,6 +1572,59 @@ static void test_drop(void **state) {
 	assert_false(receives(f, first, false));
 }
 
+static bool accepts(struct fixture *f, uint32_t offer, const char *type) {
+	assert_true(request(f, offer, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_ACCEPT,
+		ARGS({.u = 9}, {.string = type})));
+	return take_request(f, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_ACCEPT);
+}
+
+/* Whose window it is dragged from hears what is thought of it: once what is thought each time that the mouse
+ * moves, and no more than it can read of what changes. */
+static void test_flood_of_accepts(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t surface = new_surface(f, &d.screen), offered = offer(f, &d, false, NULL);
+	unsigned told = 0, passed = 0;
+	drag(f, &d, surface, offered);
+	for (unsigned i = 0; i < 10000; i++) {
+		told += accepts(f, offered, "text/plain");
+		assert_true(request(f, offered, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_SET_ACTIONS,
+			ARGS({.u = 3}, {.u = 1})));
+		told += take_request(f, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_SET_ACTIONS);
+	}
+	assert_int_equal(told, 2);
+	assert_true(accepts(f, offered, NULL));
+	assert_true(accepts(f, offered, "text/plain"));
+	for (; passed < 6000 && !f->filter->rests; passed++) {
+		accepts(f, offered, passed % 2 == 0 ? "text/html" : "text/plain");
+	}
+	assert_in_range(passed, FILTER_NEWS_MAX / 400, FILTER_NEWS_MAX / 256 + 1);
+}
+
+/* What the VM offers is told to whoever has the focus once a window of its own appears or goes. */
+static void test_windows_with_selection(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t source = MAKE(f, d.manager, wl_data_device_manager,
+		WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE, 0, 0);
+	key(f, &d, 10, CONTROL, KEY_C, 0);
+	offers(f, source, &wl_data_source_interface, 250);
+	assert_true(request(f, d.device, &wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION,
+		ARGS({.object = source}, {.u = 10})));
+	uint32_t surface = new_surface(f, &d.screen);
+	uint32_t xdg = MAKE(f, d.screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_TOPLEVEL, 0, 0);
+	const uint32_t buffer = f->next_id;
+	assert_true(show(f, &d.screen, surface, 8, 8));
+	unsigned frames = 0;
+	for (; frames < 500 && !f->filter->rests; frames++) {
+		assert_true(attach(f, surface, frames % 2 != 0 ? 0 : buffer));
+		assert_true(commit(f, surface));
+		drop_passed(f);
+	}
+	assert_in_range(frames, 2, 5);
+}
+
 /* Without a source: the drag is for the program's own windows. Whether it has the icon. */
 static bool drags_with(struct fixture *f, const struct desk *d, uint32_t origin, uint32_t icon) {
 	drop_passed(f);
@@ -1445,6 +1660,31 @@ static void test_icon_too_large(void **state) {
 	assert_true(take_request(f, &wp_viewport_interface, WP_VIEWPORT_REQUEST_SET_DESTINATION));
 	assert_int_equal(f->args[0].i, 40);
 	assert_int_equal(f->args[1].i, 1024);
+}
+
+static int32_t moves(struct fixture *f, uint32_t surface, int32_t x) {
+	assert_true(request(
+		f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_OFFSET, ARGS({.i = x}, {.i = 0})));
+	assert_true(take_request(f, &wl_surface_interface, WL_SURFACE_REQUEST_OFFSET));
+	return f->args[0].i;
+}
+
+/* The last of several moves counts, once it is committed. */
+static void test_icon_moves(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t origin = new_surface(f, &d.screen), icon = new_surface(f, &d.screen);
+	assert_true(drags_with(f, &d, origin, icon));
+	assert_int_equal(moves(f, icon, 600), 600);
+	assert_int_equal(moves(f, icon, 601), 601);
+	assert_true(commit(f, icon));
+	drop_passed(f);
+	assert_int_equal(moves(f, icon, -1000), -1000);
+	assert_int_equal(moves(f, icon, 424), 0);
+	assert_int_equal(moves(f, icon, 423), 423);
+	assert_true(commit(f, icon));
+	drop_passed(f);
+	assert_int_equal(moves(f, icon, 1), 0);
 }
 
 static void test_clipboard_off(void **state) {
@@ -1490,7 +1730,7 @@ static void test_receive_into_memory(void **state) {
 	struct fixture *f = *state;
 	struct desk d = open_desk(f);
 	uint32_t selection = select_offer(f, &d, false, NULL);
-	wire_queue_push_fd(&f->filter->from_guest, memory(10), FILTER_FD_MEMORY);
+	assert_true(filter_add_fd(f->filter, memory(10), FILTER_FD_MEMORY));
 	assert_false(request(f, selection, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_RECEIVE,
 		ARGS({.string = "text/plain"}, {0})));
 	assert_broken(f, "no pipe");
@@ -1564,6 +1804,8 @@ int main(void) {
 		TEST(test_pool_of_a_pipe),
 		TEST(test_pool_of_a_dmabuf),
 		TEST(test_too_much_memory),
+		TEST(test_too_many_planes),
+		TEST(test_too_many_pools),
 		TEST(test_too_much_in_dmabufs),
 		TEST(test_planes),
 		TEST(test_no_descriptor),
@@ -1573,6 +1815,10 @@ int main(void) {
 		TEST(test_flood_of_windows),
 		TEST(test_much_damage),
 		TEST(test_large_region),
+		TEST(test_crossed_region),
+		TEST(test_waiting_commits),
+		TEST(test_region_of_all),
+		TEST(test_too_many_rectangles),
 		TEST(test_cursor),
 		TEST(test_cursor_was_large),
 		TEST(test_cursor_still_large),
@@ -1586,6 +1832,7 @@ int main(void) {
 		TEST(test_cursor_with_children),
 		TEST(test_cursor_does_not_wander),
 		TEST(test_popup),
+		TEST(test_flood_of_texts),
 		TEST(test_fullscreen),
 		TEST(test_touch),
 		TEST(test_tablet),
@@ -1599,7 +1846,10 @@ int main(void) {
 		TEST(test_copy_needs_serial),
 		TEST(test_copy_after_leaving),
 		TEST(test_drop),
+		TEST(test_windows_with_selection),
+		TEST(test_flood_of_accepts),
 		TEST(test_icon_too_large),
+		TEST(test_icon_moves),
 		cmocka_unit_test_setup_teardown(test_clipboard_off, setup_off, teardown),
 		cmocka_unit_test_setup_teardown(test_clipboard_focus, setup_focus, teardown),
 		cmocka_unit_test_setup_teardown(test_clipboard_on, setup_on, teardown),

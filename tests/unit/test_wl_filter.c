@@ -201,6 +201,38 @@ static void test_unclaimed_descriptors(void **state) {
 	close(server);
 }
 
+static const uint32_t HALF_GIB = 512u << 20;
+
+/* Memory of that size, which the guest has no more once it was sent along. */
+static uint32_t send_memory(struct wl_fixture *f, uint32_t id, const void *data, size_t len) {
+	assert_int_equal(wl_new(f, C(VFD_NEW), 500, 0, HALF_GIB), R(VFD_NEW));
+	uint32_t response = wl_send(f, id, (const uint32_t[]){500}, 1, data, len);
+	assert_int_equal(wl_close(f, 500), R(OK));
+	return response;
+}
+
+/* What no message has taken is the VM's all the same, until its connection is over. */
+static void test_unclaimed_memory(void **state) {
+	struct wl_fixture *f = *state;
+	const struct wl_device *device = (struct wl_device *)f->device;
+	int server = connect_with(f, 1, "wl_shm"), other = connect_with(f, 2, "wl_shm");
+	unsigned before = wl_count_fds(), sent = 0;
+	for (uint32_t id = 1; id <= 2; id++) {
+		assert_int_equal(send_memory(f, id, hello, 1), R(OK));
+		sent++;
+	}
+	while (sent < 20 && send_memory(f, 1, "", 1) == R(OK)) {
+		sent++;
+	}
+	assert_int_equal(sent, FILTER_POOLS_MAX / HALF_GIB);
+	expect_end(f, 1, server, "ph: the VM has too much memory with the compositor");
+	assert_int_equal(device->screen.pool_bytes, HALF_GIB);
+	assert_true(wl_count_fds() < before);
+	assert_int_equal(wl_close(f, 2), R(OK));
+	assert_int_equal(device->screen.pool_bytes, 0);
+	close(other);
+}
+
 static void test_keymap(void **state) {
 	struct wl_fixture *f = *state;
 	uint32_t words[64];
@@ -459,6 +491,39 @@ static void test_rest(void **state) {
 	close(other);
 }
 
+/* Memory that waits with the commands of a connection that rests is counted, too, and once. */
+static void test_rest_with_memory(void **state) {
+	struct wl_fixture *f = *state;
+	const struct wl_device *device = (struct wl_device *)f->device;
+	uint8_t *command = malloc(WL_COMMAND_MAX);
+	const uint32_t ids[] = {500, 500, 500, 500};
+	uint32_t len, told;
+	int server = connect_with_clipboard(f);
+	assert_int_equal(wl_new(f, C(VFD_NEW), 500, 0, HALF_GIB), R(VFD_NEW));
+	send_selections(f, command, 0);
+	send_selections(f, command, SELECTIONS);
+	told = count_selections(f, server, 0);
+	assert_true(wl_answered(f, &len));
+	wl_submit(f, command, wl_build_send(command, 1, ids, 4, "", 1), 8);
+	assert_false(wl_answered(f, &len));
+	assert_int_equal(device->held, 2);
+	assert_int_equal(device->screen.pool_bytes, FILTER_POOLS_MAX);
+	assert_int_equal(wl_send(f, 1, ids, 1, "", 1), R(OUT_OF_MEMORY));
+	for (unsigned i = 0; device->held > 0 && i < 100; i++) {
+		rest_clock += 1000000000;
+		assert_true(wl_run_until_readable(f, server));
+		told += count_selections(f, server, told);
+	}
+	assert_int_equal(told, 2 * SELECTIONS);
+	assert_int_equal(device->screen.pool_bytes, FILTER_POOLS_MAX); /* no message has taken them */
+	while (wl_answered(f, &len)) {
+	}
+	assert_int_equal(wl_close(f, 1), R(OK));
+	assert_int_equal(device->screen.pool_bytes, 0);
+	free(command);
+	close(server);
+}
+
 /* The compositor goes while a connection rests, the guest closes one that does, and nothing runs in circles.
  */
 static void test_rest_and_end(void **state) {
@@ -528,6 +593,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_pool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unclaimed_descriptors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unclaimed_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keymap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_compositor, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_guest, setup, teardown),
@@ -535,6 +601,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_long_command, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end_under_long_command, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rest_with_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rest_and_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_others_stall, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),

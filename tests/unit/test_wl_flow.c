@@ -1,6 +1,8 @@
 /* virtio-wl when somebody is slow or gone: receivers that stop reading, guests without buffers, limits. */
 #include "wl_fixture.h"
 
+#include "display/device.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -204,6 +206,30 @@ static void test_vfds_wait_too(void **state) {
 	assert_int_equal(message.header.type, C(VFD_HUP));
 	free(command);
 	close(server);
+}
+
+/* Memory that waits with its bytes is the VM's, whoever it is for and though the guest has closed it. */
+static void test_memory_waits_too(void **state) {
+	struct wl_fixture *f = *state;
+	const size_t size = 512 << 10;
+	uint8_t *command = malloc(size);
+	uint32_t id = 5, response = R(OK), sent = 0;
+	int server = wl_connect(f, 1);
+	while (response == R(OK) && ((struct wl_device *)f->device)->buffered == 0) {
+		response = wl_send(f, 1, NULL, 0, command, 1024);
+	}
+	for (; response == R(OK) && sent < 20; sent++) {
+		assert_int_equal(wl_new(f, C(VFD_NEW), id, 0, 1u << 29), R(VFD_NEW));
+		response = wl_send(f, 1, &id, 1, "x", 1);
+		assert_int_equal(wl_close(f, id), R(OK));
+	}
+	assert_int_equal(response, R(OUT_OF_MEMORY));
+	assert_int_equal(sent, 5);
+	assert_int_equal(wl_close(f, 1), R(OK));
+	close(server);
+	wl_settle(f);
+	assert_int_equal(((struct wl_device *)f->device)->screen.pool_bytes, 0);
+	free(command);
 }
 
 /* Small pieces cost what keeps them, too, and the quota knows. */
@@ -539,6 +565,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_reset_while_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_peer_vanishes_while_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vfds_wait_too, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_memory_waits_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_small_pieces, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pipe_never_sent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_answer, setup, teardown),
