@@ -289,7 +289,7 @@ enum verdict filter_subsurface(struct passage *passage) {
 	struct filter_surface *child = filter_surface_of(passage, passage->args[1].object);
 	struct wire_object *object = wire_objects_find(&passage->filter->objects, passage->args[0].object);
 	object->data = (void *)(uintptr_t)passage->args[1].object;
-	if (verdict == FILTER_PASS) {
+	if (verdict == FILTER_PASS && child != NULL) {
 		child->parent = passage->args[2].object;
 		child->subsurface = passage->args[0].object;
 		child->synchronized = true;
