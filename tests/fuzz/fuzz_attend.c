@@ -67,7 +67,7 @@ static void attend(struct input *input) {
 	}
 	__sanitizer_set_report_fd((void *)(uintptr_t)saved[2]);
 	require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
-	require(instance_make_streams(&streams, false, false) == 0);
+	require(instance_make_streams(&streams, false, true) == 0);
 	/* Most have the VM take the command first. */
 	if (input->left % 8 != 0) {
 		instance_send(ends[1], INSTANCE_STATE, 0, NULL, 0, NULL, 0);

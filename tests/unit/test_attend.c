@@ -53,7 +53,7 @@ static void start_with(struct attending *attending, int input, bool tty) {
 	attending->input = input;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	assert_int_equal(pipe2(output, O_CLOEXEC), 0);
-	assert_int_equal(instance_make_streams(&attending->streams, tty, false), 0);
+	assert_int_equal(instance_make_streams(&attending->streams, tty, !tty), 0);
 	attending->connection = ends[0];
 	attending->output = output[0];
 	attending->pid = fork();

@@ -305,7 +305,7 @@ static int talk_about(struct error *error) {
 	unsigned left = spare();
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	go_on(left);
-	int ret = instance_make_streams(&streams, false, false);
+	int ret = instance_make_streams(&streams, false, true);
 	if (ret == 0) {
 		ret = instance_send(ends[0], INSTANCE_EXEC, 7, "records", 8, streams.theirs, 3);
 	}
