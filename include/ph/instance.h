@@ -37,8 +37,8 @@ enum instance_fact {
 	INSTANCE_FACT_SCREEN = 10, /* empty: programs find a compositor */
 	INSTANCE_FACT_SOUND = 11,  /* empty: programs find a sound server */
 	INSTANCE_FACT_PALETTE = 12,  /* string: the colours of terminals */
-	INSTANCE_FACT_URLS = 14,     /* empty: addresses are opened on the host */
 	INSTANCE_FACT_PROTOCOL = 13, /* u64: INSTANCE_PROTOCOL of the ph that runs it */
+	INSTANCE_FACT_URLS = 14,     /* empty: addresses are opened on the host */
 };
 
 /* Of the messages below and of a command's records. One more with each change that an older ph does not know.

@@ -49,3 +49,11 @@ size_t text_cut(const char *text, size_t size) {
 	}
 	return size; /* no character is that long */
 }
+
+uint32_t text_hash(uint32_t beside, const char *text) {
+	uint32_t hash = 2166136261u ^ beside;
+	for (; *text != '\0'; text++) {
+		hash = (hash ^ (uint8_t)*text) * 16777619u;
+	}
+	return hash;
+}

@@ -7,6 +7,7 @@
  * which no VM's programs ever see.
  */
 #include "display/filter_parts.h"
+#include "ph/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -164,11 +165,7 @@ enum verdict filter_drag(struct passage *passage) {
 
 /* Not the same for two types, or hardly ever; 0 for none that was said yet. */
 static uint32_t number_of(const char *type) {
-	uint32_t number = 2166136261u;
-	for (; type != NULL && *type != '\0'; type++) {
-		number = (number ^ (uint8_t)*type) * 16777619u;
-	}
-	return type != NULL ? number | 2 : 1;
+	return type != NULL ? text_hash(0, type) | 2 : 1;
 }
 
 /* Programs say what they think of what is dragged each time that it moves: whoever offers it hears of what

@@ -10,6 +10,7 @@
 #include "files/lock.h"
 
 #include "files/server.h"
+#include "ph/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -233,12 +234,13 @@ static int file_get(struct p9_server *server, const struct p9_fid *fid, const st
 	struct p9_locked_file **out) {
 	struct p9_locked_file **slot = file_slot(&server->locks, fid->node->identity);
 	int ret = 0;
-	if (*slot == NULL) {
-		ret = file_create(server, fid, wanted, slot);
-	} else if ((*slot)->read_only && wanted->type == TYPE_WRITE) {
-		ret = file_reopen_to_write(server, fid, *slot);
-	}
 	*out = *slot;
+	if (*out == NULL) {
+		ret = file_create(server, fid, wanted, out);
+		*slot = *out;
+	} else if ((*out)->read_only && wanted->type == TYPE_WRITE) {
+		ret = file_reopen_to_write(server, fid, *out);
+	}
 	return ret;
 }
 
@@ -381,14 +383,6 @@ void p9_locks_drop(struct p9_locks *locks, const struct p9_fid *fid) {
 
 /* ---- requests ---- */
 
-static uint32_t hash_client(const char *client) {
-	uint32_t hash = 2166136261u;
-	for (; *client != '\0'; client++) {
-		hash = (hash ^ (uint8_t)*client) * 16777619u;
-	}
-	return hash;
-}
-
 static int range_set(struct range *range, uint64_t start, uint64_t length) {
 	if (start > INT64_MAX || range->type > TYPE_UNLOCK) {
 		return -EINVAL;
@@ -456,7 +450,7 @@ int p9_op_lock(struct p9_request *request) {
 	uint32_t flags = p9_get_u32(&request->in);
 	uint64_t start = p9_get_u64(&request->in), length = p9_get_u64(&request->in);
 	wanted.process = p9_get_u32(&request->in);
-	wanted.client = hash_client(p9_get_string(&request->in, UINT16_MAX));
+	wanted.client = text_hash(0, p9_get_string(&request->in, UINT16_MAX));
 	int ret = p9_get_end(&request->in);
 	if (ret == 0) {
 		ret = (flags & ~(FLAG_BLOCK | FLAG_RECLAIM)) != 0 ? -EINVAL
@@ -512,7 +506,7 @@ int p9_op_getlock(struct p9_request *request) {
 	uint64_t start = p9_get_u64(&request->in), length = p9_get_u64(&request->in);
 	wanted.process = p9_get_u32(&request->in);
 	const char *client = p9_get_string(&request->in, P9_NAME_MAX);
-	wanted.client = hash_client(client);
+	wanted.client = text_hash(0, client);
 	int ret = p9_get_end(&request->in);
 	if (ret == 0) {
 		ret = range_set(&wanted, start, length);

@@ -6,6 +6,7 @@
 #include "files/tree.h"
 
 #include "ph/fd.h"
+#include "ph/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,11 +69,7 @@ unsigned p9_tree_park(struct p9_tree *tree, unsigned count) {
 /* ---- the table of names ---- */
 
 static uint32_t hash_of(const struct p9_node *parent, const char *name) {
-	uint32_t hash = 2166136261u ^ (uint32_t)((uintptr_t)parent >> 6);
-	for (; *name != '\0'; name++) {
-		hash = (hash ^ (uint8_t)*name) * 16777619u;
-	}
-	return hash;
+	return text_hash((uint32_t)((uintptr_t)parent >> 6), name);
 }
 
 static struct p9_node **bucket_of(struct p9_tree *tree, uint32_t hash) {

@@ -273,15 +273,20 @@ static void hiding_and_showing(void **state) {
 	assert_refused(&(struct plan_request){.show = {"/proc/version"}, .show_count = 1}, "--show that one");
 }
 
+/* For the rest of the process. False: not possible here. */
+static bool take_own_etc(void) {
+	return unshare((getuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("tmpfs", "/etc", "tmpfs", 0, NULL) == 0;
+}
+
 /* In a /etc of the test's own, where one of the places hidden by default is a link. -1: not possible here. */
 static int hides_behind_links(bool shown) {
 	struct plan plan;
 	struct error error = {0};
 	const struct plan_request request = {.show = {"/etc/wireguard"}, .show_count = shown};
-	const bool able = unshare((getuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWNS) == 0 &&
-			  mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-			  mount("tmpfs", "/etc", "tmpfs", 0, NULL) == 0 && mkdir("/etc/keys", 0755) == 0 &&
-			  symlink("keys", "/etc/wireguard") == 0;
+	const bool able =
+		take_own_etc() && mkdir("/etc/keys", 0755) == 0 && symlink("keys", "/etc/wireguard") == 0;
 	if (!able || plan_init(&plan, &request, &error) < 0) {
 		return -1;
 	}
@@ -510,9 +515,7 @@ static void who_joins_opens_addresses_too(void **state) {
 
 /* In a /etc of the test's own. */
 static char *resolv_of(const char *text) {
-	if (unshare((getuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWNS) < 0 ||
-		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-		mount("tmpfs", "/etc", "tmpfs", 0, NULL) < 0) {
+	if (!take_own_etc()) {
 		return NULL;
 	}
 	FILE *file = fopen("/etc/resolv.conf", "w");
