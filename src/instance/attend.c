@@ -116,16 +116,17 @@ static void stderr_ended(struct relay *relay, int error) {
 
 static int start_relays(struct attendance *attendance) {
 	const int *ours = attendance->streams->ours;
-	int ret = relay_init(&attendance->relays[0], &attendance->loop, STDIN_FILENO, ours[0], input_ended);
+	int ret = relay_init(
+		&attendance->relays[0], &attendance->loop, STDIN_FILENO, ours[0], true, input_ended);
 	if (ret == 0) {
 		attendance->relay_count = 2;
-		ret = relay_init(
-			&attendance->relays[1], &attendance->loop, ours[1], STDOUT_FILENO, stdout_ended);
+		ret = relay_init(&attendance->relays[1], &attendance->loop, ours[1], STDOUT_FILENO, false,
+			stdout_ended);
 	}
 	if (ret == 0 && ours[2] >= 0) {
 		attendance->relay_count = 3;
-		ret = relay_init(
-			&attendance->relays[2], &attendance->loop, ours[2], STDERR_FILENO, stderr_ended);
+		ret = relay_init(&attendance->relays[2], &attendance->loop, ours[2], STDERR_FILENO, false,
+			stderr_ended);
 	}
 	for (unsigned i = 1; i < attendance->relay_count; i++) {
 		attendance->relays[i].to.only_text = !attendance->streams->tty;

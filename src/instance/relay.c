@@ -12,13 +12,11 @@
 #define PIECE (64 * 1024)
 
 static void finish(struct relay *relay, int error) {
-	/* The other end of a socket pair shall know now, not when the last copy of the descriptor is closed.
-	 */
-	if (relay->from.kind == STREAM_SOCKET) {
-		shutdown(relay->from.source.fd, SHUT_RD);
-	}
-	if (relay->to.kind == STREAM_SOCKET) {
+	/* The VM shall know now, not when the last copy of the descriptor is closed. */
+	if (relay->inward) {
 		shutdown(relay->to.source.fd, SHUT_WR);
+	} else {
+		shutdown(relay->from.source.fd, SHUT_RD);
 	}
 	stream_close(&relay->from);
 	stream_close(&relay->to);
@@ -70,9 +68,9 @@ static void to_ready(struct stream *stream) {
 	relay_pump((struct relay *)(void *)((char *)stream - offsetof(struct relay, to)));
 }
 
-int relay_init(struct relay *relay, struct loop *loop, int from, int to,
+int relay_init(struct relay *relay, struct loop *loop, int from, int to, bool inward,
 	void (*ended)(struct relay *relay, int error)) {
-	*relay = (struct relay){.ended = ended};
+	*relay = (struct relay){.inward = inward, .ended = ended};
 	relay->data = malloc(PIECE);
 	int ret = relay->data == NULL ? -ENOMEM : stream_open(&relay->from, loop, from, false, from_ready);
 	if (ret == 0) {

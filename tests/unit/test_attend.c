@@ -36,7 +36,9 @@ static int attend(struct attending *attending, int connection, int output) {
 	dup2(attending->input >= 0 ? attending->input : null, STDIN_FILENO);
 	dup2(output, STDOUT_FILENO);
 	close(output);
-	close(attending->output);
+	if (attending->output >= 0) {
+		close(attending->output);
+	}
 	close(attending->connection);
 	instance_close_streams(attending->streams.theirs);
 	int ret = instance_attend(connection, &attending->streams, &error);
@@ -47,22 +49,28 @@ static void send_message(struct attending *attending, enum instance_type type, u
 	assert_int_equal(instance_send(attending->connection, type, value, NULL, 0, NULL, 0), 0);
 }
 
-/* In a process of its own, which writes to a pipe that nobody reads yet. */
-static void start_with(struct attending *attending, int input, bool tty) {
-	int ends[2], output[2];
+/* In a process of its own. */
+static void start_between(struct attending *attending, int input, int output, bool tty) {
+	int ends[2];
 	attending->input = input;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-	assert_int_equal(pipe2(output, O_CLOEXEC), 0);
 	assert_int_equal(instance_make_streams(&attending->streams, tty, !tty), 0);
 	attending->connection = ends[0];
-	attending->output = output[0];
 	attending->pid = fork();
 	if (attending->pid == 0) {
-		_exit(attend(attending, ends[1], output[1]));
+		_exit(attend(attending, ends[1], output));
 	}
 	close(ends[1]);
-	close(output[1]);
 	instance_close_streams(attending->streams.ours);
+}
+
+/* It writes to a pipe that nobody reads yet. */
+static void start_with(struct attending *attending, int input, bool tty) {
+	int output[2];
+	assert_int_equal(pipe2(output, O_CLOEXEC), 0);
+	attending->output = output[0];
+	start_between(attending, input, output[1], tty);
+	close(output[1]);
 }
 
 static void start(struct attending *attending, int input) {
@@ -206,6 +214,39 @@ static void test_keys_when_up(void **state) {
 	keys(true);
 }
 
+/* Programs of other languages give their children sockets. Who started ph goes on with them. */
+static void test_callers_sockets(void **state) {
+	(void)state;
+	struct attending attending;
+	int input[2], output[2], status;
+	char text[8];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, input), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, output), 0);
+	attending.output = -1;
+	start_between(&attending, input[0], output[0], false);
+	send_message(&attending, INSTANCE_STATE, 0);
+	/* It reads no more, and is sent more. */
+	close(attending.streams.theirs[0]);
+	attending.streams.theirs[0] = -1;
+	assert_int_equal(write(input[1], "one", 3), 3);
+	usleep(100000);
+	assert_int_equal(fd_write_all(attending.streams.theirs[1], "said", 4), 0);
+	instance_close_streams(attending.streams.theirs);
+	send_message(&attending, INSTANCE_EXITED, 7);
+	assert_int_equal(waitpid(attending.pid, &status, 0), attending.pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 7);
+	assert_int_equal(read(output[1], text, sizeof(text)), 4);
+	assert_int_equal(send(output[0], "after", 5, MSG_NOSIGNAL), 5);
+	assert_int_equal(write(input[1], "two", 3), 3);
+	assert_int_equal(read(input[0], text, sizeof(text)), 3);
+	close(attending.connection);
+	for (unsigned i = 0; i < 2; i++) {
+		close(input[i]);
+		close(output[i]);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_last_command),
@@ -214,6 +255,7 @@ int main(void) {
 		cmocka_unit_test(test_ended_before),
 		cmocka_unit_test(test_keys_while_starting),
 		cmocka_unit_test(test_keys_when_up),
+		cmocka_unit_test(test_callers_sockets),
 	};
 	return cmocka_run_group_tests_name("attend", tests, NULL, NULL);
 }
