@@ -524,6 +524,22 @@ static void test_one_output(void **state) {
 	expect_text(*state, 1, 1, "");
 }
 
+/* Where there is one output, that says why nothing could be started, too. */
+static void test_nothing_starts(void **state) {
+	const char *const argv[] = {"true", NULL};
+	struct record_buffer exec = {0};
+	start_shell(*state, 1, "prlimit --pid 1 --nofile=3:");
+	assert_int_equal(wait_exit(*state, 1), 0);
+	start(*state, 2, argv, NULL, NULL);
+	assert_int_equal(wait_exit(*state, 2), 126);
+	expect_text(*state, 2, 0, "");
+	expect_text(*state, 2, 1, "ph: cannot start true in the VM: Too many open files\n");
+	put_exec(&exec, argv, NULL, NULL);
+	send_exec(*state, 3, &exec);
+	assert_int_equal(wait_exit(*state, 3), 126);
+	expect_text(*state, 3, 0, "ph: cannot start true in the VM: Too many open files\n");
+}
+
 static void test_terminal(void **state) {
 	start_terminal(*state, 1,
 		"stty size; test -t 0 -a -t 1 -a -t 2 && stty -a | grep -o ' iutf8' && "
@@ -715,6 +731,7 @@ int main(void) {
 		AGENT_TEST(test_children_left_behind),
 		AGENT_TEST(test_last_words),
 		AGENT_TEST(test_one_output),
+		AGENT_TEST(test_nothing_starts),
 		AGENT_TEST(test_terminal),
 		AGENT_TEST(test_terminal_and_stderr),
 		AGENT_TEST(test_terminal_keys),

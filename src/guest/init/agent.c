@@ -114,7 +114,8 @@ void agent_exec(struct agent *agent, uint32_t id, const struct exec *exec) {
 	const char *name = exec->argv[0] == NULL ? "a shell" : exec->argv[0];
 	int len = snprintf(
 		text, sizeof(text), "ph: cannot start %.200s in the VM: %s\n", name, strerror(-result));
-	port_send(agent->port, exec->tty ? GUEST_FRAME_STDOUT : GUEST_FRAME_STDERR, id, text, (size_t)len);
+	port_send(agent->port, exec->own_stderr ? GUEST_FRAME_STDERR : GUEST_FRAME_STDOUT, id, text,
+		(size_t)len);
 	port_send_u32(agent->port, GUEST_FRAME_EXIT, id, 126);
 }
 
