@@ -130,6 +130,9 @@ ssize_t stream_read(struct stream *stream, void *data, size_t size) {
 	if (n >= 0 && stream->terminal) {
 		loop_remove(stream->loop, &stream->source); /* so that the next wait sees what is left */
 	}
+	if (n < 0 && errno == EBADF) {
+		return 0; /* open for writing alone, as nohup's standard input */
+	}
 	return n < 0 ? -errno : n;
 }
 

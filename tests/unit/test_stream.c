@@ -198,6 +198,18 @@ static void test_background_job(void **state) {
 	assert_int_equal(WEXITSTATUS(status), 1);
 }
 
+/* nohup(1) gives such a standard input. */
+static void test_unreadable(void **state) {
+	(void)state;
+	struct stream stream = {0};
+	char text[8];
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(stream_open(&stream, &loop, null, false, nothing), 0);
+	assert_int_equal(stream_read(&stream, text, sizeof(text)), 0);
+	stream_close(&stream);
+	close(null);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -206,6 +218,7 @@ int main(void) {
 		TEST(test_gated_write),
 		TEST(test_full_pipe),
 		TEST(test_background_job),
+		TEST(test_unreadable),
 	};
 	return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
 }
