@@ -483,7 +483,9 @@ void control_hangup(struct control *control, uint32_t id) {
 void control_signal(struct control *control, uint32_t id, int signo) {
 	assert(signo >= 1 && signo <= 64);
 	for (struct session *session = control->sessions; session != NULL; session = session->next) {
-		if (id == 0 || session->id == id) {
+		/* One is enough, and was sent with the hang-up. */
+		bool had = signo == SIGHUP && session->hung_up;
+		if ((id == 0 || session->id == id) && !had) {
 			session->signals_owed |= 1ULL << (signo - 1);
 		}
 	}

@@ -322,7 +322,8 @@ void session_hangup(struct session *session) {
 		}
 	}
 	session->eof_owed = false;
-	session->hangup_owed = true;
+	session->hangup_owed |= !session->hung_up;
+	session->hung_up = true;
 }
 
 void session_exit(struct session *session, int status) {

@@ -40,6 +40,7 @@ struct session {
 	bool winsize_owed;
 	uint16_t rows, columns;
 	bool hangup_owed, eof_owed;
+	bool hung_up; /* told so, or to be */
 };
 
 /* 0 or -errno. */

@@ -322,8 +322,9 @@ static void handle_signal(struct attendance *attendance, int signo) {
 		loop_stop(&attendance->loop, final_status(attendance));
 		return;
 	}
-	instance_send(attendance->connection.fd, signo == SIGHUP ? INSTANCE_HANGUP : INSTANCE_SIGNAL,
-		(uint32_t)signo, NULL, 0, NULL, 0);
+	bool gone = signo == SIGHUP && attendance->streams->tty; /* the terminal */
+	instance_send(attendance->connection.fd, gone ? INSTANCE_HANGUP : INSTANCE_SIGNAL, (uint32_t)signo,
+		NULL, 0, NULL, 0);
 }
 
 static void signalled(struct loop_source *source, uint32_t events) {

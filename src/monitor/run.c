@@ -398,7 +398,8 @@ static bool handle_job_signal(struct vm *vm, int signo) {
 	}
 }
 
-/* SIGINT is the command's business; SIGTERM and SIGHUP end the VM in order, the commands first. */
+/* SIGINT is the command's business; SIGTERM and SIGHUP end the VM in order, the commands first. With SIGHUP
+ * the command's terminal is gone, where it has one: files and pipes take what it still has to say. */
 static void handle_signal(struct vm *vm, int signo) {
 	if (handle_job_signal(vm, signo)) {
 		return;
@@ -417,7 +418,7 @@ static void handle_signal(struct vm *vm, int signo) {
 		force_end(vm);
 		return;
 	}
-	if (signo == SIGHUP && vm->seat->client_fd < 0) {
+	if (signo == SIGHUP && vm->plan->tty && vm->seat->client_fd < 0) {
 		control_hangup(vm->control, RUN_COMMAND_SESSION);
 	}
 	control_signal(vm->control, signo == SIGINT ? RUN_COMMAND_SESSION : 0, signo);

@@ -125,6 +125,16 @@ for signal in TERM INT HUP; do
 	[ $status_of_ph -eq $((128 + $(kill -l $signal))) ]
 	result "SIG$signal reaches the command"
 done
+for signal in TERM HUP; do
+	"$ph" -- sh -c "trap 'echo bye; exit 3' $signal; echo up; while :; do sleep 0.1; done" >"$work/out" 2>"$work/err" &
+	pid=$!
+	for _ in $(seq 600); do [ -s "$work/out" ] && break || sleep 0.1; done
+	kill -$signal $pid
+	wait $pid
+	status_of_ph=$?
+	[ $status_of_ph -eq 3 ] && [ "$(cat "$work/out")" = $'up\nbye' ]
+	result "what the command says at SIG$signal is not lost"
+done
 (trap '' HUP && exec "$ph" -- sh -c 'echo up; until [ -e ~/ph-end ]; do sleep 0.1; done; exit 4') >"$work/out" 2>"$work/err" &
 pid=$!
 for _ in $(seq 600); do [ -s "$work/out" ] && break || sleep 0.1; done

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pty.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -247,6 +248,40 @@ static void test_callers_sockets(void **state) {
 	}
 }
 
+/* SIGHUP is about the command's terminal only where it has one. */
+static void hang_up(bool tty) {
+	struct attending attending;
+	struct instance_message message;
+	uint8_t *buffer = malloc(INSTANCE_MESSAGE_MAX);
+	int master, slave;
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	start_with(&attending, slave, tty);
+	send_message(&attending, INSTANCE_STATE, INSTANCE_RUNNING << 16 | 1);
+	usleep(100000);
+	kill(attending.pid, SIGHUP);
+	do {
+		struct pollfd wait = {.fd = attending.connection, .events = POLLIN};
+		assert_int_equal(poll(&wait, 1, 5000), 1);
+		assert_int_equal(instance_receive(attending.connection, buffer, &message), 1);
+	} while (message.type == INSTANCE_WINSIZE);
+	assert_int_equal(message.type, tty ? INSTANCE_HANGUP : INSTANCE_SIGNAL);
+	assert_int_equal(message.value, SIGHUP);
+	send_message(&attending, INSTANCE_EXITED, 7);
+	instance_close_streams(attending.streams.theirs);
+	assert_int_equal(waitpid(attending.pid, NULL, 0), attending.pid);
+	close(attending.connection);
+	close(attending.output);
+	close(master);
+	close(slave);
+	free(buffer);
+}
+
+static void test_hang_up(void **state) {
+	(void)state;
+	hang_up(false);
+	hang_up(true);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_last_command),
@@ -256,6 +291,7 @@ int main(void) {
 		cmocka_unit_test(test_keys_while_starting),
 		cmocka_unit_test(test_keys_when_up),
 		cmocka_unit_test(test_callers_sockets),
+		cmocka_unit_test(test_hang_up),
 	};
 	return cmocka_run_group_tests_name("attend", tests, NULL, NULL);
 }

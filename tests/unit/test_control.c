@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <pty.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -641,6 +642,23 @@ static void test_terminal_goes_away(void **state) {
 	close(slave);
 }
 
+/* A terminal that goes away is a signal to who has it, and to others ph's own; nobody has two. */
+static void test_hangup_and_signal(void **state) {
+	struct fixture *f = *state;
+	int master, slave;
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	start_session(f, slave, slave, -1, true);
+	control_hangup(f->control, 1);
+	control_signal(f->control, 0, SIGHUP);
+	expect_frame(f, GUEST_FRAME_HANGUP, 1, NULL, 0);
+	control_hangup(f->control, 1);
+	expect_silence(f);
+	control_signal(f->control, 0, SIGTERM);
+	expect_u32(f, GUEST_FRAME_SIGNAL, 1, SIGTERM);
+	close(master);
+	close(slave);
+}
+
 static void test_hangup(void **state) {
 	struct fixture *f = *state;
 	static uint8_t data[GUEST_FRAME_MAX];
@@ -983,6 +1001,7 @@ int main(void) {
 		TEST(test_terminal_and_stderr),
 		TEST(test_terminal_goes_away),
 		TEST(test_hangup),
+		TEST(test_hangup_and_signal),
 		TEST(test_text_frames),
 		TEST(test_urls),
 		TEST(test_time),
