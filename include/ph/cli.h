@@ -30,6 +30,7 @@ struct cli_setting {
 	const char *name, *value;
 	const char *origin; /* a profile's file and line; NULL: the command line */
 	bool shapes_vm;     /* not of the command alone: it cannot change while the VM runs */
+	bool adds_up;       /* of those that do not, the last of a name counts */
 };
 
 struct cli_options {

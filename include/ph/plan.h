@@ -19,6 +19,7 @@
 
 #define PLAN_SHARES_MAX 16
 #define PLAN_DISKS_MAX 8
+#define PLAN_REALM_MAX 128 /* characters of a realm's name */
 
 enum plan_root {
 	PLAN_ROOT_SELF,  /* this system's / over 9p, read-only under a tmpfs overlay */
@@ -221,8 +222,7 @@ void plan_print(const struct plan *plan);
 int plan_print_realms(struct error *error);
 /* Whom root's ph becomes once the plan is made, for a realm: its home's owner. False: nobody. */
 bool plan_runs_as(const struct plan *plan, uid_t *uid, gid_t *gid);
-/* The name under which a realm's VM is found by others: 1; 0 for a realm whose name is too long for that; or
- * -errno with *error set. */
-int plan_realm_vm_name(const struct plan_request *request, char *name, size_t size, struct error *error);
+/* The name of the realm that is asked for. 0, or -errno with *error set. */
+int plan_realm_name(const struct plan_request *request, char name[PLAN_REALM_MAX + 1], struct error *error);
 
 #endif

@@ -51,8 +51,10 @@ static int give(
 	if (options->setting_count == CLI_SETTINGS_MAX) {
 		return error_set(error, -EINVAL, "more than %d options are not possible", CLI_SETTINGS_MAX);
 	}
-	options->settings[options->setting_count++] =
-		(struct cli_setting){.name = option->name, .value = value, .shapes_vm = !option->of_command};
+	options->settings[options->setting_count++] = (struct cli_setting){.name = option->name,
+		.value = value,
+		.shapes_vm = !option->of_command,
+		.adds_up = option->adds_up};
 	snprintf(origin, sizeof(origin), "--%s", option->name);
 	return apply(options, option, origin, value, error);
 }

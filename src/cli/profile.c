@@ -81,8 +81,11 @@ static struct cli_setting *add_setting(
 		return NULL;
 	}
 	struct cli_setting *setting = &options->settings[options->setting_count++];
-	*setting = (struct cli_setting){
-		.name = option->name, .value = copy, .origin = origin, .shapes_vm = !option->of_command};
+	*setting = (struct cli_setting){.name = option->name,
+		.value = copy,
+		.origin = origin,
+		.shapes_vm = !option->of_command,
+		.adds_up = option->adds_up};
 	return setting;
 }
 

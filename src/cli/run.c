@@ -17,6 +17,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,16 +329,40 @@ static bool is_no(const char *value) {
 	return strcmp(value, "no") == 0 || strcmp(value, "0") == 0;
 }
 
-/* The last one counts: the command line comes behind profiles. */
-static bool has_setting(char *const *settings, const char *name) {
+/* The last one's value: the command line comes behind profiles. NULL: there is none. */
+static const char *find_setting(char *const *settings, const char *name) {
 	size_t length = strlen(name);
-	bool has = false;
+	const char *value = NULL;
 	for (; *settings != NULL; settings++) {
 		if (strncmp(*settings, name, length) == 0 && (*settings)[length] == '=') {
-			has = !is_no(*settings + length + 1);
+			value = *settings + length + 1;
 		}
 	}
-	return has;
+	return value;
+}
+
+/* -ENOMEM, or whether the VM has this. */
+static int is_so(char *const *settings, const struct cli_setting *setting) {
+	char *text = setting_text(setting);
+	if (text == NULL) {
+		return -ENOMEM;
+	}
+	const char *last = find_setting(settings, setting->name);
+	bool same = setting->adds_up ? is_among(settings, text)
+				     : last != NULL && strcmp(last, text + strlen(setting->name) + 1) == 0;
+	free(text);
+	return same;
+}
+
+/* Whether a later option on the same command line takes its place. */
+static bool is_overridden(const struct cli_options *options, size_t i) {
+	const struct cli_setting *setting = &options->settings[i];
+	while (!setting->adds_up && ++i < options->setting_count) {
+		if (strcmp(options->settings[i].name, setting->name) == 0) {
+			return true;
+		}
+	}
+	return false;
 }
 
 static int refuse_setting(const struct cli_setting *setting, const char *name, struct error *error) {
@@ -354,22 +379,21 @@ static int check_settings(
 		const struct cli_setting *setting = &options->settings[i];
 		/* check_realm() knows it by whatever name it was asked for. */
 		bool known = strcmp(setting->name, "realm") == 0;
-		if (known || !setting->shapes_vm || setting->origin != NULL) {
+		if (known || !setting->shapes_vm || setting->origin != NULL || is_overridden(options, i)) {
 			continue;
 		}
-		char *text = setting_text(setting);
-		if (text == NULL) {
-			return error_set(error, -ENOMEM, "out of memory");
+		int same = is_so(settings, setting);
+		if (same < 0) {
+			return error_set(error, same, "out of memory");
 		}
-		bool same = is_among(settings, text);
-		free(text);
-		if (same) {
+		if (same > 0) {
 			continue;
 		}
 		if (!is_no(setting->value)) {
 			return refuse_setting(setting, name, error);
 		}
-		if (has_setting(settings, setting->name)) {
+		const char *value = find_setting(settings, setting->name);
+		if (value != NULL && !is_no(value)) {
 			return error_set(error, -EBUSY,
 				"the VM %s runs with --%s, which cannot change now; ph --stop %s ends it",
 				name, setting->name, name);
@@ -403,10 +427,9 @@ static int check_realm(const struct cli_options *options, const char *name, cons
 	struct error *error) {
 	struct record_reader reader = {.next = facts, .left = size};
 	struct record record;
-	char own[INSTANCE_NAME_MAX];
-	int ret = plan_realm_vm_name(&options->request, own, sizeof(own), error);
-	const char *realm = own + sizeof("realm-") - 1;
-	while (ret > 0 && record_next(&reader, &record) > 0) {
+	char realm[PLAN_REALM_MAX + 1];
+	int ret = plan_realm_name(&options->request, realm, error);
+	while (ret == 0 && record_next(&reader, &record) > 0) {
 		if (record.key == INSTANCE_FACT_REALM && record.size == strlen(realm) &&
 			memcmp(record.data, realm, record.size) == 0) {
 			return 0;
@@ -470,12 +493,22 @@ static int send_command(int connection, const struct plan *plan, const struct in
 	return ret;
 }
 
+/* What cannot be joined may be what was left of a VM that has ended, or the one after it: then -EAGAIN. */
+static int find_why(int connection, int ret, const struct error *why, struct error *error) {
+	struct pollfd end = {.fd = connection}; /* a hang-up is always told */
+	bool ended = poll(&end, 1, BUSY_STEP_MS) > 0;
+	return ended ? -EAGAIN : error_set(error, ret, "%s", why->message);
+}
+
 /* Over a connection, which it closes. -EAGAIN: the VM is ending. */
 static int join(const struct cli_options *options, const char *name, int connection, struct error *error) {
 	struct plan plan;
 	struct instance_streams streams;
-	int ret = plan_joined(&plan, options, name, error);
-	if (ret == 0) {
+	struct error why = {0};
+	int ret = plan_joined(&plan, options, name, &why);
+	if (ret < 0) {
+		ret = find_why(connection, ret, &why, error);
+	} else {
 		ret = instance_make_streams(&streams, plan.tty, plan.own_stderr);
 	}
 	if (ret == 0) {
@@ -530,12 +563,13 @@ static int run_named(const struct cli_options *options, const char *name, struct
 /* A realm has one VM, which the second command joins. Root's ph goes on as the realm's user, to whom the
  * place of root's VMs is closed. */
 static int run_realm(const struct cli_options *options, struct error *error) {
-	char name[INSTANCE_NAME_MAX];
-	int ret = plan_realm_vm_name(&options->request, name, sizeof(name), error);
+	char realm[PLAN_REALM_MAX + 1], name[INSTANCE_NAME_MAX];
+	int ret = plan_realm_name(&options->request, realm, error);
 	if (ret < 0) {
 		return ret;
 	}
-	bool shared = ret > 0 && geteuid() != 0 && getenv("XDG_RUNTIME_DIR") != NULL;
+	bool fits = snprintf(name, sizeof(name), "realm-%s", realm) < (int)sizeof(name);
+	bool shared = fits && geteuid() != 0 && getenv("XDG_RUNTIME_DIR") != NULL;
 	return shared && !options->request.force ? run_named(options, name, error)
 						 : run_alone(options, error);
 }

@@ -30,6 +30,7 @@ struct option {
 	bool optional;           /* --net and --net=VALUE; without a value apply gets "" */
 	bool common;             /* in --help, which is one screen; all are in --help-all */
 	bool once;               /* for the command line only: not in profiles */
+	bool adds_up;            /* given more than once, each counts; of others the last */
 	bool of_command;         /* about the command: may differ between those who share a VM */
 	enum option_completion completion;
 	/* Flags get "yes" or "no" (or 1 or 0). 0, or -EINVAL with the cause in *error. */

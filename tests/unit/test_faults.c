@@ -91,9 +91,9 @@ static struct citadel citadel;
 static int plan_realm(struct error *error) {
 	struct plan plan = {0};
 	const struct plan_request request = {.realm = "main"};
-	char name[64];
-	int ret = plan_realm_vm_name(&request, name, sizeof(name), error);
-	if (ret > 0) {
+	char name[PLAN_REALM_MAX + 1];
+	int ret = plan_realm_name(&request, name, error);
+	if (ret == 0) {
 		ret = plan_init(&plan, &request, error);
 	}
 	plan_finish(&plan);

@@ -44,7 +44,7 @@ static void count_keys(void *owner, const char *key, const char *value) {
 }
 
 static void check_generation(int generation) {
-	char name[CITADEL_REALM_MAX + 1] = "";
+	char name[PLAN_REALM_MAX + 1] = "";
 	unsigned seen = 0;
 	realmsd_start(&realmsd, generation);
 	assert_int_equal(list(), 3);
@@ -85,7 +85,7 @@ static void generation_3(void **state) {
 /* An answer of another form, and a name that is none. */
 static void nonsense(void **state) {
 	(void)state;
-	char name[CITADEL_REALM_MAX + 1] = "unchanged";
+	char name[PLAN_REALM_MAX + 1] = "unchanged";
 	unsigned seen = 0;
 	realmsd_start(&realmsd, 1);
 	assert_int_equal(list(), 3);
@@ -114,7 +114,7 @@ static void no_realmsd(void **state) {
 
 static void no_bus(void **state) {
 	(void)state;
-	char name[CITADEL_REALM_MAX + 1];
+	char name[PLAN_REALM_MAX + 1];
 	setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus", 1);
 	assert_int_equal(bus_list(realms), -ENODATA);
 	assert_int_equal(bus_current_realm(name), -ENODATA);

@@ -218,19 +218,19 @@ static void no_bus(void **state) {
 	free(kept);
 }
 
-/* By what name the VM of a realm is found by the next command. */
+/* By what name a realm is asked for, and found by the next command. */
 static void names(void **state) {
 	(void)state;
-	char name[64], longest[129];
-	memset(longest, 'x', 128);
-	longest[128] = '\0';
-	request = (struct plan_request){.realm = "main"};
-	assert_int_equal(plan_realm_vm_name(&request, name, sizeof(name), &error), 1);
-	assert_string_equal(name, "realm-main");
-	request.realm = longest;
-	assert_int_equal(plan_realm_vm_name(&request, name, sizeof(name), &error), 0);
+	char name[PLAN_REALM_MAX + 1], longest[PLAN_REALM_MAX + 2];
+	memset(longest, 'x', sizeof(longest));
+	longest[PLAN_REALM_MAX + 1] = '\0';
+	request = (struct plan_request){.realm = longest};
+	assert_int_equal(plan_realm_name(&request, name, &error), -EINVAL);
+	longest[PLAN_REALM_MAX] = '\0';
+	assert_int_equal(plan_realm_name(&request, name, &error), 0);
+	assert_string_equal(name, longest);
 	request.realm = "../main";
-	assert_int_equal(plan_realm_vm_name(&request, name, sizeof(name), &error), -EINVAL);
+	assert_int_equal(plan_realm_name(&request, name, &error), -EINVAL);
 }
 
 static bool has(const struct plan *plan, const char *variable) {

@@ -267,7 +267,7 @@ static char *answer_to(const struct question *question, int *error) {
 
 static bool parse_realm(char *line, struct bus_realm *realm) {
 	char *name = strsep(&line, "\t"), *realmfs = strsep(&line, "\t");
-	if (realmfs == NULL || line == NULL || !header_is_name(name, CITADEL_REALM_MAX)) {
+	if (realmfs == NULL || line == NULL || !header_is_name(name, PLAN_REALM_MAX)) {
 		return false;
 	}
 	unsigned status = (unsigned)strtoul(line, NULL, 10);
@@ -297,7 +297,7 @@ int bus_list(struct bus_realm *realms) {
 	return count;
 }
 
-int bus_current_realm(char name[CITADEL_REALM_MAX + 1]) {
+int bus_current_realm(char name[PLAN_REALM_MAX + 1]) {
 	const struct question question = {.method = "GetCurrent", .write = write_current};
 	int error = 0;
 	char *rest = answer_to(&question, &error);
@@ -305,12 +305,12 @@ int bus_current_realm(char name[CITADEL_REALM_MAX + 1]) {
 	if (line == NULL) {
 		return error;
 	}
-	if (!header_is_name(line, CITADEL_REALM_MAX)) {
+	if (!header_is_name(line, PLAN_REALM_MAX)) {
 		log_verbose("realmsd: GetCurrent: %s",
 			line[0] == '\0' ? "none" : "what it says is no realm's name");
 		return -ENODATA;
 	}
-	snprintf(name, CITADEL_REALM_MAX + 1, "%s", line);
+	snprintf(name, PLAN_REALM_MAX + 1, "%s", line);
 	return 0;
 }
 

@@ -9,7 +9,7 @@
 #define BUS_REALMS_MAX 256
 
 struct bus_realm {
-	char name[CITADEL_REALM_MAX + 1];
+	char name[PLAN_REALM_MAX + 1];
 	char realmfs[64]; /* empty: it does not say */
 	bool running, current, system;
 };
@@ -20,7 +20,7 @@ struct bus_realm {
 /* At most BUS_REALMS_MAX: how many, or -errno. */
 int bus_list(struct bus_realm *realms);
 /* 0 or -errno. */
-int bus_current_realm(char name[CITADEL_REALM_MAX + 1]);
+int bus_current_realm(char name[PLAN_REALM_MAX + 1]);
 /* What realmsd takes for the realm's configuration: entry is called with each key and value as text. 0 or
  * -errno. */
 int bus_config(

@@ -91,7 +91,7 @@ ssize_t citadel_read(int dir_fd, const char *path, char *text, size_t size) {
 	return length;
 }
 
-int citadel_read_realm_link(const char *path, char name[CITADEL_REALM_MAX + 1]) {
+int citadel_read_realm_link(const char *path, char name[PLAN_REALM_MAX + 1]) {
 	char target[4096];
 	ssize_t length = readlink(path, target, sizeof(target) - 1);
 	if (length < 0) {
@@ -101,10 +101,10 @@ int citadel_read_realm_link(const char *path, char name[CITADEL_REALM_MAX + 1]) 
 	const char *slash = strrchr(target, '/');
 	const char *last = slash != NULL ? slash + 1 : target;
 	if (strncmp(last, REALM_PREFIX, strlen(REALM_PREFIX)) != 0 ||
-		!header_is_name(last + strlen(REALM_PREFIX), CITADEL_REALM_MAX)) {
+		!header_is_name(last + strlen(REALM_PREFIX), PLAN_REALM_MAX)) {
 		return -EINVAL;
 	}
-	snprintf(name, CITADEL_REALM_MAX + 1, "%s", last + strlen(REALM_PREFIX));
+	snprintf(name, PLAN_REALM_MAX + 1, "%s", last + strlen(REALM_PREFIX));
 	return 0;
 }
 

@@ -6,12 +6,11 @@
 #define PLAN_REALM_CITADEL_H
 
 #include "ph/error.h"
+#include "ph/plan.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
-
-#define CITADEL_REALM_MAX 128 /* characters of a realm's name */
 
 /* The absolute path of Citadel's own at /REST: beneath $PH_CITADEL when that is set (another system's disk).
  * malloc'ed, NULL without memory. */
@@ -30,7 +29,7 @@ int citadel_open_inside(int dir_fd, const char *path, int flags);
 ssize_t citadel_read(int dir_fd, const char *path, char *text, size_t size);
 
 /* NAME of a link to ".../realm-NAME": 0, -ENOENT when there is none, -EINVAL for one that names no realm. */
-int citadel_read_realm_link(const char *path, char name[CITADEL_REALM_MAX + 1]);
+int citadel_read_realm_link(const char *path, char name[PLAN_REALM_MAX + 1]);
 
 /* The value of NAME=VALUE in a file like /etc/os-release: 0 or -ENOENT. */
 int citadel_os_release(const char *name, char *value, size_t size);

@@ -131,7 +131,7 @@ static int add_kept(struct plan *plan, const struct realm *realm, const char *pa
 }
 
 static int add_ephemeral_home(struct plan *plan, const struct realm *realm, struct error *error) {
-	char host[CITADEL_REALM_MAX + 32];
+	char host[PLAN_REALM_MAX + 32];
 	char *const *kept = realm->config.values[KEY_EPHEMERAL_PERSISTENT_DIRS].list;
 	plan->private_home = true;
 	snprintf(host, sizeof(host), "/realms/realm-%s/skel", realm->name);
@@ -146,7 +146,7 @@ static int add_ephemeral_home(struct plan *plan, const struct realm *realm, stru
 }
 
 static int add_home(struct plan *plan, const struct realm *realm, struct error *error) {
-	char host[CITADEL_REALM_MAX + 32];
+	char host[PLAN_REALM_MAX + 32];
 	int fd = openat(realm->home_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
 		return error_set(error, -errno, "the home of realm %s: %s", realm->name, strerror(errno));

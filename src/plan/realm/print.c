@@ -17,7 +17,7 @@ struct table {
 	int realms_fd;
 	struct bus_realm realms[BUS_REALMS_MAX];
 	int count; /* or -errno */
-	char current[CITADEL_REALM_MAX + 1];
+	char current[PLAN_REALM_MAX + 1];
 };
 
 static const struct bus_realm *find(const struct table *table, const char *name) {
@@ -49,7 +49,7 @@ static void print_state(const struct table *table, const char *name, bool system
 static void print_realm(const struct table *table, const char *name) {
 	struct realm_config config = {0};
 	struct error error = {0};
-	char folder[CITADEL_REALM_MAX + 8];
+	char folder[PLAN_REALM_MAX + 8];
 	snprintf(folder, sizeof(folder), "realm-%s", name);
 	int fd = citadel_open(table->realms_fd, folder, O_PATH | O_DIRECTORY);
 	int ret = fd < 0 ? fd : realm_config_read(&config, table->realms_fd, fd, name, &error);

@@ -24,7 +24,7 @@
 #define PREFIX_LENGTH (sizeof(PREFIX) - 1)
 
 static int open_realm(int realms_fd, const char *name) {
-	char folder[PREFIX_LENGTH + CITADEL_REALM_MAX + 1];
+	char folder[PREFIX_LENGTH + PLAN_REALM_MAX + 1];
 	snprintf(folder, sizeof(folder), PREFIX "%s", name);
 	return citadel_open(realms_fd, folder, O_PATH | O_DIRECTORY);
 }
@@ -37,7 +37,7 @@ static int compare(const void *a, const void *b) {
 
 static void add_entry(int realms_fd, const char *entry, struct strings *names) {
 	if (strncmp(entry, PREFIX, PREFIX_LENGTH) != 0 ||
-		!header_is_name(entry + PREFIX_LENGTH, CITADEL_REALM_MAX)) {
+		!header_is_name(entry + PREFIX_LENGTH, PLAN_REALM_MAX)) {
 		return;
 	}
 	int fd = open_realm(realms_fd, entry + PREFIX_LENGTH);
@@ -185,7 +185,7 @@ bool realm_is_locked(int realms_fd, const char *name) {
 
 /* The links of a realm's root and home are there for as long as its container is. */
 bool realm_has_container(const char *name) {
-	char rest[64 + CITADEL_REALM_MAX];
+	char rest[64 + PLAN_REALM_MAX];
 	struct stat st;
 	snprintf(rest, sizeof(rest), "/run/citadel/realms/realm-%s/rootfs", name);
 	char *path = citadel_path(rest);
@@ -194,7 +194,7 @@ bool realm_has_container(const char *name) {
 	return there;
 }
 
-int realm_current(char name[CITADEL_REALM_MAX + 1], struct error *error) {
+int realm_current(char name[PLAN_REALM_MAX + 1], struct error *error) {
 	if (bus_current_realm(name) == 0) {
 		return 0;
 	}

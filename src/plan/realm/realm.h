@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 struct realm {
-	char name[CITADEL_REALM_MAX + 1];
+	char name[PLAN_REALM_MAX + 1];
 	struct realm_config config;
 	int realms_fd, fd, home_fd; /* O_PATH, but for the home, which is locked */
 	uid_t uid;                  /* the home's owner: who works in the realm */
@@ -24,7 +24,7 @@ void realm_close(struct realm *realm);
 /* The names of all realms, sorted. 0 or -errno. */
 int realm_list(int realms_fd, struct strings *names);
 /* The name of the current realm, from realmsd or the files. 0, or -errno with *error set. */
-int realm_current(char name[CITADEL_REALM_MAX + 1], struct error *error);
+int realm_current(char name[PLAN_REALM_MAX + 1], struct error *error);
 
 /* Keep others from serving the home: 0, -EBUSY or -errno. Lasts until the realm is closed. */
 int realm_lock_home(struct realm *realm);

@@ -256,33 +256,23 @@ static void compare_key(void *owner, const char *key, const char *theirs) {
 
 /* ---- the steps ---- */
 
-/* The realm's name in place of "current". 0, or -errno with *error set. */
-static int find_name(char name[CITADEL_REALM_MAX + 1], const char *given, struct error *error) {
-	if (strcmp(given, "current") == 0) {
+int plan_realm_name(const struct plan_request *request, char name[PLAN_REALM_MAX + 1], struct error *error) {
+	if (strcmp(request->realm, "current") == 0) {
 		return realm_current(name, error);
 	}
-	if (!header_is_name(given, CITADEL_REALM_MAX)) {
+	if (!header_is_name(request->realm, PLAN_REALM_MAX)) {
 		return error_set(error, -EINVAL,
 			"'%s' cannot be a realm: a name is made of letters, digits and '-', with a letter "
 			"first",
-			given);
+			request->realm);
 	}
-	snprintf(name, CITADEL_REALM_MAX + 1, "%s", given);
+	snprintf(name, PLAN_REALM_MAX + 1, "%s", request->realm);
 	return 0;
 }
 
-int plan_realm_vm_name(const struct plan_request *request, char *name, size_t size, struct error *error) {
-	char realm[CITADEL_REALM_MAX + 1];
-	int ret = find_name(realm, request->realm, error);
-	if (ret == 0) {
-		ret = (size_t)snprintf(name, size, "realm-%s", realm) < size;
-	}
-	return ret;
-}
-
-static int open_requested(struct plan *plan, const char *given, struct error *error) {
-	char name[CITADEL_REALM_MAX + 1];
-	int ret = find_name(name, given, error);
+static int open_requested(struct plan *plan, const struct plan_request *request, struct error *error) {
+	char name[PLAN_REALM_MAX + 1];
+	int ret = plan_realm_name(request, name, error);
 	if (ret < 0) {
 		return ret;
 	}
@@ -312,7 +302,7 @@ int plan_resolve_realm(struct plan *plan, const struct plan_request *request, st
 	if (request->realm == NULL) {
 		return 0;
 	}
-	int ret = open_requested(plan, request->realm, error);
+	int ret = open_requested(plan, request, error);
 	if (ret == 0) {
 		ret = name_vm(plan, request->name, error);
 	}
