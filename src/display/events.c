@@ -130,6 +130,9 @@ void filter_release(struct filter *filter, struct wire_object *object) {
 		filter_surface_release(filter->vm, object);
 	} else if (object->interface == &wl_region_interface) {
 		filter_region_release(filter->vm, object);
+	} else if (object->interface == &zwp_locked_pointer_v1_interface ||
+		   object->interface == &zwp_confined_pointer_v1_interface) {
+		filter_pointer_release(filter->vm, object);
 	} else if (object->interface == &wl_keyboard_interface && object->data != NULL) {
 		struct keyboard *keyboard = object->data;
 		set_focus(filter, keyboard, false);

@@ -81,6 +81,8 @@ struct filter_surface {
 	bool synchronized;
 	unsigned waiting;                   /* commits of what is in it, until its next one */
 	unsigned opaque_boxes, input_boxes; /* that its regions had when they were set */
+	unsigned committed_boxes;           /* of both, that the compositor may still use */
+	unsigned waiting_boxes;             /* of all commits that wait */
 };
 /* NULL: there is none, or no memory. */
 struct filter_surface *filter_surface_of(struct passage *passage, uint32_t id);
@@ -107,7 +109,12 @@ enum verdict filter_set_icon(struct passage *passage, union wire_arg *surface);
 /* regions.c: rectangles of regions. */
 enum verdict filter_region_change(struct passage *passage);
 enum verdict filter_surface_region(struct passage *passage);
+enum verdict filter_pointer_region(struct passage *passage);
+enum verdict filter_constrain_pointer(struct passage *passage);
+/* Something has this many rectangles of regions now. */
+enum verdict filter_count_boxes(struct passage *passage, unsigned *count, unsigned boxes);
 void filter_region_release(struct filter_vm *vm, struct wire_object *object);
+void filter_pointer_release(struct filter_vm *vm, struct wire_object *object);
 
 /* buffers.c: memory. */
 enum verdict filter_pool_create(struct passage *passage);

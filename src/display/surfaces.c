@@ -32,11 +32,18 @@ struct filter_surface *filter_surface_of(struct passage *passage, uint32_t id) {
 	return object->data;
 }
 
+/* What waits for it is shown, or never will be. */
+static void release_waiting(struct filter_vm *vm, struct filter_surface *surface) {
+	vm->waiting_commits -= surface->waiting;
+	vm->region_boxes -= surface->waiting_boxes;
+	surface->waiting = surface->waiting_boxes = 0;
+}
+
 void filter_surface_release(struct filter_vm *vm, struct wire_object *object) {
-	const struct filter_surface *surface = object->data;
+	struct filter_surface *surface = object->data;
 	if (surface != NULL) {
-		vm->waiting_commits -= surface->waiting;
-		vm->region_boxes -= surface->opaque_boxes + surface->input_boxes;
+		release_waiting(vm, surface);
+		vm->region_boxes -= surface->opaque_boxes + surface->input_boxes + surface->committed_boxes;
 	}
 	free(object->data);
 	object->data = NULL;
@@ -180,6 +187,20 @@ static bool find_awaited(
 	return depth < DEPTH_MAX;
 }
 
+/* A commit takes copies of both regions with it. While it waits for another surface's (NULL: it does not),
+ * those that were committed before are still in use. */
+static enum verdict count_regions(
+	struct passage *passage, struct filter_surface *surface, struct filter_surface *awaited) {
+	unsigned boxes = surface->opaque_boxes + surface->input_boxes;
+	bool replaces = awaited == NULL || boxes > surface->committed_boxes;
+	if (replaces && filter_count_boxes(passage, &surface->committed_boxes, boxes) != FILTER_PASS) {
+		return FILTER_BREAK;
+	}
+	return awaited == NULL
+		       ? FILTER_PASS
+		       : filter_count_boxes(passage, &awaited->waiting_boxes, awaited->waiting_boxes + boxes);
+}
+
 /* Compositors keep all that a synchronized subsurface commits until what it is in is committed. */
 static enum verdict count_waiting(struct passage *passage, struct filter_surface *surface) {
 	struct filter_vm *vm = passage->filter->vm;
@@ -188,16 +209,15 @@ static enum verdict count_waiting(struct passage *passage, struct filter_surface
 		return filter_break(passage, "more than %u subsurfaces in each other", DEPTH_MAX);
 	}
 	if (awaited == NULL) {
-		vm->waiting_commits -= surface->waiting;
-		surface->waiting = 0;
-		return FILTER_PASS;
+		release_waiting(vm, surface);
+		return count_regions(passage, surface, NULL);
 	}
 	if (awaited->waiting == WAITING_MAX || vm->waiting_commits == FILTER_WAITING_MAX) {
 		return filter_break(passage, "%u commits that wait for another surface's", awaited->waiting);
 	}
 	awaited->waiting++;
 	vm->waiting_commits++;
-	return FILTER_PASS;
+	return count_regions(passage, surface, awaited);
 }
 
 enum verdict filter_surface_commit(struct passage *passage) {

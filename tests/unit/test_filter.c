@@ -922,14 +922,19 @@ static void test_region_of_all(void **state) {
 	assert_false(add_box(f, region, 0, INT32_MAX, 1, 1));
 }
 
+static uint32_t jagged_region(struct fixture *f, const struct screen *screen) {
+	uint32_t region = new_region(f, screen);
+	for (int32_t y = 0; y < 4096; y++) {
+		assert_true(add_box(f, region, y, y, 1, 1));
+	}
+	return region;
+}
+
 /* Each surface has a copy. */
 static void test_too_many_rectangles(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
-	uint32_t region = new_region(f, &screen), surfaces = 0;
-	for (int32_t y = 0; y < 4096; y++) {
-		assert_true(add_box(f, region, y, y, 1, 1));
-	}
+	uint32_t region = jagged_region(f, &screen), surfaces = 0;
 	bool passes = true;
 	for (; passes && surfaces < 1000; surfaces++) {
 		uint32_t surface = new_surface(f, &screen);
@@ -940,6 +945,104 @@ static void test_too_many_rectangles(void **state) {
 	assert_false(passes);
 	assert_broken(f, "the regions of the VM have too many rectangles");
 	assert_int_equal(surfaces, FILTER_REGION_BOXES_MAX / 8193);
+}
+
+static bool set_regions(struct fixture *f, uint32_t surface, uint32_t region) {
+	bool passes = request(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_SET_INPUT_REGION,
+			      ARGS({.object = region})) &&
+		      request(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_SET_OPAQUE_REGION,
+			      ARGS({.object = region}));
+	drop_passed(f);
+	return passes;
+}
+
+/* What was committed stays with the compositor until something else is. */
+static void test_too_many_rectangles_committed(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t region = jagged_region(f, &screen), surface = new_surface(f, &screen), surfaces = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		assert_true(set_regions(f, surface, i % 2 == 0 ? region : 0));
+		assert_true(commit(f, surface));
+		drop_passed(f);
+	}
+	assert_int_equal(f->vm.region_boxes, 8193);
+	bool passes = true;
+	for (; passes && surfaces < 1000; surfaces++) {
+		surface = new_surface(f, &screen);
+		passes = set_regions(f, surface, region) && commit(f, surface) && set_regions(f, surface, 0);
+	}
+	assert_false(passes);
+	assert_broken(f, "the regions of the VM have too many rectangles");
+	assert_in_range(surfaces, 10, FILTER_REGION_BOXES_MAX / (2 * 8193));
+}
+
+/* So does what a subsurface showed, until what it waits for is committed, and what waits has copies, too. */
+static void test_too_many_rectangles_waiting(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
+	uint32_t region = jagged_region(f, &screen), window = new_surface(f, &screen),
+		 child = new_surface(f, &screen);
+	MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, child, window);
+	assert_true(set_regions(f, child, region));
+	assert_true(commit(f, child));
+	assert_true(commit(f, window));
+	assert_true(set_regions(f, child, 0));
+	assert_true(commit(f, child));
+	assert_int_equal(f->vm.region_boxes, 3 * 8193);
+	assert_true(set_regions(f, child, region));
+	unsigned count = 0;
+	for (unsigned i = 0; i < 10; i++) {
+		assert_true(commit(f, window));
+		for (count = 0; count < 5; count++) {
+			assert_true(commit(f, child));
+			drop_passed(f);
+		}
+	}
+	while (count < 100 && commit(f, child)) {
+		drop_passed(f);
+		count++;
+	}
+	assert_broken(f, "the regions of the VM have too many rectangles");
+	assert_in_range(count, 10, FILTER_REGION_BOXES_MAX / (2 * 8193));
+}
+
+static bool confine(struct fixture *f, uint32_t constraints, uint16_t opcode, const uint32_t others[3]) {
+	bool passes = request(f, constraints, &zwp_pointer_constraints_v1_interface, opcode,
+		ARGS({.object = f->next_id++}, {.object = others[0]}, {.object = others[1]},
+			{.object = others[2]}, {.u = 2}));
+	drop_passed(f);
+	return passes;
+}
+
+/* Where the pointer is to stay is a copy of a region, too, and again when it is set anew. */
+static void test_too_many_rectangles_of_pointers(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t constraints = bind_new(f, screen.registry, &zwp_pointer_constraints_v1_interface);
+	uint32_t region = jagged_region(f, &screen), pointer = get_pointer(f, &screen);
+	const uint32_t nowhere[] = {new_surface(f, &screen), pointer, 0};
+	const uint32_t somewhere[] = {new_surface(f, &screen), pointer, region};
+	assert_true(confine(f, constraints, ZWP_POINTER_CONSTRAINTS_V1_REQUEST_LOCK_POINTER, nowhere));
+	for (unsigned i = 0; i < 100; i++) {
+		assert_true(request(f, f->next_id - 1, &zwp_locked_pointer_v1_interface,
+			ZWP_LOCKED_POINTER_V1_REQUEST_SET_REGION, ARGS({.object = region})));
+	}
+	assert_int_equal(f->vm.region_boxes, 4 * 8193);
+	assert_true(request(f, f->next_id - 1, &zwp_locked_pointer_v1_interface,
+		ZWP_LOCKED_POINTER_V1_REQUEST_SET_REGION, ARGS({.object = 0})));
+	assert_int_equal(f->vm.region_boxes, 4 * 8193);
+	assert_true(request(f, f->next_id - 1, &zwp_locked_pointer_v1_interface,
+		ZWP_LOCKED_POINTER_V1_REQUEST_DESTROY, ARGS({0})));
+	assert_int_equal(f->vm.region_boxes, 8193);
+	unsigned count = 0;
+	while (count < 100 &&
+		confine(f, constraints, ZWP_POINTER_CONSTRAINTS_V1_REQUEST_CONFINE_POINTER, somewhere)) {
+		count++;
+	}
+	assert_broken(f, "the regions of the VM have too many rectangles");
+	assert_int_equal(count, (FILTER_REGION_BOXES_MAX - 8193) / (3 * 8193));
 }
 
 static uint32_t get_viewport(struct fixture *f, const struct screen *screen, uint32_t surface) {
@@ -1819,6 +1922,9 @@ int main(void) {
 		TEST(test_waiting_commits),
 		TEST(test_region_of_all),
 		TEST(test_too_many_rectangles),
+		TEST(test_too_many_rectangles_committed),
+		TEST(test_too_many_rectangles_waiting),
+		TEST(test_too_many_rectangles_of_pointers),
 		TEST(test_cursor),
 		TEST(test_cursor_was_large),
 		TEST(test_cursor_still_large),
