@@ -79,7 +79,7 @@ struct filter_surface {
 	uint32_t unused;             /* a pending buffer that is too large to be shown; 0: none */
 	uint32_t parent, subsurface; /* of a subsurface; 0: it is none */
 	bool synchronized;
-	unsigned waiting;                   /* commits of what is in it, until its next one */
+	unsigned waiting;                   /* commits of what is in it, until its next one, or of its own */
 	unsigned opaque_boxes, input_boxes; /* that its regions had when they were set */
 	unsigned committed_boxes;           /* of both, that the compositor may still use */
 	unsigned waiting_boxes;             /* of all commits that wait */

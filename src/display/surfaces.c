@@ -173,16 +173,20 @@ static enum verdict release_unused(struct passage *passage, struct filter_surfac
 	return filter_answer(passage, id, &wl_buffer_interface, WL_BUFFER_EVENT_RELEASE);
 }
 
-/* Whose commit this surface's waits for (NULL: nobody's): the parent's of the outermost one that is
- * synchronized. False: it is too deep inside others, or in itself, which is for the compositor to say. */
+/* With which surface what this one commits counts while it waits (NULL: it does not): with its parent; with
+ * itself if it is not synchronized but for what it is in, since wlroots does not show that with what it is
+ * in. False: it is too deep inside others, or in itself, which is for the compositor to say. */
 static bool find_awaited(
-	struct passage *passage, const struct filter_surface *surface, struct filter_surface **awaited) {
+	struct passage *passage, struct filter_surface *surface, struct filter_surface **awaited) {
+	const struct filter_surface *at = surface;
 	unsigned depth = 0;
 	*awaited = NULL;
-	for (; surface != NULL && surface->parent != 0 && depth < DEPTH_MAX; depth++) {
-		struct filter_surface *parent = filter_surface_of(passage, surface->parent);
-		*awaited = surface->synchronized ? parent : *awaited;
-		surface = parent;
+	for (; at != NULL && at->parent != 0 && depth < DEPTH_MAX; depth++) {
+		struct filter_surface *parent = filter_surface_of(passage, at->parent);
+		if (*awaited == NULL && at->synchronized && parent != NULL) {
+			*awaited = at == surface ? parent : surface;
+		}
+		at = parent;
 	}
 	return depth < DEPTH_MAX;
 }
@@ -201,7 +205,25 @@ static enum verdict count_regions(
 		       : filter_count_boxes(passage, &awaited->waiting_boxes, awaited->waiting_boxes + boxes);
 }
 
-/* Compositors keep all that a synchronized subsurface commits until what it is in is committed. */
+/* What waits for one surface waits for the other one's from now on. */
+static void hand_on(struct filter_surface *from, struct filter_surface *to) {
+	if (from != to) {
+		to->waiting += from->waiting;
+		to->waiting_boxes += from->waiting_boxes;
+		from->waiting = from->waiting_boxes = 0;
+	}
+}
+
+static enum verdict check_waiting(struct passage *passage, const struct filter_surface *surface) {
+	if (surface->waiting > WAITING_MAX || passage->filter->vm->waiting_commits > FILTER_WAITING_MAX) {
+		return filter_break(
+			passage, "more than %u commits that wait for another surface's", WAITING_MAX);
+	}
+	return FILTER_PASS;
+}
+
+/* Compositors keep all that a synchronized subsurface commits until what it is in is shown: once that is
+ * committed or, if it is a synchronized subsurface itself, once that is no longer kept. */
 static enum verdict count_waiting(struct passage *passage, struct filter_surface *surface) {
 	struct filter_vm *vm = passage->filter->vm;
 	struct filter_surface *awaited;
@@ -212,12 +234,30 @@ static enum verdict count_waiting(struct passage *passage, struct filter_surface
 		release_waiting(vm, surface);
 		return count_regions(passage, surface, NULL);
 	}
-	if (awaited->waiting == WAITING_MAX || vm->waiting_commits == FILTER_WAITING_MAX) {
-		return filter_break(passage, "%u commits that wait for another surface's", awaited->waiting);
-	}
+	hand_on(surface, awaited);
 	awaited->waiting++;
 	vm->waiting_commits++;
-	return count_regions(passage, surface, awaited);
+	enum verdict verdict = count_regions(passage, surface, awaited);
+	return verdict == FILTER_PASS ? check_waiting(passage, awaited) : verdict;
+}
+
+/* It is not synchronized any more, but still waits, for what it is in: any of what waits for that may be its
+ * own, and goes on waiting. */
+static enum verdict keep_waiting(struct passage *passage, struct filter_surface *surface) {
+	struct filter_vm *vm = passage->filter->vm;
+	struct filter_surface *awaited;
+	bool fits = find_awaited(passage, surface, &awaited);
+	if (!fits || awaited == NULL) {
+		return FILTER_PASS;
+	}
+	const struct filter_surface *at = surface;
+	while ((at = filter_surface_of(passage, at->parent)) != NULL) {
+		surface->waiting += at->waiting;
+		surface->waiting_boxes += at->waiting_boxes;
+		vm->waiting_commits += at->waiting;
+		vm->region_boxes += at->waiting_boxes;
+	}
+	return check_waiting(passage, surface);
 }
 
 enum verdict filter_surface_commit(struct passage *passage) {
@@ -324,12 +364,13 @@ enum verdict filter_subsurface_change(struct passage *passage) {
 	if (surface == NULL || surface->subsurface != passage->message.object) {
 		return FILTER_PASS;
 	}
+	bool was_synchronized = surface->synchronized;
 	if (passage->message.opcode == WL_SUBSURFACE_REQUEST_DESTROY) {
 		surface->parent = surface->subsurface = 0;
-	} else {
-		surface->synchronized = passage->message.opcode == WL_SUBSURFACE_REQUEST_SET_SYNC;
+		return FILTER_PASS;
 	}
-	return FILTER_PASS;
+	surface->synchronized = passage->message.opcode == WL_SUBSURFACE_REQUEST_SET_SYNC;
+	return was_synchronized && !surface->synchronized ? keep_waiting(passage, surface) : FILTER_PASS;
 }
 
 /* Of pointers and of tablets' tools. */

@@ -1178,31 +1178,98 @@ static unsigned commits(struct fixture *f, uint32_t surface, unsigned most) {
 	return count;
 }
 
-/* What a subsurface commits waits for the window that it is in, unless it is on its own. */
-static void test_waiting_commits(void **state) {
-	struct fixture *f = *state;
+/* A window, a child of it, and one of the child's. */
+struct family {
+	uint32_t window, child, grandchild, of_child, of_grandchild;
+};
+
+static struct family new_family(struct fixture *f) {
 	const struct screen screen = open_screen(f);
 	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
-	uint32_t window = new_surface(f, &screen), child = new_surface(f, &screen),
-		 grandchild = new_surface(f, &screen);
-	uint32_t first = MAKE(
-		f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, child, window);
-	uint32_t second = MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE,
-		grandchild, child);
-	assert_true(
-		request(f, second, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_DESYNC, ARGS({0})));
+	struct family family = {.window = new_surface(f, &screen),
+		.child = new_surface(f, &screen),
+		.grandchild = new_surface(f, &screen)};
+	family.of_child = MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE,
+		family.child, family.window);
+	family.of_grandchild = MAKE(f, subcompositor, wl_subcompositor,
+		WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, family.grandchild, family.child);
+	return family;
+}
+
+static bool set_mode(struct fixture *f, uint32_t subsurface, uint16_t opcode) {
+	return request(f, subsurface, &wl_subsurface_interface, opcode, ARGS({0}));
+}
+
+/* What a subsurface commits waits for what it is in, and with that for the window, unless it is on its own.
+ */
+static void test_waiting_commits(void **state) {
+	struct fixture *f = *state;
+	const struct family family = new_family(f);
 	for (unsigned i = 0; i < 5; i++) {
-		assert_int_equal(commits(f, child, 500), 500);
-		assert_int_equal(commits(f, grandchild, 500), 500);
-		assert_true(commit(f, window));
-		drop_passed(f);
+		assert_int_equal(commits(f, family.grandchild, 500), 500);
+		assert_int_equal(commits(f, family.child, 500), 500);
+		assert_int_equal(f->vm.waiting_commits, 1000);
+		assert_true(commit(f, family.window));
+		assert_int_equal(f->vm.waiting_commits, 0);
 	}
-	assert_true(request(f, first, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_DESYNC, ARGS({0})));
-	assert_int_equal(commits(f, child, 3000), 3000);
-	assert_int_equal(commits(f, grandchild, 3000), 3000);
-	assert_true(request(f, first, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_SYNC, ARGS({0})));
-	assert_int_equal(commits(f, grandchild, 3000), 1024);
+	assert_true(set_mode(f, family.of_grandchild, WL_SUBSURFACE_REQUEST_SET_DESYNC));
+	assert_true(set_mode(f, family.of_child, WL_SUBSURFACE_REQUEST_SET_DESYNC));
+	assert_int_equal(commits(f, family.child, 3000), 3000);
+	assert_int_equal(commits(f, family.grandchild, 3000), 3000);
+	assert_true(set_mode(f, family.of_child, WL_SUBSURFACE_REQUEST_SET_SYNC));
+	assert_int_equal(commits(f, family.child, 3000), 1024);
 	assert_broken(f, "1024 commits that wait for another surface's");
+}
+
+/* It does not wait for the window alone. */
+static void test_waiting_for_the_middle(void **state) {
+	struct fixture *f = *state;
+	const struct family family = new_family(f);
+	unsigned count = 0;
+	for (unsigned i = 0; i < 100 && f->filter->rule[0] == '\0'; i++) {
+		count += commits(f, family.grandchild, 500);
+		commit(f, family.window);
+	}
+	assert_int_equal(count, 1024);
+	assert_broken(f, "1024 commits that wait for another surface's");
+}
+
+/* What only what it is in makes wait is not sure to be shown with that. */
+static void test_waiting_inside(void **state) {
+	struct fixture *f = *state;
+	const struct family family = new_family(f);
+	assert_true(set_mode(f, family.of_grandchild, WL_SUBSURFACE_REQUEST_SET_DESYNC));
+	for (unsigned i = 0; i < 5; i++) {
+		assert_true(set_mode(f, family.of_child, WL_SUBSURFACE_REQUEST_SET_SYNC));
+		assert_int_equal(commits(f, family.grandchild, 1000), 1000);
+		assert_true(set_mode(f, family.of_child, WL_SUBSURFACE_REQUEST_SET_DESYNC));
+		assert_int_equal(commits(f, family.grandchild, 2000), 2000);
+		assert_int_equal(f->vm.waiting_commits, 0);
+	}
+	assert_true(set_mode(f, family.of_child, WL_SUBSURFACE_REQUEST_SET_SYNC));
+	unsigned count = 0;
+	for (unsigned i = 0; i < 100 && f->filter->rule[0] == '\0'; i++) {
+		count += commits(f, family.grandchild, 500);
+		commit(f, family.child);
+		commit(f, family.window);
+	}
+	assert_int_equal(count, 1024);
+}
+
+/* Nor is what waited before. */
+static void test_waiting_inside_after_all(void **state) {
+	struct fixture *f = *state;
+	const struct family family = new_family(f);
+	unsigned count = 0;
+	for (unsigned i = 0; i < 100 && f->filter->rule[0] == '\0'; i++) {
+		set_mode(f, family.of_grandchild, WL_SUBSURFACE_REQUEST_SET_SYNC);
+		count += commits(f, family.grandchild, 100);
+		set_mode(f, family.of_grandchild, WL_SUBSURFACE_REQUEST_SET_DESYNC);
+		commit(f, family.child);
+		commit(f, family.window);
+	}
+	assert_in_range(count, 300, 1024);
+	assert_broken(f, "commits that wait for another surface's");
 }
 
 static void test_cursor_does_not_wander(void **state) {
@@ -1920,6 +1987,9 @@ int main(void) {
 		TEST(test_large_region),
 		TEST(test_crossed_region),
 		TEST(test_waiting_commits),
+		TEST(test_waiting_for_the_middle),
+		TEST(test_waiting_inside),
+		TEST(test_waiting_inside_after_all),
 		TEST(test_region_of_all),
 		TEST(test_too_many_rectangles),
 		TEST(test_too_many_rectangles_committed),
