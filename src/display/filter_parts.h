@@ -78,6 +78,7 @@ struct filter_surface {
 	unsigned damages;            /* since it was committed */
 	uint32_t unused;             /* a pending buffer that is too large to be shown; 0: none */
 	uint32_t parent, subsurface; /* of a subsurface; 0: it is none */
+	unsigned height;             /* of all that ever was in it, each in the next */
 	bool synchronized;
 	unsigned waiting;                   /* commits of what is in it, until its next one, or of its own */
 	unsigned opaque_boxes, input_boxes; /* that its regions had when they were set */

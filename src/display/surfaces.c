@@ -20,6 +20,7 @@
 /* Commits of subsurfaces that wait for the same surface's, and how deep subsurfaces lie in each other. */
 #define WAITING_MAX 1024
 #define DEPTH_MAX 64
+#define TOO_DEEP "more than %u subsurfaces in each other"
 
 struct filter_surface *filter_surface_of(struct passage *passage, uint32_t id) {
 	struct wire_object *object = wire_objects_find(&passage->filter->objects, id);
@@ -228,7 +229,7 @@ static enum verdict count_waiting(struct passage *passage, struct filter_surface
 	struct filter_vm *vm = passage->filter->vm;
 	struct filter_surface *awaited;
 	if (!find_awaited(passage, surface, &awaited)) {
-		return filter_break(passage, "more than %u subsurfaces in each other", DEPTH_MAX);
+		return filter_break(passage, TOO_DEEP, DEPTH_MAX);
 	}
 	if (awaited == NULL) {
 		release_waiting(vm, surface);
@@ -336,6 +337,20 @@ enum verdict filter_viewport_size(struct passage *passage) {
 
 /* ---- roles ---- */
 
+/* Compositors call themselves once for each that is in another. What was below a surface counts there for as
+ * long as there is the surface: nobody knows what else is. */
+static enum verdict check_depth(
+	struct passage *passage, const struct filter_surface *child, struct filter_surface *parent) {
+	unsigned height = child->height;
+	for (; parent != NULL; parent = filter_surface_of(passage, parent->parent)) {
+		if (++height == DEPTH_MAX) {
+			return filter_break(passage, TOO_DEEP, DEPTH_MAX);
+		}
+		parent->height = height > parent->height ? height : parent->height;
+	}
+	return FILTER_PASS;
+}
+
 enum verdict filter_subsurface(struct passage *passage) {
 	struct filter_surface *parent = filter_surface_of(passage, passage->args[2].object);
 	if (parent == NULL) {
@@ -353,6 +368,7 @@ enum verdict filter_subsurface(struct passage *passage) {
 		child->parent = passage->args[2].object;
 		child->subsurface = passage->args[0].object;
 		child->synchronized = true;
+		verdict = check_depth(passage, child, parent);
 	}
 	return verdict;
 }

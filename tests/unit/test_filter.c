@@ -1272,6 +1272,59 @@ static void test_waiting_inside_after_all(void **state) {
 	assert_broken(f, "commits that wait for another surface's");
 }
 
+/* How many surfaces get to be in each other, each in a new one or each new one in the last. */
+static unsigned levels(struct fixture *f, bool upward) {
+	const struct screen screen = open_screen(f);
+	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
+	uint32_t last = new_surface(f, &screen);
+	for (unsigned count = 1; count < 1000; count++) {
+		uint32_t surface = new_surface(f, &screen);
+		assert_true(commit(f, surface));
+		if (!request(f, subcompositor, &wl_subcompositor_interface,
+			    WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE,
+			    ARGS({.object = f->next_id++}, {.object = upward ? last : surface},
+				    {.object = upward ? surface : last}))) {
+			assert_broken(f, "more than 64 subsurfaces in each other");
+			return count;
+		}
+		assert_true(commit(f, surface));
+		drop_passed(f);
+		last = surface;
+	}
+	return 1000;
+}
+
+static void test_subsurfaces_downward(void **state) {
+	assert_int_equal(levels(*state, false), 64);
+}
+
+static void test_subsurfaces_upward(void **state) {
+	assert_int_equal(levels(*state, true), 64);
+}
+
+/* Two trees become one. */
+static void test_subsurfaces_joined(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
+	uint32_t top[2], bottom[2];
+	for (unsigned tree = 0; tree < 2; tree++) {
+		top[tree] = bottom[tree] = new_surface(f, &screen);
+		for (unsigned i = 0; i < 31; i++) {
+			uint32_t surface = new_surface(f, &screen);
+			MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE,
+				surface, bottom[tree]);
+			bottom[tree] = surface;
+		}
+	}
+	MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, top[1], bottom[0]);
+	uint32_t window = new_surface(f, &screen);
+	assert_false(request(f, subcompositor, &wl_subcompositor_interface,
+		WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE,
+		ARGS({.object = f->next_id++}, {.object = top[0]}, {.object = window})));
+	assert_broken(f, "more than 64 subsurfaces in each other");
+}
+
 static void test_cursor_does_not_wander(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
@@ -1990,6 +2043,9 @@ int main(void) {
 		TEST(test_waiting_for_the_middle),
 		TEST(test_waiting_inside),
 		TEST(test_waiting_inside_after_all),
+		TEST(test_subsurfaces_downward),
+		TEST(test_subsurfaces_upward),
+		TEST(test_subsurfaces_joined),
 		TEST(test_region_of_all),
 		TEST(test_too_many_rectangles),
 		TEST(test_too_many_rectangles_committed),
