@@ -71,7 +71,7 @@ struct filter_vm {
 	unsigned region_boxes;                         /* FILTER_REGION_BOXES_MAX at most */
 	int64_t news;                                  /* bytes, below 0 when the last ones were many */
 	uint64_t news_ns;                              /* until when they are counted */
-	uint32_t offered[2];                           /* bytes of types in the clipboard, and primary */
+	unsigned offered;                              /* bytes of types of selections and what is dragged */
 	unsigned focused;                              /* keyboards that are on one of the VM's windows */
 	uint64_t gesture_ns, clipboard_ns, primary_ns; /* when the user last did such a thing; 0: never */
 };

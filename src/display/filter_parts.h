@@ -142,6 +142,15 @@ static inline int32_t filter_height(const struct wire_object *object) {
 }
 
 /* selection.c: the clipboard, the primary selection, drag and drop. */
+struct filter_source {
+	unsigned types, bytes; /* that it offers, and how long they are in all */
+	unsigned standing; /* how often it was set or dragged, without the compositor's having cancelled it */
+};
+static inline bool filter_is_source(const struct wl_interface *interface) {
+	return interface == &wl_data_source_interface ||
+	       interface == &zwp_primary_selection_source_v1_interface;
+}
+void filter_source_release(struct filter_vm *vm, struct wire_object *object);
 enum verdict filter_offer_source(struct passage *passage); /* a source, once it exists */
 enum verdict filter_receive(struct passage *passage);
 enum verdict filter_accept(struct passage *passage);
@@ -151,6 +160,7 @@ enum verdict filter_start_drag(struct passage *passage);
 enum verdict filter_offer_type(struct passage *passage);
 enum verdict filter_source_offer(struct passage *passage);
 enum verdict filter_source_type(struct passage *passage); /* of events */
+enum verdict filter_source_cancelled(struct passage *passage);
 enum verdict filter_selection(struct passage *passage);
 enum verdict filter_drag(struct passage *passage);
 

@@ -43,13 +43,12 @@ static const struct {
 };
 
 /* A window is told of when it is first shown, or shown again. The focus may change with it, and whoever gets
- * that is told of the selections. */
+ * that, or has what is dragged above it then, is told of the types. */
 static unsigned cost_of_commit(const struct filter *filter, const struct wire_object *object) {
-	const uint32_t *offered = filter->vm->offered;
 	const struct filter_surface *surface = object->data;
 	bool changes = surface != NULL && surface->is_window &&
 		       (surface->pending.buffer_width > 0) != (surface->committed.buffer_width > 0);
-	return changes ? NEWS_WINDOW + offered[0] + offered[1] : 0;
+	return changes ? NEWS_WINDOW + filter->vm->offered : 0;
 }
 
 /* Input methods are told all of the text that was said last, at each commit. */
@@ -73,11 +72,10 @@ static unsigned cost_of_source(const struct filter *filter, const struct wire_me
 	if (message->size >= WIRE_HEADER_SIZE + sizeof(id)) {
 		memcpy(&id, message->data + WIRE_HEADER_SIZE, sizeof(id));
 	}
-	const struct wire_object *source = wire_objects_find(&filter->objects, id);
-	bool is_source =
-		source != NULL && (source->interface == &wl_data_source_interface ||
-					  source->interface == &zwp_primary_selection_source_v1_interface);
-	return is_source ? (unsigned)filter_height(source) : 0;
+	const struct wire_object *object = wire_objects_find(&filter->objects, id);
+	const struct filter_source *source =
+		object != NULL && filter_is_source(object->interface) ? object->data : NULL;
+	return source != NULL ? source->bytes : 0;
 }
 
 unsigned filter_news_cost(const struct filter *filter, const struct wire_message *message) {

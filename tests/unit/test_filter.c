@@ -66,7 +66,7 @@ static int teardown(void **state) {
 	filter_destroy(f->filter);
 	bool balanced = f->vm.objects == 0 && f->vm.senders == 0 && f->vm.pool_bytes == 0 &&
 			f->vm.focused == 0 && f->vm.region_boxes == 0 && f->vm.waiting_commits == 0 &&
-			f->vm.pools == 0 && f->vm.planes == 0;
+			f->vm.pools == 0 && f->vm.planes == 0 && f->vm.offered == 0;
 	filter_vm_finish(&f->vm);
 	free(f);
 	return balanced ? 0 : -1;
@@ -1824,28 +1824,117 @@ static void test_flood_of_accepts(void **state) {
 	assert_in_range(passed, FILTER_NEWS_MAX / 400, FILTER_NEWS_MAX / 256 + 1);
 }
 
-/* What the VM offers is told to whoever has the focus once a window of its own appears or goes. */
-static void test_windows_with_selection(void **state) {
-	struct fixture *f = *state;
-	struct desk d = open_desk(f);
-	uint32_t source = MAKE(f, d.manager, wl_data_device_manager,
-		WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE, 0, 0);
-	key(f, &d, 10, CONTROL, KEY_C, 0);
-	offers(f, source, &wl_data_source_interface, 250);
-	assert_true(request(f, d.device, &wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION,
+static uint32_t new_source(struct fixture *f, const struct desk *d) {
+	return MAKE(f, d->manager, wl_data_device_manager, WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE,
+		0, 0);
+}
+
+static void select_source(struct fixture *f, const struct desk *d, uint32_t source) {
+	assert_true(request(f, d->device, &wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION,
 		ARGS({.object = source}, {.u = 10})));
-	uint32_t surface = new_surface(f, &d.screen);
-	uint32_t xdg = MAKE(f, d.screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	drop_passed(f);
+}
+
+static void cancel(struct fixture *f, uint32_t source) {
+	assert_true(event(f, source, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_CANCELLED, ARGS({0})));
+	drop_passed(f);
+}
+
+static struct desk open_busy_desk(struct fixture *f) {
+	struct desk d = open_desk(f);
+	key(f, &d, 10, CONTROL, KEY_C, 0);
+	drop_passed(f);
+	return d;
+}
+
+/* How often a window is shown and hidden until others have to be given time to hear of it. */
+static unsigned flickers(struct fixture *f, const struct desk *d) {
+	uint32_t surface = new_surface(f, &d->screen);
+	uint32_t xdg = MAKE(f, d->screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	clock_ns += FILTER_NEWS_MAX * 10 * (uint64_t)FILTER_NEWS_NS;
 	MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_TOPLEVEL, 0, 0);
 	const uint32_t buffer = f->next_id;
-	assert_true(show(f, &d.screen, surface, 8, 8));
+	assert_true(show(f, &d->screen, surface, 8, 8));
 	unsigned frames = 0;
 	for (; frames < 500 && !f->filter->rests; frames++) {
 		assert_true(attach(f, surface, frames % 2 != 0 ? 0 : buffer));
 		assert_true(commit(f, surface));
 		drop_passed(f);
 	}
-	assert_in_range(frames, 2, 5);
+	clock_ns += FILTER_NEWS_MAX * 10 * (uint64_t)FILTER_NEWS_NS;
+	assert_true(filter_guest(f->filter));
+	drop_passed(f);
+	return frames;
+}
+
+/* What the VM offers is told to whoever has the focus once a window of its own appears or goes. */
+static void test_windows_with_selection(void **state) {
+	struct fixture *f = *state;
+	const struct desk d = open_busy_desk(f);
+	uint32_t source = new_source(f, &d);
+	offers(f, source, &wl_data_source_interface, 250);
+	assert_in_range(flickers(f, &d), 50, FILTER_NEWS_MAX / 1024 + 1);
+	select_source(f, &d, source);
+	assert_in_range(flickers(f, &d), 2, 5);
+	assert_true(request(f, source, &wl_data_source_interface, WL_DATA_SOURCE_REQUEST_DESTROY, ARGS({0})));
+	assert_in_range(flickers(f, &d), 50, FILTER_NEWS_MAX / 1024 + 1);
+}
+
+static void test_windows_with_late_types(void **state) {
+	struct fixture *f = *state;
+	const struct desk d = open_busy_desk(f);
+	uint32_t source = new_source(f, &d);
+	select_source(f, &d, source);
+	offers(f, source, &wl_data_source_interface, 250);
+	assert_in_range(flickers(f, &d), 2, 5);
+	cancel(f, source);
+	assert_in_range(flickers(f, &d), 50, FILTER_NEWS_MAX / 1024 + 1);
+}
+
+/* Compositors may think otherwise of what a program says about the selection: it stands until they say so. */
+static void test_windows_with_refused_selection(void **state) {
+	struct fixture *f = *state;
+	const struct desk d = open_busy_desk(f);
+	uint32_t first = new_source(f, &d), second = new_source(f, &d);
+	offers(f, first, &wl_data_source_interface, 250);
+	select_source(f, &d, first);
+	select_source(f, &d, 0);
+	assert_in_range(flickers(f, &d), 2, 5);
+	select_source(f, &d, second);
+	select_source(f, &d, first);
+	cancel(f, first); /* for the second */
+	cancel(f, second);
+	assert_in_range(flickers(f, &d), 2, 5);
+	cancel(f, first);
+	assert_in_range(flickers(f, &d), 50, FILTER_NEWS_MAX / 1024 + 1);
+}
+
+/* What is dragged is told to whoever is below the mouse once a window is not. */
+static void test_windows_with_drag(void **state) {
+	struct fixture *f = *state;
+	const struct desk d = open_busy_desk(f);
+	uint32_t source = new_source(f, &d), origin = new_surface(f, &d.screen);
+	offers(f, source, &wl_data_source_interface, 250);
+	assert_true(request(f, d.device, &wl_data_device_interface, WL_DATA_DEVICE_REQUEST_START_DRAG,
+		ARGS({.object = source}, {.object = origin}, {.object = 0}, {.u = 10})));
+	assert_in_range(flickers(f, &d), 2, 5);
+	cancel(f, source);
+	assert_in_range(flickers(f, &d), 50, FILTER_NEWS_MAX / 1024 + 1);
+}
+
+/* Those who hear of types at once have to be given time for those that come late. */
+static void test_flood_of_late_types(void **state) {
+	struct fixture *f = *state;
+	const struct desk d = open_busy_desk(f);
+	unsigned count = 0;
+	for (; count < 100 && !f->filter->rests; count++) {
+		uint32_t source = new_source(f, &d);
+		select_source(f, &d, source);
+		if (!f->filter->rests) {
+			offers(f, source, &wl_data_source_interface, 250);
+		}
+	}
+	assert_in_range(count, 2, 5);
 }
 
 /* Without a source: the drag is for the program's own windows. Whether it has the icon. */
@@ -2079,6 +2168,10 @@ int main(void) {
 		TEST(test_copy_after_leaving),
 		TEST(test_drop),
 		TEST(test_windows_with_selection),
+		TEST(test_windows_with_late_types),
+		TEST(test_windows_with_refused_selection),
+		TEST(test_windows_with_drag),
+		TEST(test_flood_of_late_types),
 		TEST(test_flood_of_accepts),
 		TEST(test_icon_too_large),
 		TEST(test_icon_moves),
