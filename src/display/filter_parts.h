@@ -55,8 +55,10 @@ void filter_release(struct filter *filter, struct wire_object *object);
 unsigned filter_news_cost(const struct filter *filter, const struct wire_message *message);
 enum verdict filter_surrounding_text(struct passage *passage);
 enum verdict filter_text_enable(struct passage *passage);
-void filter_news_spend(struct filter_vm *vm, uint64_t bytes);
-bool filter_news_allowed(struct filter_vm *vm);
+/* What that is taken from. */
+struct filter_allowance *filter_news_allowance(
+	const struct filter *filter, const struct wire_message *message);
+bool filter_news_allowed(const struct filter_vm *vm, struct filter_allowance *allowance);
 
 /* globals.c: which globals there are for the guest. */
 enum verdict filter_global(struct passage *passage);

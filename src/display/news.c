@@ -96,19 +96,29 @@ unsigned filter_news_cost(const struct filter *filter, const struct wire_message
 
 /* ---- the allowance ---- */
 
-void filter_news_spend(struct filter_vm *vm, uint64_t bytes) {
-	vm->news -= (int64_t)bytes;
+/* Input methods are told of texts, and nobody else: who types fast has titles all the same. */
+struct filter_allowance *filter_news_allowance(
+	const struct filter *filter, const struct wire_message *message) {
+	const struct wire_object *object = wire_objects_find(&filter->objects, message->object);
+	bool is_text = object != NULL && object->interface == &zwp_text_input_v3_interface;
+	return is_text ? &filter->vm->texts : &filter->vm->news;
 }
 
-bool filter_news_allowed(struct filter_vm *vm) {
-	uint64_t now = vm->now(), earned = (now - vm->news_ns) / FILTER_NEWS_NS;
-	vm->news_ns += earned * FILTER_NEWS_NS;
-	bool full = earned >= FILTER_NEWS_MAX || vm->news + (int64_t)earned > FILTER_NEWS_MAX;
-	vm->news = full ? FILTER_NEWS_MAX : vm->news + (int64_t)earned;
-	return vm->news > 0;
+bool filter_news_allowed(const struct filter_vm *vm, struct filter_allowance *allowance) {
+	uint64_t earned = (vm->now() - allowance->ns) / allowance->byte_ns;
+	allowance->ns += earned * allowance->byte_ns;
+	bool full = earned >= FILTER_NEWS_MAX || allowance->bytes + (int64_t)earned > FILTER_NEWS_MAX;
+	allowance->bytes = full ? FILTER_NEWS_MAX : allowance->bytes + (int64_t)earned;
+	return allowance->bytes > 0;
 }
 
+static uint64_t wait_for(const struct filter_vm *vm, struct filter_allowance *allowance) {
+	return filter_news_allowed(vm, allowance) ? 0 : (uint64_t)(1 - allowance->bytes) * allowance->byte_ns;
+}
+
+/* Until the first of those that are used up is not. */
 uint64_t filter_news_wait(struct filter_vm *vm) {
-	uint64_t missing = filter_news_allowed(vm) ? 0 : (uint64_t)(1 - vm->news) * FILTER_NEWS_NS;
-	return missing > WAIT_MIN ? missing : WAIT_MIN;
+	uint64_t wait = wait_for(vm, &vm->news), texts = wait_for(vm, &vm->texts);
+	wait = wait == 0 || (texts > 0 && texts < wait) ? texts : wait;
+	return wait > WAIT_MIN ? wait : WAIT_MIN;
 }

@@ -85,7 +85,7 @@ enum verdict filter_source_offer(struct passage *passage) {
 	source->bytes += bytes;
 	if (source->standing > 0) {
 		vm->offered += bytes;
-		filter_news_spend(vm, bytes);
+		vm->news.bytes -= bytes;
 	}
 	return FILTER_PASS;
 }

@@ -513,7 +513,7 @@ static uint64_t fuzz_now(void) {
 static void create_filter(enum display_clipboard clipboard) {
 	clock_ns = START_NS;
 	require(filter_vm_init(&vm, "fuzz", clipboard, fuzz_now) == 0);
-	vm.news = ALLOWANCE;
+	vm.news.bytes = ALLOWANCE;
 	titles = 0;
 	own_offers = false;
 	filter = filter_create(&vm);

@@ -1352,13 +1352,17 @@ static void test_popup(void **state) {
 	assert_int_equal(f->args[1].i, 4096);
 }
 
+static uint32_t new_text_input(struct fixture *f, const struct screen *screen) {
+	uint32_t manager = bind_new(f, screen->registry, &zwp_text_input_manager_v3_interface);
+	return MAKE(f, manager, zwp_text_input_manager_v3, ZWP_TEXT_INPUT_MANAGER_V3_REQUEST_GET_TEXT_INPUT,
+		screen->seat, 0);
+}
+
 /* What an input method is told with each commit is all of the text that the program said last. */
 static void test_flood_of_texts(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
-	uint32_t manager = bind_new(f, screen.registry, &zwp_text_input_manager_v3_interface);
-	uint32_t input = MAKE(f, manager, zwp_text_input_manager_v3,
-		ZWP_TEXT_INPUT_MANAGER_V3_REQUEST_GET_TEXT_INPUT, screen.seat, 0);
+	uint32_t input = new_text_input(f, &screen);
 	char text[4001] = "";
 	memset(text, 'a', sizeof(text) - 1);
 	unsigned commits[2] = {0};
@@ -1378,6 +1382,37 @@ static void test_flood_of_texts(void **state) {
 	}
 	assert_in_range(commits[0], 20, 30);
 	assert_in_range(commits[1], 300, 500);
+}
+
+/* A key that is held in a long paragraph changes all of it 30 times in a second, as far as it is told:
+ * nothing waits for that, and neither do titles afterwards. */
+static void test_typing_in_long_text(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t toplevel = new_toplevel(f, &screen), input = new_text_input(f, &screen);
+	char text[3001] = "";
+	memset(text, 'a', sizeof(text) - 1);
+	for (unsigned i = 0; i < 5 * 30; i++) {
+		assert_true(request(f, input, &zwp_text_input_v3_interface,
+			ZWP_TEXT_INPUT_V3_REQUEST_SET_SURROUNDING_TEXT,
+			ARGS({.string = text}, {.i = 0}, {.i = 0})));
+		assert_true(request(
+			f, input, &zwp_text_input_v3_interface, ZWP_TEXT_INPUT_V3_REQUEST_COMMIT, ARGS({0})));
+		assert_false(f->filter->rests);
+		drop_passed(f);
+		clock_ns += 1000000000 / 30;
+	}
+	for (unsigned i = 0; i < 1000 && !f->filter->rests; i++) {
+		request(f, input, &zwp_text_input_v3_interface, ZWP_TEXT_INPUT_V3_REQUEST_COMMIT, ARGS({0}));
+		drop_passed(f);
+	}
+	assert_true(f->filter->rests);
+	clock_ns += filter_news_wait(&f->vm);
+	assert_true(filter_guest(f->filter));
+	drop_passed(f);
+	for (unsigned i = 0; i < 100; i++) {
+		assert_true(set_title(f, toplevel, "Inbox"));
+	}
 }
 
 static void press(struct fixture *f, uint32_t pointer, uint32_t serial, uint32_t button) {
@@ -2154,6 +2189,7 @@ int main(void) {
 		TEST(test_cursor_does_not_wander),
 		TEST(test_popup),
 		TEST(test_flood_of_texts),
+		TEST(test_typing_in_long_text),
 		TEST(test_fullscreen),
 		TEST(test_touch),
 		TEST(test_tablet),
