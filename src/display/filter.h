@@ -36,6 +36,7 @@
 /* Types of what is offered, and their bytes in all; LibreOffice has some sixty. */
 #define FILTER_TYPES_MAX 128
 #define FILTER_TYPE_BYTES_MAX 32768u
+#define FILTER_VM_TYPES_MAX (4u << 20) /* of all sources, in bytes of the compositor's */
 /* What the compositor tells others for the VM: bytes at once, and the time after which there is one more.
  * Titles come a hundred in a second from a terminal, and cost some 300 each. */
 #define FILTER_NEWS_MAX 102400
@@ -79,6 +80,7 @@ struct filter_vm {
 	unsigned waiting_commits;                      /* FILTER_WAITING_MAX at most */
 	unsigned region_boxes;                         /* FILTER_REGION_BOXES_MAX at most */
 	struct filter_allowance news, texts;           /* of anything, but for texts to input methods */
+	unsigned type_bytes;                           /* FILTER_VM_TYPES_MAX at most */
 	unsigned offered;                              /* bytes of types of selections and what is dragged */
 	unsigned focused;                              /* keyboards that are on one of the VM's windows */
 	uint64_t gesture_ns, clipboard_ns, primary_ns; /* when the user last did such a thing; 0: never */

@@ -29,6 +29,8 @@ static const struct {
 	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_UNSET_FULLSCREEN, NEWS_COST},
 	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_MINIMIZED, NEWS_COST},
 	{&xdg_activation_v1_interface, XDG_ACTIVATION_V1_REQUEST_ACTIVATE, NEWS_COST},
+	/* Nobody is told of these, but compositors keep them for a while, without their objects, too. */
+	{&xdg_activation_token_v1_interface, XDG_ACTIVATION_TOKEN_V1_REQUEST_COMMIT, NEWS_COST},
 	{&zwp_text_input_v3_interface, ZWP_TEXT_INPUT_V3_REQUEST_COMMIT, NEWS_COST},
 	{&wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION, NEWS_COST},
 	{&wl_data_device_interface, WL_DATA_DEVICE_REQUEST_START_DRAG, NEWS_COST},

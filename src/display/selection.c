@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TYPE_COST 32u /* bytes that a type costs the compositor beside its own */
+
 /* What an offer is, in its object. */
 enum {
 	OFFER_OWN = 1, /* it has the mark */
@@ -71,16 +73,19 @@ static bool is_mark(const char *type) {
 }
 
 /* Whoever gets the focus is told of all types at once, and is disconnected when it does not read as fast:
- * what is too much of a source is left out. Compositors may tell of those that come late at once. */
+ * what is too much of a source, or of all of the VM's, is left out. Compositors may tell of those that come
+ * late at once. */
 enum verdict filter_source_offer(struct passage *passage) {
 	struct filter_vm *vm = passage->filter->vm;
 	struct filter_source *source = passage_object(passage)->data;
 	const char *type = passage->args[0].string;
 	unsigned bytes = (unsigned)strlen(type);
 	if (is_mark(type) || source->types == FILTER_TYPES_MAX ||
-		source->bytes + bytes > FILTER_TYPE_BYTES_MAX) {
+		source->bytes + bytes > FILTER_TYPE_BYTES_MAX ||
+		vm->type_bytes + bytes + TYPE_COST > FILTER_VM_TYPES_MAX) {
 		return FILTER_DONE;
 	}
+	vm->type_bytes += bytes + TYPE_COST;
 	source->types++;
 	source->bytes += bytes;
 	if (source->standing > 0) {
@@ -110,8 +115,9 @@ enum verdict filter_source_cancelled(struct passage *passage) {
 
 void filter_source_release(struct filter_vm *vm, struct wire_object *object) {
 	const struct filter_source *source = object->data;
-	if (source != NULL && source->standing > 0) {
-		vm->offered -= source->bytes;
+	if (source != NULL) {
+		vm->type_bytes -= source->bytes + source->types * TYPE_COST;
+		vm->offered -= source->standing > 0 ? source->bytes : 0;
 	}
 	free(object->data);
 	object->data = NULL;

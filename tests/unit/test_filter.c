@@ -66,7 +66,7 @@ static int teardown(void **state) {
 	filter_destroy(f->filter);
 	bool balanced = f->vm.objects == 0 && f->vm.senders == 0 && f->vm.pool_bytes == 0 &&
 			f->vm.focused == 0 && f->vm.region_boxes == 0 && f->vm.waiting_commits == 0 &&
-			f->vm.pools == 0 && f->vm.planes == 0 && f->vm.offered == 0;
+			f->vm.pools == 0 && f->vm.planes == 0 && f->vm.offered == 0 && f->vm.type_bytes == 0;
 	filter_vm_finish(&f->vm);
 	free(f);
 	return balanced ? 0 : -1;
@@ -829,6 +829,21 @@ static void test_flood_of_windows(void **state) {
 	assert_int_equal(frames[0], 500);
 	assert_in_range(frames[1], 50, FILTER_NEWS_MAX / 1024 + 1);
 	assert_int_equal(frames[2], 500);
+}
+
+/* Compositors keep tokens that nobody has an object for any more. */
+static void test_flood_of_tokens(void **state) {
+	struct fixture *f = *state;
+	uint32_t activation = bind_new(f, get_registry(f), &xdg_activation_v1_interface);
+	unsigned count = 0;
+	for (; count < 1000 && !f->filter->rests; count++) {
+		uint32_t token = MAKE(f, activation, xdg_activation_v1,
+			XDG_ACTIVATION_V1_REQUEST_GET_ACTIVATION_TOKEN, 0, 0);
+		assert_true(request(f, token, &xdg_activation_token_v1_interface,
+			XDG_ACTIVATION_TOKEN_V1_REQUEST_COMMIT, ARGS({0})));
+		drop_passed(f);
+	}
+	assert_in_range(count, FILTER_NEWS_MAX / 400, FILTER_NEWS_MAX / 256 + 1);
 }
 
 static bool damage(struct fixture *f, uint32_t surface, uint16_t opcode, int32_t x) {
@@ -1725,6 +1740,11 @@ static unsigned offers(
 	return passed;
 }
 
+static uint32_t new_source(struct fixture *f, const struct desk *d) {
+	return MAKE(f, d->manager, wl_data_device_manager, WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE,
+		0, 0);
+}
+
 /* What a program may offer is enough for all, and not enough to flood who is told of it. */
 static void test_many_types(void **state) {
 	struct fixture *f = *state;
@@ -1740,6 +1760,24 @@ static void test_many_types(void **state) {
 		assert_int_equal(offers(f, primary, &zwp_primary_selection_source_v1_interface, lengths[i]),
 			passed[i]);
 	}
+}
+
+/* Compositors keep the types of all sources that there are, whatever becomes of those. */
+static void test_types_of_many_sources(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t first = new_source(f, &d), count = 1;
+	assert_int_equal(offers(f, first, &wl_data_source_interface, 0), FILTER_TYPES_MAX);
+	assert_true(f->vm.type_bytes >= FILTER_TYPES_MAX * 16);
+	while (count < 1000 && offers(f, new_source(f, &d), &wl_data_source_interface, 250) > 0) {
+		count++;
+	}
+	assert_in_range(count, 20, FILTER_VM_TYPES_MAX / (FILTER_TYPES_MAX * 250) + 1);
+	assert_int_equal(offers(f, f->next_id - 1, &wl_data_source_interface, 250), 0);
+	assert_true(
+		request(f, first + 1, &wl_data_source_interface, WL_DATA_SOURCE_REQUEST_DESTROY, ARGS({0})));
+	drop_passed(f);
+	assert_in_range(offers(f, f->next_id - 1, &wl_data_source_interface, 250), 100, FILTER_TYPES_MAX);
 }
 
 /* What is told of a selection is as large as its types. */
@@ -1857,11 +1895,6 @@ static void test_flood_of_accepts(void **state) {
 		accepts(f, offered, passed % 2 == 0 ? "text/html" : "text/plain");
 	}
 	assert_in_range(passed, FILTER_NEWS_MAX / 400, FILTER_NEWS_MAX / 256 + 1);
-}
-
-static uint32_t new_source(struct fixture *f, const struct desk *d) {
-	return MAKE(f, d->manager, wl_data_device_manager, WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE,
-		0, 0);
 }
 
 static void select_source(struct fixture *f, const struct desk *d, uint32_t source) {
@@ -2160,6 +2193,7 @@ int main(void) {
 		TEST(test_titles),
 		TEST(test_flood_of_titles),
 		TEST(test_flood_of_windows),
+		TEST(test_flood_of_tokens),
 		TEST(test_much_damage),
 		TEST(test_large_region),
 		TEST(test_crossed_region),
@@ -2199,6 +2233,7 @@ int main(void) {
 		TEST(test_paste_own),
 		TEST(test_marks_of_others),
 		TEST(test_many_types),
+		TEST(test_types_of_many_sources),
 		TEST(test_flood_of_selections),
 		TEST(test_copy_needs_serial),
 		TEST(test_copy_after_leaving),
