@@ -216,11 +216,14 @@ static void hand_on(struct filter_surface *from, struct filter_surface *to) {
 }
 
 static enum verdict check_waiting(struct passage *passage, const struct filter_surface *surface) {
-	if (surface->waiting > WAITING_MAX || passage->filter->vm->waiting_commits > FILTER_WAITING_MAX) {
+	if (surface->waiting > WAITING_MAX) {
 		return filter_break(
 			passage, "more than %u commits that wait for another surface's", WAITING_MAX);
 	}
-	return FILTER_PASS;
+	return passage->filter->vm->waiting_commits <= FILTER_WAITING_MAX
+		       ? FILTER_PASS
+		       : filter_break(passage, "more than %u commits of the VM that wait for other surfaces'",
+				 FILTER_WAITING_MAX);
 }
 
 /* Compositors keep all that a synchronized subsurface commits until what it is in is shown: once that is

@@ -1287,6 +1287,18 @@ static void test_waiting_inside_after_all(void **state) {
 	assert_broken(f, "commits that wait for another surface's");
 }
 
+/* Whoever meets what all have in common hears that. */
+static void test_waiting_in_all(void **state) {
+	struct fixture *f = *state;
+	for (unsigned i = 0; i < FILTER_WAITING_MAX / 1024; i++) {
+		const struct family family = new_family(f);
+		assert_int_equal(commits(f, family.child, 1024), 1024);
+	}
+	const struct family family = new_family(f);
+	assert_int_equal(commits(f, family.child, 1024), 0);
+	assert_broken(f, "more than 16384 commits of the VM that wait for other surfaces'");
+}
+
 /* How many surfaces get to be in each other, each in a new one or each new one in the last. */
 static unsigned levels(struct fixture *f, bool upward) {
 	const struct screen screen = open_screen(f);
@@ -2201,6 +2213,7 @@ int main(void) {
 		TEST(test_waiting_for_the_middle),
 		TEST(test_waiting_inside),
 		TEST(test_waiting_inside_after_all),
+		TEST(test_waiting_in_all),
 		TEST(test_subsurfaces_downward),
 		TEST(test_subsurfaces_upward),
 		TEST(test_subsurfaces_joined),
