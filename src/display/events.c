@@ -130,6 +130,11 @@ void filter_release(struct filter *filter, struct wire_object *object) {
 		filter_surface_release(filter->vm, object);
 	} else if (object->interface == &wl_region_interface) {
 		filter_region_release(filter->vm, object);
+	} else if (object->interface == &zwp_locked_pointer_v1_interface ||
+		   object->interface == &zwp_confined_pointer_v1_interface) {
+		filter_pointer_release(filter->vm, object);
+	} else if (filter_is_source(object->interface)) {
+		filter_source_release(filter->vm, object);
 	} else if (object->interface == &wl_keyboard_interface && object->data != NULL) {
 		struct keyboard *keyboard = object->data;
 		set_focus(filter, keyboard, false);
@@ -195,12 +200,15 @@ static const struct {
 	{&wl_data_offer_interface, WL_DATA_OFFER_EVENT_OFFER, filter_offer_type},
 	{&wl_data_source_interface, WL_DATA_SOURCE_EVENT_TARGET, filter_source_type},
 	{&wl_data_source_interface, WL_DATA_SOURCE_EVENT_SEND, filter_source_type},
+	{&wl_data_source_interface, WL_DATA_SOURCE_EVENT_CANCELLED, filter_source_cancelled},
 	{&zwp_primary_selection_device_v1_interface, ZWP_PRIMARY_SELECTION_DEVICE_V1_EVENT_SELECTION,
 		filter_selection},
 	{&zwp_primary_selection_offer_v1_interface, ZWP_PRIMARY_SELECTION_OFFER_V1_EVENT_OFFER,
 		filter_offer_type},
 	{&zwp_primary_selection_source_v1_interface, ZWP_PRIMARY_SELECTION_SOURCE_V1_EVENT_SEND,
 		filter_source_type},
+	{&zwp_primary_selection_source_v1_interface, ZWP_PRIMARY_SELECTION_SOURCE_V1_EVENT_CANCELLED,
+		filter_source_cancelled},
 };
 
 enum verdict filter_event(struct passage *passage) {

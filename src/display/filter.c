@@ -32,8 +32,8 @@ int filter_vm_init(
 		return -EIO;
 	}
 	*vm = (struct filter_vm){.clipboard = clipboard, .now = now != NULL ? now : monotonic_ns};
-	vm->news = FILTER_NEWS_MAX;
-	vm->news_ns = vm->now();
+	vm->news = (struct filter_allowance){FILTER_NEWS_MAX, vm->now(), FILTER_NEWS_NS};
+	vm->texts = (struct filter_allowance){FILTER_NEWS_MAX, vm->now(), FILTER_TEXT_NS};
 	snprintf(vm->tag, sizeof(vm->tag), "%s", tag);
 	snprintf(vm->mark, sizeof(vm->mark), FILTER_MARK_PREFIX "%016llx%016llx",
 		(unsigned long long)secret[0], (unsigned long long)secret[1]);
@@ -266,6 +266,7 @@ static void bury(struct filter *filter, struct wire_object *object, uint32_t id)
 static enum verdict pass_request(struct passage *passage) {
 	struct filter *filter = passage->filter;
 	const unsigned news = filter_news_cost(filter, &passage->message);
+	struct filter_allowance *allowance = filter_news_allowance(filter, &passage->message);
 	const size_t before = wire_queue_size(&filter->to_host);
 	enum verdict verdict = find_request(passage);
 	if (verdict == FILTER_PASS && passage->message.size > WIRE_LIBWAYLAND_MAX) {
@@ -289,7 +290,7 @@ static enum verdict pass_request(struct passage *passage) {
 		verdict = filter_forward(passage, &filter->to_host);
 	}
 	if (news > 0 && wire_queue_size(&filter->to_host) > before) {
-		filter_news_spend(filter->vm, news + wire_queue_size(&filter->to_host) - before);
+		allowance->bytes -= (int64_t)(news + wire_queue_size(&filter->to_host) - before);
 	}
 	struct wire_object *object = verdict == FILTER_DONE ? passage_object(passage) : NULL;
 	if (object != NULL && (object->destructors >> passage->message.opcode & 1) != 0) {
@@ -398,7 +399,8 @@ static void start(struct passage *passage, struct filter *filter) {
 }
 
 static bool must_rest(const struct filter *filter, const struct wire_message *message) {
-	return filter_news_cost(filter, message) > 0 && !filter_news_allowed(filter->vm);
+	return filter_news_cost(filter, message) > 0 &&
+	       !filter_news_allowed(filter->vm, filter_news_allowance(filter, message));
 }
 
 static bool pass(struct filter *filter, bool from_guest) {

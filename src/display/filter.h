@@ -36,10 +36,13 @@
 /* Types of what is offered, and their bytes in all; LibreOffice has some sixty. */
 #define FILTER_TYPES_MAX 128
 #define FILTER_TYPE_BYTES_MAX 32768u
+#define FILTER_VM_TYPES_MAX (4u << 20) /* of all sources, in bytes of the compositor's */
 /* What the compositor tells others for the VM: bytes at once, and the time after which there is one more.
  * Titles come a hundred in a second from a terminal, and cost some 300 each. */
 #define FILTER_NEWS_MAX 102400
 #define FILTER_NEWS_NS 20000u
+/* That of texts. GTK tells an input method 4000 bytes each time that a key that is held changes some. */
+#define FILTER_TEXT_NS 3500u
 /* How types begin that filters offer, each its own: no guest offers or sees any of them. */
 #define FILTER_MARK_PREFIX "x-ph/"
 #define FILTER_MARK_SIZE 40
@@ -55,6 +58,13 @@ enum filter_fd {
 
 struct chords;
 
+/* What others may be told. */
+struct filter_allowance {
+	int64_t bytes;    /* below 0 when the last ones were many */
+	uint64_t ns;      /* until when they are counted */
+	uint64_t byte_ns; /* in which there is one more */
+};
+
 /* What the connections of one VM share. */
 struct filter_vm {
 	char tag[DISPLAY_TAG_SIZE];
@@ -69,9 +79,9 @@ struct filter_vm {
 	unsigned pools, planes;                        /* that the compositor has */
 	unsigned waiting_commits;                      /* FILTER_WAITING_MAX at most */
 	unsigned region_boxes;                         /* FILTER_REGION_BOXES_MAX at most */
-	int64_t news;                                  /* bytes, below 0 when the last ones were many */
-	uint64_t news_ns;                              /* until when they are counted */
-	uint32_t offered[2];                           /* bytes of types in the clipboard, and primary */
+	struct filter_allowance news, texts;           /* of anything, but for texts to input methods */
+	unsigned type_bytes;                           /* FILTER_VM_TYPES_MAX at most */
+	unsigned offered;                              /* bytes of types of selections and what is dragged */
 	unsigned focused;                              /* keyboards that are on one of the VM's windows */
 	uint64_t gesture_ns, clipboard_ns, primary_ns; /* when the user last did such a thing; 0: never */
 };

@@ -55,8 +55,10 @@ void filter_release(struct filter *filter, struct wire_object *object);
 unsigned filter_news_cost(const struct filter *filter, const struct wire_message *message);
 enum verdict filter_surrounding_text(struct passage *passage);
 enum verdict filter_text_enable(struct passage *passage);
-void filter_news_spend(struct filter_vm *vm, uint64_t bytes);
-bool filter_news_allowed(struct filter_vm *vm);
+/* What that is taken from. */
+struct filter_allowance *filter_news_allowance(
+	const struct filter *filter, const struct wire_message *message);
+bool filter_news_allowed(const struct filter_vm *vm, struct filter_allowance *allowance);
 
 /* globals.c: which globals there are for the guest. */
 enum verdict filter_global(struct passage *passage);
@@ -78,9 +80,12 @@ struct filter_surface {
 	unsigned damages;            /* since it was committed */
 	uint32_t unused;             /* a pending buffer that is too large to be shown; 0: none */
 	uint32_t parent, subsurface; /* of a subsurface; 0: it is none */
+	unsigned height;             /* of all that ever was in it, each in the next */
 	bool synchronized;
-	unsigned waiting;                   /* commits of what is in it, until its next one */
+	unsigned waiting;                   /* commits of what is in it, until its next one, or of its own */
 	unsigned opaque_boxes, input_boxes; /* that its regions had when they were set */
+	unsigned committed_boxes;           /* of both, that the compositor may still use */
+	unsigned waiting_boxes;             /* of all commits that wait */
 };
 /* NULL: there is none, or no memory. */
 struct filter_surface *filter_surface_of(struct passage *passage, uint32_t id);
@@ -107,7 +112,12 @@ enum verdict filter_set_icon(struct passage *passage, union wire_arg *surface);
 /* regions.c: rectangles of regions. */
 enum verdict filter_region_change(struct passage *passage);
 enum verdict filter_surface_region(struct passage *passage);
+enum verdict filter_pointer_region(struct passage *passage);
+enum verdict filter_constrain_pointer(struct passage *passage);
+/* Something has this many rectangles of regions now. */
+enum verdict filter_count_boxes(struct passage *passage, unsigned *count, unsigned boxes);
 void filter_region_release(struct filter_vm *vm, struct wire_object *object);
+void filter_pointer_release(struct filter_vm *vm, struct wire_object *object);
 
 /* buffers.c: memory. */
 enum verdict filter_pool_create(struct passage *passage);
@@ -134,6 +144,15 @@ static inline int32_t filter_height(const struct wire_object *object) {
 }
 
 /* selection.c: the clipboard, the primary selection, drag and drop. */
+struct filter_source {
+	unsigned types, bytes; /* that it offers, and how long they are in all */
+	unsigned standing; /* how often it was set or dragged, without the compositor's having cancelled it */
+};
+static inline bool filter_is_source(const struct wl_interface *interface) {
+	return interface == &wl_data_source_interface ||
+	       interface == &zwp_primary_selection_source_v1_interface;
+}
+void filter_source_release(struct filter_vm *vm, struct wire_object *object);
 enum verdict filter_offer_source(struct passage *passage); /* a source, once it exists */
 enum verdict filter_receive(struct passage *passage);
 enum verdict filter_accept(struct passage *passage);
@@ -143,6 +162,7 @@ enum verdict filter_start_drag(struct passage *passage);
 enum verdict filter_offer_type(struct passage *passage);
 enum verdict filter_source_offer(struct passage *passage);
 enum verdict filter_source_type(struct passage *passage); /* of events */
+enum verdict filter_source_cancelled(struct passage *passage);
 enum verdict filter_selection(struct passage *passage);
 enum verdict filter_drag(struct passage *passage);
 

@@ -29,6 +29,8 @@ static const struct {
 	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_UNSET_FULLSCREEN, NEWS_COST},
 	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_MINIMIZED, NEWS_COST},
 	{&xdg_activation_v1_interface, XDG_ACTIVATION_V1_REQUEST_ACTIVATE, NEWS_COST},
+	/* Nobody is told of these, but compositors keep them for a while, without their objects, too. */
+	{&xdg_activation_token_v1_interface, XDG_ACTIVATION_TOKEN_V1_REQUEST_COMMIT, NEWS_COST},
 	{&zwp_text_input_v3_interface, ZWP_TEXT_INPUT_V3_REQUEST_COMMIT, NEWS_COST},
 	{&wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION, NEWS_COST},
 	{&wl_data_device_interface, WL_DATA_DEVICE_REQUEST_START_DRAG, NEWS_COST},
@@ -43,13 +45,12 @@ static const struct {
 };
 
 /* A window is told of when it is first shown, or shown again. The focus may change with it, and whoever gets
- * that is told of the selections. */
+ * that, or has what is dragged above it then, is told of the types. */
 static unsigned cost_of_commit(const struct filter *filter, const struct wire_object *object) {
-	const uint32_t *offered = filter->vm->offered;
 	const struct filter_surface *surface = object->data;
 	bool changes = surface != NULL && surface->is_window &&
 		       (surface->pending.buffer_width > 0) != (surface->committed.buffer_width > 0);
-	return changes ? NEWS_WINDOW + offered[0] + offered[1] : 0;
+	return changes ? NEWS_WINDOW + filter->vm->offered : 0;
 }
 
 /* Input methods are told all of the text that was said last, at each commit. */
@@ -73,11 +74,10 @@ static unsigned cost_of_source(const struct filter *filter, const struct wire_me
 	if (message->size >= WIRE_HEADER_SIZE + sizeof(id)) {
 		memcpy(&id, message->data + WIRE_HEADER_SIZE, sizeof(id));
 	}
-	const struct wire_object *source = wire_objects_find(&filter->objects, id);
-	bool is_source =
-		source != NULL && (source->interface == &wl_data_source_interface ||
-					  source->interface == &zwp_primary_selection_source_v1_interface);
-	return is_source ? (unsigned)filter_height(source) : 0;
+	const struct wire_object *object = wire_objects_find(&filter->objects, id);
+	const struct filter_source *source =
+		object != NULL && filter_is_source(object->interface) ? object->data : NULL;
+	return source != NULL ? source->bytes : 0;
 }
 
 unsigned filter_news_cost(const struct filter *filter, const struct wire_message *message) {
@@ -98,19 +98,29 @@ unsigned filter_news_cost(const struct filter *filter, const struct wire_message
 
 /* ---- the allowance ---- */
 
-void filter_news_spend(struct filter_vm *vm, uint64_t bytes) {
-	vm->news -= (int64_t)bytes;
+/* Input methods are told of texts, and nobody else: who types fast has titles all the same. */
+struct filter_allowance *filter_news_allowance(
+	const struct filter *filter, const struct wire_message *message) {
+	const struct wire_object *object = wire_objects_find(&filter->objects, message->object);
+	bool is_text = object != NULL && object->interface == &zwp_text_input_v3_interface;
+	return is_text ? &filter->vm->texts : &filter->vm->news;
 }
 
-bool filter_news_allowed(struct filter_vm *vm) {
-	uint64_t now = vm->now(), earned = (now - vm->news_ns) / FILTER_NEWS_NS;
-	vm->news_ns += earned * FILTER_NEWS_NS;
-	bool full = earned >= FILTER_NEWS_MAX || vm->news + (int64_t)earned > FILTER_NEWS_MAX;
-	vm->news = full ? FILTER_NEWS_MAX : vm->news + (int64_t)earned;
-	return vm->news > 0;
+bool filter_news_allowed(const struct filter_vm *vm, struct filter_allowance *allowance) {
+	uint64_t earned = (vm->now() - allowance->ns) / allowance->byte_ns;
+	allowance->ns += earned * allowance->byte_ns;
+	bool full = earned >= FILTER_NEWS_MAX || allowance->bytes + (int64_t)earned > FILTER_NEWS_MAX;
+	allowance->bytes = full ? FILTER_NEWS_MAX : allowance->bytes + (int64_t)earned;
+	return allowance->bytes > 0;
 }
 
+static uint64_t wait_for(const struct filter_vm *vm, struct filter_allowance *allowance) {
+	return filter_news_allowed(vm, allowance) ? 0 : (uint64_t)(1 - allowance->bytes) * allowance->byte_ns;
+}
+
+/* Until the first of those that are used up is not. */
 uint64_t filter_news_wait(struct filter_vm *vm) {
-	uint64_t missing = filter_news_allowed(vm) ? 0 : (uint64_t)(1 - vm->news) * FILTER_NEWS_NS;
-	return missing > WAIT_MIN ? missing : WAIT_MIN;
+	uint64_t wait = wait_for(vm, &vm->news), texts = wait_for(vm, &vm->texts);
+	wait = wait == 0 || (texts > 0 && texts < wait) ? texts : wait;
+	return wait > WAIT_MIN ? wait : WAIT_MIN;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define REGION_MAX 4096u /* rectangles, and half as many bands */
+#define POINTER_COPIES 3
 
 struct filter_region {
 	unsigned boxes, band_count;
@@ -25,9 +26,13 @@ static unsigned size_of(const struct filter_region *region) {
 	return region != NULL ? region->boxes + region->band_count : 0;
 }
 
-static bool count_all(struct filter_vm *vm, unsigned before, unsigned after) {
-	vm->region_boxes = vm->region_boxes - before + after;
-	return vm->region_boxes <= FILTER_REGION_BOXES_MAX;
+enum verdict filter_count_boxes(struct passage *passage, unsigned *count, unsigned boxes) {
+	struct filter_vm *vm = passage->filter->vm;
+	vm->region_boxes = vm->region_boxes - *count + boxes;
+	*count = boxes;
+	return vm->region_boxes <= FILTER_REGION_BOXES_MAX
+		       ? FILTER_PASS
+		       : filter_break(passage, "the regions of the VM have too many rectangles");
 }
 
 /* From here on there is a band of its own. */
@@ -96,29 +101,55 @@ enum verdict filter_region_change(struct passage *passage) {
 		return FILTER_DONE;
 	}
 	object->data = region;
-	bool fits = count_all(passage->filter->vm, size_of(old), size_of(region));
+	unsigned count = size_of(old);
 	free(old);
-	return fits ? FILTER_PASS : filter_break(passage, "the regions of the VM have too many rectangles");
+	return filter_count_boxes(passage, &count, size_of(region));
 }
 
 void filter_region_release(struct filter_vm *vm, struct wire_object *object) {
-	count_all(vm, size_of(object->data), 0);
+	vm->region_boxes -= size_of(object->data);
 	free(object->data);
 	object->data = NULL;
+}
+
+/* The size of a copy of the region that this argument names. */
+static unsigned size_of_argument(const struct passage *passage, unsigned index) {
+	const struct wire_object *region =
+		wire_objects_find(&passage->filter->objects, passage->args[index].object);
+	return region != NULL ? size_of(region->data) : 0;
 }
 
 /* The compositor copies it for the surface. */
 enum verdict filter_surface_region(struct passage *passage) {
 	struct filter_surface *surface = filter_surface_of(passage, passage->message.object);
-	const struct wire_object *region =
-		wire_objects_find(&passage->filter->objects, passage->args[0].object);
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
 	bool is_input = passage->message.opcode == WL_SURFACE_REQUEST_SET_INPUT_REGION;
-	unsigned *boxes = is_input ? &surface->input_boxes : &surface->opaque_boxes;
-	unsigned before = *boxes;
-	*boxes = region != NULL ? size_of(region->data) : 0;
-	bool fits = count_all(passage->filter->vm, before, *boxes);
-	return fits ? FILTER_PASS : filter_break(passage, "the regions of the VM have too many rectangles");
+	return filter_count_boxes(passage, is_input ? &surface->input_boxes : &surface->opaque_boxes,
+		size_of_argument(passage, 0));
+}
+
+/* Compositors have three copies of where a pointer is to stay: one that waits for the surface's commit, what
+ * was committed, and what of it is in the surface. What was larger before may still be one of those. */
+static enum verdict constrain(struct passage *passage, struct wire_object *pointer, unsigned boxes) {
+	unsigned count = (unsigned)(uintptr_t)pointer->data;
+	enum verdict verdict = filter_count_boxes(
+		passage, &count, count > POINTER_COPIES * boxes ? count : POINTER_COPIES * boxes);
+	pointer->data = (void *)(uintptr_t)count;
+	return verdict;
+}
+
+enum verdict filter_constrain_pointer(struct passage *passage) {
+	struct wire_object *pointer = wire_objects_find(&passage->filter->objects, passage->args[0].object);
+	return constrain(passage, pointer, size_of_argument(passage, 3));
+}
+
+enum verdict filter_pointer_region(struct passage *passage) {
+	return constrain(passage, passage_object(passage), size_of_argument(passage, 0));
+}
+
+void filter_pointer_release(struct filter_vm *vm, struct wire_object *object) {
+	vm->region_boxes -= (unsigned)(uintptr_t)object->data;
+	object->data = NULL;
 }

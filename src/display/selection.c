@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TYPE_COST 32u /* bytes that a type costs the compositor beside its own */
+
 /* What an offer is, in its object. */
 enum {
 	OFFER_OWN = 1, /* it has the mark */
@@ -46,6 +48,11 @@ static void add_flags(struct filter *filter, uint32_t id, uintptr_t flags) {
 
 enum verdict filter_offer_source(struct passage *passage) {
 	struct filter *filter = passage->filter;
+	struct wire_object *object = wire_objects_find(&filter->objects, passage->args[0].object);
+	object->data = calloc(1, sizeof(struct filter_source));
+	if (object->data == NULL) {
+		return filter_break(passage, "no memory for the source");
+	}
 	enum verdict verdict = filter_forward(passage, &filter->to_host);
 	bool primary = passage->interface != &wl_data_device_manager_interface;
 	const struct wl_interface *source =
@@ -66,17 +73,54 @@ static bool is_mark(const char *type) {
 }
 
 /* Whoever gets the focus is told of all types at once, and is disconnected when it does not read as fast:
- * what is too much of a source, which has their number and size, is left out. */
+ * what is too much of a source, or of all of the VM's, is left out. Compositors may tell of those that come
+ * late at once. */
 enum verdict filter_source_offer(struct passage *passage) {
-	struct wire_object *source = passage_object(passage);
+	struct filter_vm *vm = passage->filter->vm;
+	struct filter_source *source = passage_object(passage)->data;
 	const char *type = passage->args[0].string;
-	int32_t count = filter_width(source) + 1;
-	size_t bytes = (size_t)filter_height(source) + strlen(type);
-	if (is_mark(type) || count > FILTER_TYPES_MAX || bytes > FILTER_TYPE_BYTES_MAX) {
+	unsigned bytes = (unsigned)strlen(type);
+	if (is_mark(type) || source->types == FILTER_TYPES_MAX ||
+		source->bytes + bytes > FILTER_TYPE_BYTES_MAX ||
+		vm->type_bytes + bytes + TYPE_COST > FILTER_VM_TYPES_MAX) {
 		return FILTER_DONE;
 	}
-	source->data = filter_pack_size(count, (int32_t)bytes);
+	vm->type_bytes += bytes + TYPE_COST;
+	source->types++;
+	source->bytes += bytes;
+	if (source->standing > 0) {
+		vm->offered += bytes;
+		vm->news.bytes -= bytes;
+	}
 	return FILTER_PASS;
+}
+
+/* From now on others may be told of the source. A compositor that refuses it, or what is to replace it, does
+ * not say so. */
+static void stand(struct passage *passage, uint32_t id) {
+	const struct wire_object *object = live(passage->filter, id);
+	struct filter_source *source = object != NULL ? object->data : NULL;
+	if (source != NULL && source->standing++ == 0) {
+		passage->filter->vm->offered += source->bytes;
+	}
+}
+
+enum verdict filter_source_cancelled(struct passage *passage) {
+	struct filter_source *source = passage_object(passage)->data;
+	if (source != NULL && source->standing > 0 && --source->standing == 0) {
+		passage->filter->vm->offered -= source->bytes;
+	}
+	return FILTER_PASS;
+}
+
+void filter_source_release(struct filter_vm *vm, struct wire_object *object) {
+	const struct filter_source *source = object->data;
+	if (source != NULL) {
+		vm->type_bytes -= source->bytes + source->types * TYPE_COST;
+		vm->offered -= source->standing > 0 ? source->bytes : 0;
+	}
+	free(object->data);
+	object->data = NULL;
 }
 
 /* Nothing is behind a mark, for those of the host's who collect all types. */
@@ -114,9 +158,7 @@ enum verdict filter_set_selection(struct passage *passage) {
 	if (!may) {
 		return refuse_source(passage, passage->args[0].object);
 	}
-	const struct wire_object *source = live(passage->filter, passage->args[0].object);
-	bool primary = passage->interface != &wl_data_device_interface;
-	filter->vm->offered[primary] = source != NULL ? (uint32_t)filter_height(source) : 0;
+	stand(passage, passage->args[0].object);
 	return FILTER_PASS;
 }
 
@@ -127,6 +169,7 @@ enum verdict filter_start_drag(struct passage *passage) {
 	if (source != 0 && filter->vm->clipboard == DISPLAY_CLIPBOARD_OFF) {
 		return refuse_source(passage, source);
 	}
+	stand(passage, source);
 	return filter_set_icon(passage, passage->args + 2);
 }
 

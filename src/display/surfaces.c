@@ -20,6 +20,7 @@
 /* Commits of subsurfaces that wait for the same surface's, and how deep subsurfaces lie in each other. */
 #define WAITING_MAX 1024
 #define DEPTH_MAX 64
+#define TOO_DEEP "more than %u subsurfaces in each other"
 
 struct filter_surface *filter_surface_of(struct passage *passage, uint32_t id) {
 	struct wire_object *object = wire_objects_find(&passage->filter->objects, id);
@@ -32,11 +33,18 @@ struct filter_surface *filter_surface_of(struct passage *passage, uint32_t id) {
 	return object->data;
 }
 
+/* What waits for it is shown, or never will be. */
+static void release_waiting(struct filter_vm *vm, struct filter_surface *surface) {
+	vm->waiting_commits -= surface->waiting;
+	vm->region_boxes -= surface->waiting_boxes;
+	surface->waiting = surface->waiting_boxes = 0;
+}
+
 void filter_surface_release(struct filter_vm *vm, struct wire_object *object) {
-	const struct filter_surface *surface = object->data;
+	struct filter_surface *surface = object->data;
 	if (surface != NULL) {
-		vm->waiting_commits -= surface->waiting;
-		vm->region_boxes -= surface->opaque_boxes + surface->input_boxes;
+		release_waiting(vm, surface);
+		vm->region_boxes -= surface->opaque_boxes + surface->input_boxes + surface->committed_boxes;
 	}
 	free(object->data);
 	object->data = NULL;
@@ -166,38 +174,94 @@ static enum verdict release_unused(struct passage *passage, struct filter_surfac
 	return filter_answer(passage, id, &wl_buffer_interface, WL_BUFFER_EVENT_RELEASE);
 }
 
-/* Whose commit this surface's waits for (NULL: nobody's): the parent's of the outermost one that is
- * synchronized. False: it is too deep inside others, or in itself, which is for the compositor to say. */
+/* With which surface what this one commits counts while it waits (NULL: it does not): with its parent; with
+ * itself if it is not synchronized but for what it is in, since wlroots does not show that with what it is
+ * in. False: it is too deep inside others, or in itself, which is for the compositor to say. */
 static bool find_awaited(
-	struct passage *passage, const struct filter_surface *surface, struct filter_surface **awaited) {
+	struct passage *passage, struct filter_surface *surface, struct filter_surface **awaited) {
+	const struct filter_surface *at = surface;
 	unsigned depth = 0;
 	*awaited = NULL;
-	for (; surface != NULL && surface->parent != 0 && depth < DEPTH_MAX; depth++) {
-		struct filter_surface *parent = filter_surface_of(passage, surface->parent);
-		*awaited = surface->synchronized ? parent : *awaited;
-		surface = parent;
+	for (; at != NULL && at->parent != 0 && depth < DEPTH_MAX; depth++) {
+		struct filter_surface *parent = filter_surface_of(passage, at->parent);
+		if (*awaited == NULL && at->synchronized && parent != NULL) {
+			*awaited = at == surface ? parent : surface;
+		}
+		at = parent;
 	}
 	return depth < DEPTH_MAX;
 }
 
-/* Compositors keep all that a synchronized subsurface commits until what it is in is committed. */
+/* A commit takes copies of both regions with it. While it waits for another surface's (NULL: it does not),
+ * those that were committed before are still in use. */
+static enum verdict count_regions(
+	struct passage *passage, struct filter_surface *surface, struct filter_surface *awaited) {
+	unsigned boxes = surface->opaque_boxes + surface->input_boxes;
+	bool replaces = awaited == NULL || boxes > surface->committed_boxes;
+	if (replaces && filter_count_boxes(passage, &surface->committed_boxes, boxes) != FILTER_PASS) {
+		return FILTER_BREAK;
+	}
+	return awaited == NULL
+		       ? FILTER_PASS
+		       : filter_count_boxes(passage, &awaited->waiting_boxes, awaited->waiting_boxes + boxes);
+}
+
+/* What waits for one surface waits for the other one's from now on. */
+static void hand_on(struct filter_surface *from, struct filter_surface *to) {
+	if (from != to) {
+		to->waiting += from->waiting;
+		to->waiting_boxes += from->waiting_boxes;
+		from->waiting = from->waiting_boxes = 0;
+	}
+}
+
+static enum verdict check_waiting(struct passage *passage, const struct filter_surface *surface) {
+	if (surface->waiting > WAITING_MAX) {
+		return filter_break(
+			passage, "more than %u commits that wait for another surface's", WAITING_MAX);
+	}
+	return passage->filter->vm->waiting_commits <= FILTER_WAITING_MAX
+		       ? FILTER_PASS
+		       : filter_break(passage, "more than %u commits of the VM that wait for other surfaces'",
+				 FILTER_WAITING_MAX);
+}
+
+/* Compositors keep all that a synchronized subsurface commits until what it is in is shown: once that is
+ * committed or, if it is a synchronized subsurface itself, once that is no longer kept. */
 static enum verdict count_waiting(struct passage *passage, struct filter_surface *surface) {
 	struct filter_vm *vm = passage->filter->vm;
 	struct filter_surface *awaited;
 	if (!find_awaited(passage, surface, &awaited)) {
-		return filter_break(passage, "more than %u subsurfaces in each other", DEPTH_MAX);
+		return filter_break(passage, TOO_DEEP, DEPTH_MAX);
 	}
 	if (awaited == NULL) {
-		vm->waiting_commits -= surface->waiting;
-		surface->waiting = 0;
-		return FILTER_PASS;
+		release_waiting(vm, surface);
+		return count_regions(passage, surface, NULL);
 	}
-	if (awaited->waiting == WAITING_MAX || vm->waiting_commits == FILTER_WAITING_MAX) {
-		return filter_break(passage, "%u commits that wait for another surface's", awaited->waiting);
-	}
+	hand_on(surface, awaited);
 	awaited->waiting++;
 	vm->waiting_commits++;
-	return FILTER_PASS;
+	enum verdict verdict = count_regions(passage, surface, awaited);
+	return verdict == FILTER_PASS ? check_waiting(passage, awaited) : verdict;
+}
+
+/* It is not synchronized any more, but still waits, for what it is in: any of what waits for that may be its
+ * own, and goes on waiting. */
+static enum verdict keep_waiting(struct passage *passage, struct filter_surface *surface) {
+	struct filter_vm *vm = passage->filter->vm;
+	struct filter_surface *awaited;
+	bool fits = find_awaited(passage, surface, &awaited);
+	if (!fits || awaited == NULL) {
+		return FILTER_PASS;
+	}
+	const struct filter_surface *at = surface;
+	while ((at = filter_surface_of(passage, at->parent)) != NULL) {
+		surface->waiting += at->waiting;
+		surface->waiting_boxes += at->waiting_boxes;
+		vm->waiting_commits += at->waiting;
+		vm->region_boxes += at->waiting_boxes;
+	}
+	return check_waiting(passage, surface);
 }
 
 enum verdict filter_surface_commit(struct passage *passage) {
@@ -276,6 +340,20 @@ enum verdict filter_viewport_size(struct passage *passage) {
 
 /* ---- roles ---- */
 
+/* Compositors call themselves once for each that is in another. What was below a surface counts there for as
+ * long as there is the surface: nobody knows what else is. */
+static enum verdict check_depth(
+	struct passage *passage, const struct filter_surface *child, struct filter_surface *parent) {
+	unsigned height = child->height;
+	for (; parent != NULL; parent = filter_surface_of(passage, parent->parent)) {
+		if (++height == DEPTH_MAX) {
+			return filter_break(passage, TOO_DEEP, DEPTH_MAX);
+		}
+		parent->height = height > parent->height ? height : parent->height;
+	}
+	return FILTER_PASS;
+}
+
 enum verdict filter_subsurface(struct passage *passage) {
 	struct filter_surface *parent = filter_surface_of(passage, passage->args[2].object);
 	if (parent == NULL) {
@@ -293,6 +371,7 @@ enum verdict filter_subsurface(struct passage *passage) {
 		child->parent = passage->args[2].object;
 		child->subsurface = passage->args[0].object;
 		child->synchronized = true;
+		verdict = check_depth(passage, child, parent);
 	}
 	return verdict;
 }
@@ -304,12 +383,13 @@ enum verdict filter_subsurface_change(struct passage *passage) {
 	if (surface == NULL || surface->subsurface != passage->message.object) {
 		return FILTER_PASS;
 	}
+	bool was_synchronized = surface->synchronized;
 	if (passage->message.opcode == WL_SUBSURFACE_REQUEST_DESTROY) {
 		surface->parent = surface->subsurface = 0;
-	} else {
-		surface->synchronized = passage->message.opcode == WL_SUBSURFACE_REQUEST_SET_SYNC;
+		return FILTER_PASS;
 	}
-	return FILTER_PASS;
+	surface->synchronized = passage->message.opcode == WL_SUBSURFACE_REQUEST_SET_SYNC;
+	return was_synchronized && !surface->synchronized ? keep_waiting(passage, surface) : FILTER_PASS;
 }
 
 /* Of pointers and of tablets' tools. */

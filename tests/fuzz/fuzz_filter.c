@@ -513,7 +513,7 @@ static uint64_t fuzz_now(void) {
 static void create_filter(enum display_clipboard clipboard) {
 	clock_ns = START_NS;
 	require(filter_vm_init(&vm, "fuzz", clipboard, fuzz_now) == 0);
-	vm.news = ALLOWANCE;
+	vm.news.bytes = ALLOWANCE;
 	titles = 0;
 	own_offers = false;
 	filter = filter_create(&vm);
@@ -543,7 +543,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	require(titles * 256 <= ALLOWANCE + WIRE_LIBWAYLAND_MAX + (clock_ns - START_NS) / FILTER_NEWS_NS);
 	filter_destroy(filter);
 	require(vm.objects == 0 && vm.senders == 0 && vm.pool_bytes == 0 && vm.region_boxes == 0 &&
-		vm.pools == 0 && vm.planes == 0 && vm.waiting_commits == 0);
+		vm.pools == 0 && vm.planes == 0 && vm.waiting_commits == 0 && vm.region_boxes == 0 &&
+		vm.offered == 0);
 	filter_vm_finish(&vm);
 	wl_client_destroy(client);
 	close(end);

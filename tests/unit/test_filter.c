@@ -66,7 +66,7 @@ static int teardown(void **state) {
 	filter_destroy(f->filter);
 	bool balanced = f->vm.objects == 0 && f->vm.senders == 0 && f->vm.pool_bytes == 0 &&
 			f->vm.focused == 0 && f->vm.region_boxes == 0 && f->vm.waiting_commits == 0 &&
-			f->vm.pools == 0 && f->vm.planes == 0;
+			f->vm.pools == 0 && f->vm.planes == 0 && f->vm.offered == 0 && f->vm.type_bytes == 0;
 	filter_vm_finish(&f->vm);
 	free(f);
 	return balanced ? 0 : -1;
@@ -831,6 +831,21 @@ static void test_flood_of_windows(void **state) {
 	assert_int_equal(frames[2], 500);
 }
 
+/* Compositors keep tokens that nobody has an object for any more. */
+static void test_flood_of_tokens(void **state) {
+	struct fixture *f = *state;
+	uint32_t activation = bind_new(f, get_registry(f), &xdg_activation_v1_interface);
+	unsigned count = 0;
+	for (; count < 1000 && !f->filter->rests; count++) {
+		uint32_t token = MAKE(f, activation, xdg_activation_v1,
+			XDG_ACTIVATION_V1_REQUEST_GET_ACTIVATION_TOKEN, 0, 0);
+		assert_true(request(f, token, &xdg_activation_token_v1_interface,
+			XDG_ACTIVATION_TOKEN_V1_REQUEST_COMMIT, ARGS({0})));
+		drop_passed(f);
+	}
+	assert_in_range(count, FILTER_NEWS_MAX / 400, FILTER_NEWS_MAX / 256 + 1);
+}
+
 static bool damage(struct fixture *f, uint32_t surface, uint16_t opcode, int32_t x) {
 	assert_true(request(
 		f, surface, &wl_surface_interface, opcode, ARGS({.i = x}, {.i = x}, {.i = 1}, {.i = 1})));
@@ -922,14 +937,19 @@ static void test_region_of_all(void **state) {
 	assert_false(add_box(f, region, 0, INT32_MAX, 1, 1));
 }
 
+static uint32_t jagged_region(struct fixture *f, const struct screen *screen) {
+	uint32_t region = new_region(f, screen);
+	for (int32_t y = 0; y < 4096; y++) {
+		assert_true(add_box(f, region, y, y, 1, 1));
+	}
+	return region;
+}
+
 /* Each surface has a copy. */
 static void test_too_many_rectangles(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
-	uint32_t region = new_region(f, &screen), surfaces = 0;
-	for (int32_t y = 0; y < 4096; y++) {
-		assert_true(add_box(f, region, y, y, 1, 1));
-	}
+	uint32_t region = jagged_region(f, &screen), surfaces = 0;
 	bool passes = true;
 	for (; passes && surfaces < 1000; surfaces++) {
 		uint32_t surface = new_surface(f, &screen);
@@ -940,6 +960,104 @@ static void test_too_many_rectangles(void **state) {
 	assert_false(passes);
 	assert_broken(f, "the regions of the VM have too many rectangles");
 	assert_int_equal(surfaces, FILTER_REGION_BOXES_MAX / 8193);
+}
+
+static bool set_regions(struct fixture *f, uint32_t surface, uint32_t region) {
+	bool passes = request(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_SET_INPUT_REGION,
+			      ARGS({.object = region})) &&
+		      request(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_SET_OPAQUE_REGION,
+			      ARGS({.object = region}));
+	drop_passed(f);
+	return passes;
+}
+
+/* What was committed stays with the compositor until something else is. */
+static void test_too_many_rectangles_committed(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t region = jagged_region(f, &screen), surface = new_surface(f, &screen), surfaces = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		assert_true(set_regions(f, surface, i % 2 == 0 ? region : 0));
+		assert_true(commit(f, surface));
+		drop_passed(f);
+	}
+	assert_int_equal(f->vm.region_boxes, 8193);
+	bool passes = true;
+	for (; passes && surfaces < 1000; surfaces++) {
+		surface = new_surface(f, &screen);
+		passes = set_regions(f, surface, region) && commit(f, surface) && set_regions(f, surface, 0);
+	}
+	assert_false(passes);
+	assert_broken(f, "the regions of the VM have too many rectangles");
+	assert_in_range(surfaces, 10, FILTER_REGION_BOXES_MAX / (2 * 8193));
+}
+
+/* So does what a subsurface showed, until what it waits for is committed, and what waits has copies, too. */
+static void test_too_many_rectangles_waiting(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
+	uint32_t region = jagged_region(f, &screen), window = new_surface(f, &screen),
+		 child = new_surface(f, &screen);
+	MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, child, window);
+	assert_true(set_regions(f, child, region));
+	assert_true(commit(f, child));
+	assert_true(commit(f, window));
+	assert_true(set_regions(f, child, 0));
+	assert_true(commit(f, child));
+	assert_int_equal(f->vm.region_boxes, 3 * 8193);
+	assert_true(set_regions(f, child, region));
+	unsigned count = 0;
+	for (unsigned i = 0; i < 10; i++) {
+		assert_true(commit(f, window));
+		for (count = 0; count < 5; count++) {
+			assert_true(commit(f, child));
+			drop_passed(f);
+		}
+	}
+	while (count < 100 && commit(f, child)) {
+		drop_passed(f);
+		count++;
+	}
+	assert_broken(f, "the regions of the VM have too many rectangles");
+	assert_in_range(count, 10, FILTER_REGION_BOXES_MAX / (2 * 8193));
+}
+
+static bool confine(struct fixture *f, uint32_t constraints, uint16_t opcode, const uint32_t others[3]) {
+	bool passes = request(f, constraints, &zwp_pointer_constraints_v1_interface, opcode,
+		ARGS({.object = f->next_id++}, {.object = others[0]}, {.object = others[1]},
+			{.object = others[2]}, {.u = 2}));
+	drop_passed(f);
+	return passes;
+}
+
+/* Where the pointer is to stay is a copy of a region, too, and again when it is set anew. */
+static void test_too_many_rectangles_of_pointers(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t constraints = bind_new(f, screen.registry, &zwp_pointer_constraints_v1_interface);
+	uint32_t region = jagged_region(f, &screen), pointer = get_pointer(f, &screen);
+	const uint32_t nowhere[] = {new_surface(f, &screen), pointer, 0};
+	const uint32_t somewhere[] = {new_surface(f, &screen), pointer, region};
+	assert_true(confine(f, constraints, ZWP_POINTER_CONSTRAINTS_V1_REQUEST_LOCK_POINTER, nowhere));
+	for (unsigned i = 0; i < 100; i++) {
+		assert_true(request(f, f->next_id - 1, &zwp_locked_pointer_v1_interface,
+			ZWP_LOCKED_POINTER_V1_REQUEST_SET_REGION, ARGS({.object = region})));
+	}
+	assert_int_equal(f->vm.region_boxes, 4 * 8193);
+	assert_true(request(f, f->next_id - 1, &zwp_locked_pointer_v1_interface,
+		ZWP_LOCKED_POINTER_V1_REQUEST_SET_REGION, ARGS({.object = 0})));
+	assert_int_equal(f->vm.region_boxes, 4 * 8193);
+	assert_true(request(f, f->next_id - 1, &zwp_locked_pointer_v1_interface,
+		ZWP_LOCKED_POINTER_V1_REQUEST_DESTROY, ARGS({0})));
+	assert_int_equal(f->vm.region_boxes, 8193);
+	unsigned count = 0;
+	while (count < 100 &&
+		confine(f, constraints, ZWP_POINTER_CONSTRAINTS_V1_REQUEST_CONFINE_POINTER, somewhere)) {
+		count++;
+	}
+	assert_broken(f, "the regions of the VM have too many rectangles");
+	assert_int_equal(count, (FILTER_REGION_BOXES_MAX - 8193) / (3 * 8193));
 }
 
 static uint32_t get_viewport(struct fixture *f, const struct screen *screen, uint32_t surface) {
@@ -1075,31 +1193,163 @@ static unsigned commits(struct fixture *f, uint32_t surface, unsigned most) {
 	return count;
 }
 
-/* What a subsurface commits waits for the window that it is in, unless it is on its own. */
+/* A window, a child of it, and one of the child's. */
+struct family {
+	uint32_t window, child, grandchild, of_child, of_grandchild;
+};
+
+static struct family new_family(struct fixture *f) {
+	const struct screen screen = open_screen(f);
+	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
+	struct family family = {.window = new_surface(f, &screen),
+		.child = new_surface(f, &screen),
+		.grandchild = new_surface(f, &screen)};
+	family.of_child = MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE,
+		family.child, family.window);
+	family.of_grandchild = MAKE(f, subcompositor, wl_subcompositor,
+		WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, family.grandchild, family.child);
+	return family;
+}
+
+static bool set_mode(struct fixture *f, uint32_t subsurface, uint16_t opcode) {
+	return request(f, subsurface, &wl_subsurface_interface, opcode, ARGS({0}));
+}
+
+/* What a subsurface commits waits for what it is in, and with that for the window, unless it is on its own.
+ */
 static void test_waiting_commits(void **state) {
+	struct fixture *f = *state;
+	const struct family family = new_family(f);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(commits(f, family.grandchild, 500), 500);
+		assert_int_equal(commits(f, family.child, 500), 500);
+		assert_int_equal(f->vm.waiting_commits, 1000);
+		assert_true(commit(f, family.window));
+		assert_int_equal(f->vm.waiting_commits, 0);
+	}
+	assert_true(set_mode(f, family.of_grandchild, WL_SUBSURFACE_REQUEST_SET_DESYNC));
+	assert_true(set_mode(f, family.of_child, WL_SUBSURFACE_REQUEST_SET_DESYNC));
+	assert_int_equal(commits(f, family.child, 3000), 3000);
+	assert_int_equal(commits(f, family.grandchild, 3000), 3000);
+	assert_true(set_mode(f, family.of_child, WL_SUBSURFACE_REQUEST_SET_SYNC));
+	assert_int_equal(commits(f, family.child, 3000), 1024);
+	assert_broken(f, "1024 commits that wait for another surface's");
+}
+
+/* It does not wait for the window alone. */
+static void test_waiting_for_the_middle(void **state) {
+	struct fixture *f = *state;
+	const struct family family = new_family(f);
+	unsigned count = 0;
+	for (unsigned i = 0; i < 100 && f->filter->rule[0] == '\0'; i++) {
+		count += commits(f, family.grandchild, 500);
+		commit(f, family.window);
+	}
+	assert_int_equal(count, 1024);
+	assert_broken(f, "1024 commits that wait for another surface's");
+}
+
+/* What only what it is in makes wait is not sure to be shown with that. */
+static void test_waiting_inside(void **state) {
+	struct fixture *f = *state;
+	const struct family family = new_family(f);
+	assert_true(set_mode(f, family.of_grandchild, WL_SUBSURFACE_REQUEST_SET_DESYNC));
+	for (unsigned i = 0; i < 5; i++) {
+		assert_true(set_mode(f, family.of_child, WL_SUBSURFACE_REQUEST_SET_SYNC));
+		assert_int_equal(commits(f, family.grandchild, 1000), 1000);
+		assert_true(set_mode(f, family.of_child, WL_SUBSURFACE_REQUEST_SET_DESYNC));
+		assert_int_equal(commits(f, family.grandchild, 2000), 2000);
+		assert_int_equal(f->vm.waiting_commits, 0);
+	}
+	assert_true(set_mode(f, family.of_child, WL_SUBSURFACE_REQUEST_SET_SYNC));
+	unsigned count = 0;
+	for (unsigned i = 0; i < 100 && f->filter->rule[0] == '\0'; i++) {
+		count += commits(f, family.grandchild, 500);
+		commit(f, family.child);
+		commit(f, family.window);
+	}
+	assert_int_equal(count, 1024);
+}
+
+/* Nor is what waited before. */
+static void test_waiting_inside_after_all(void **state) {
+	struct fixture *f = *state;
+	const struct family family = new_family(f);
+	unsigned count = 0;
+	for (unsigned i = 0; i < 100 && f->filter->rule[0] == '\0'; i++) {
+		set_mode(f, family.of_grandchild, WL_SUBSURFACE_REQUEST_SET_SYNC);
+		count += commits(f, family.grandchild, 100);
+		set_mode(f, family.of_grandchild, WL_SUBSURFACE_REQUEST_SET_DESYNC);
+		commit(f, family.child);
+		commit(f, family.window);
+	}
+	assert_in_range(count, 300, 1024);
+	assert_broken(f, "commits that wait for another surface's");
+}
+
+/* Whoever meets what all have in common hears that. */
+static void test_waiting_in_all(void **state) {
+	struct fixture *f = *state;
+	for (unsigned i = 0; i < FILTER_WAITING_MAX / 1024; i++) {
+		const struct family family = new_family(f);
+		assert_int_equal(commits(f, family.child, 1024), 1024);
+	}
+	const struct family family = new_family(f);
+	assert_int_equal(commits(f, family.child, 1024), 0);
+	assert_broken(f, "more than 16384 commits of the VM that wait for other surfaces'");
+}
+
+/* How many surfaces get to be in each other, each in a new one or each new one in the last. */
+static unsigned levels(struct fixture *f, bool upward) {
+	const struct screen screen = open_screen(f);
+	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
+	uint32_t last = new_surface(f, &screen);
+	for (unsigned count = 1; count < 1000; count++) {
+		uint32_t surface = new_surface(f, &screen);
+		assert_true(commit(f, surface));
+		if (!request(f, subcompositor, &wl_subcompositor_interface,
+			    WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE,
+			    ARGS({.object = f->next_id++}, {.object = upward ? last : surface},
+				    {.object = upward ? surface : last}))) {
+			assert_broken(f, "more than 64 subsurfaces in each other");
+			return count;
+		}
+		assert_true(commit(f, surface));
+		drop_passed(f);
+		last = surface;
+	}
+	return 1000;
+}
+
+static void test_subsurfaces_downward(void **state) {
+	assert_int_equal(levels(*state, false), 64);
+}
+
+static void test_subsurfaces_upward(void **state) {
+	assert_int_equal(levels(*state, true), 64);
+}
+
+/* Two trees become one. */
+static void test_subsurfaces_joined(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
 	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
-	uint32_t window = new_surface(f, &screen), child = new_surface(f, &screen),
-		 grandchild = new_surface(f, &screen);
-	uint32_t first = MAKE(
-		f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, child, window);
-	uint32_t second = MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE,
-		grandchild, child);
-	assert_true(
-		request(f, second, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_DESYNC, ARGS({0})));
-	for (unsigned i = 0; i < 5; i++) {
-		assert_int_equal(commits(f, child, 500), 500);
-		assert_int_equal(commits(f, grandchild, 500), 500);
-		assert_true(commit(f, window));
-		drop_passed(f);
+	uint32_t top[2], bottom[2];
+	for (unsigned tree = 0; tree < 2; tree++) {
+		top[tree] = bottom[tree] = new_surface(f, &screen);
+		for (unsigned i = 0; i < 31; i++) {
+			uint32_t surface = new_surface(f, &screen);
+			MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE,
+				surface, bottom[tree]);
+			bottom[tree] = surface;
+		}
 	}
-	assert_true(request(f, first, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_DESYNC, ARGS({0})));
-	assert_int_equal(commits(f, child, 3000), 3000);
-	assert_int_equal(commits(f, grandchild, 3000), 3000);
-	assert_true(request(f, first, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_SYNC, ARGS({0})));
-	assert_int_equal(commits(f, grandchild, 3000), 1024);
-	assert_broken(f, "1024 commits that wait for another surface's");
+	MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, top[1], bottom[0]);
+	uint32_t window = new_surface(f, &screen);
+	assert_false(request(f, subcompositor, &wl_subcompositor_interface,
+		WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE,
+		ARGS({.object = f->next_id++}, {.object = top[0]}, {.object = window})));
+	assert_broken(f, "more than 64 subsurfaces in each other");
 }
 
 static void test_cursor_does_not_wander(void **state) {
@@ -1129,13 +1379,17 @@ static void test_popup(void **state) {
 	assert_int_equal(f->args[1].i, 4096);
 }
 
+static uint32_t new_text_input(struct fixture *f, const struct screen *screen) {
+	uint32_t manager = bind_new(f, screen->registry, &zwp_text_input_manager_v3_interface);
+	return MAKE(f, manager, zwp_text_input_manager_v3, ZWP_TEXT_INPUT_MANAGER_V3_REQUEST_GET_TEXT_INPUT,
+		screen->seat, 0);
+}
+
 /* What an input method is told with each commit is all of the text that the program said last. */
 static void test_flood_of_texts(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
-	uint32_t manager = bind_new(f, screen.registry, &zwp_text_input_manager_v3_interface);
-	uint32_t input = MAKE(f, manager, zwp_text_input_manager_v3,
-		ZWP_TEXT_INPUT_MANAGER_V3_REQUEST_GET_TEXT_INPUT, screen.seat, 0);
+	uint32_t input = new_text_input(f, &screen);
 	char text[4001] = "";
 	memset(text, 'a', sizeof(text) - 1);
 	unsigned commits[2] = {0};
@@ -1155,6 +1409,37 @@ static void test_flood_of_texts(void **state) {
 	}
 	assert_in_range(commits[0], 20, 30);
 	assert_in_range(commits[1], 300, 500);
+}
+
+/* A key that is held in a long paragraph changes all of it 30 times in a second, as far as it is told:
+ * nothing waits for that, and neither do titles afterwards. */
+static void test_typing_in_long_text(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t toplevel = new_toplevel(f, &screen), input = new_text_input(f, &screen);
+	char text[3001] = "";
+	memset(text, 'a', sizeof(text) - 1);
+	for (unsigned i = 0; i < 5 * 30; i++) {
+		assert_true(request(f, input, &zwp_text_input_v3_interface,
+			ZWP_TEXT_INPUT_V3_REQUEST_SET_SURROUNDING_TEXT,
+			ARGS({.string = text}, {.i = 0}, {.i = 0})));
+		assert_true(request(
+			f, input, &zwp_text_input_v3_interface, ZWP_TEXT_INPUT_V3_REQUEST_COMMIT, ARGS({0})));
+		assert_false(f->filter->rests);
+		drop_passed(f);
+		clock_ns += 1000000000 / 30;
+	}
+	for (unsigned i = 0; i < 1000 && !f->filter->rests; i++) {
+		request(f, input, &zwp_text_input_v3_interface, ZWP_TEXT_INPUT_V3_REQUEST_COMMIT, ARGS({0}));
+		drop_passed(f);
+	}
+	assert_true(f->filter->rests);
+	clock_ns += filter_news_wait(&f->vm);
+	assert_true(filter_guest(f->filter));
+	drop_passed(f);
+	for (unsigned i = 0; i < 100; i++) {
+		assert_true(set_title(f, toplevel, "Inbox"));
+	}
 }
 
 static void press(struct fixture *f, uint32_t pointer, uint32_t serial, uint32_t button) {
@@ -1467,6 +1752,11 @@ static unsigned offers(
 	return passed;
 }
 
+static uint32_t new_source(struct fixture *f, const struct desk *d) {
+	return MAKE(f, d->manager, wl_data_device_manager, WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE,
+		0, 0);
+}
+
 /* What a program may offer is enough for all, and not enough to flood who is told of it. */
 static void test_many_types(void **state) {
 	struct fixture *f = *state;
@@ -1482,6 +1772,24 @@ static void test_many_types(void **state) {
 		assert_int_equal(offers(f, primary, &zwp_primary_selection_source_v1_interface, lengths[i]),
 			passed[i]);
 	}
+}
+
+/* Compositors keep the types of all sources that there are, whatever becomes of those. */
+static void test_types_of_many_sources(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t first = new_source(f, &d), count = 1;
+	assert_int_equal(offers(f, first, &wl_data_source_interface, 0), FILTER_TYPES_MAX);
+	assert_true(f->vm.type_bytes >= FILTER_TYPES_MAX * 16);
+	while (count < 1000 && offers(f, new_source(f, &d), &wl_data_source_interface, 250) > 0) {
+		count++;
+	}
+	assert_in_range(count, 20, FILTER_VM_TYPES_MAX / (FILTER_TYPES_MAX * 250) + 1);
+	assert_int_equal(offers(f, f->next_id - 1, &wl_data_source_interface, 250), 0);
+	assert_true(
+		request(f, first + 1, &wl_data_source_interface, WL_DATA_SOURCE_REQUEST_DESTROY, ARGS({0})));
+	drop_passed(f);
+	assert_in_range(offers(f, f->next_id - 1, &wl_data_source_interface, 250), 100, FILTER_TYPES_MAX);
 }
 
 /* What is told of a selection is as large as its types. */
@@ -1601,28 +1909,112 @@ static void test_flood_of_accepts(void **state) {
 	assert_in_range(passed, FILTER_NEWS_MAX / 400, FILTER_NEWS_MAX / 256 + 1);
 }
 
-/* What the VM offers is told to whoever has the focus once a window of its own appears or goes. */
-static void test_windows_with_selection(void **state) {
-	struct fixture *f = *state;
-	struct desk d = open_desk(f);
-	uint32_t source = MAKE(f, d.manager, wl_data_device_manager,
-		WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE, 0, 0);
-	key(f, &d, 10, CONTROL, KEY_C, 0);
-	offers(f, source, &wl_data_source_interface, 250);
-	assert_true(request(f, d.device, &wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION,
+static void select_source(struct fixture *f, const struct desk *d, uint32_t source) {
+	assert_true(request(f, d->device, &wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION,
 		ARGS({.object = source}, {.u = 10})));
-	uint32_t surface = new_surface(f, &d.screen);
-	uint32_t xdg = MAKE(f, d.screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	drop_passed(f);
+}
+
+static void cancel(struct fixture *f, uint32_t source) {
+	assert_true(event(f, source, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_CANCELLED, ARGS({0})));
+	drop_passed(f);
+}
+
+static struct desk open_busy_desk(struct fixture *f) {
+	struct desk d = open_desk(f);
+	key(f, &d, 10, CONTROL, KEY_C, 0);
+	drop_passed(f);
+	return d;
+}
+
+/* How often a window is shown and hidden until others have to be given time to hear of it. */
+static unsigned flickers(struct fixture *f, const struct desk *d) {
+	uint32_t surface = new_surface(f, &d->screen);
+	uint32_t xdg = MAKE(f, d->screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	clock_ns += FILTER_NEWS_MAX * 10 * (uint64_t)FILTER_NEWS_NS;
 	MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_TOPLEVEL, 0, 0);
 	const uint32_t buffer = f->next_id;
-	assert_true(show(f, &d.screen, surface, 8, 8));
+	assert_true(show(f, &d->screen, surface, 8, 8));
 	unsigned frames = 0;
 	for (; frames < 500 && !f->filter->rests; frames++) {
 		assert_true(attach(f, surface, frames % 2 != 0 ? 0 : buffer));
 		assert_true(commit(f, surface));
 		drop_passed(f);
 	}
-	assert_in_range(frames, 2, 5);
+	clock_ns += FILTER_NEWS_MAX * 10 * (uint64_t)FILTER_NEWS_NS;
+	assert_true(filter_guest(f->filter));
+	drop_passed(f);
+	return frames;
+}
+
+/* What the VM offers is told to whoever has the focus once a window of its own appears or goes. */
+static void test_windows_with_selection(void **state) {
+	struct fixture *f = *state;
+	const struct desk d = open_busy_desk(f);
+	uint32_t source = new_source(f, &d);
+	offers(f, source, &wl_data_source_interface, 250);
+	assert_in_range(flickers(f, &d), 50, FILTER_NEWS_MAX / 1024 + 1);
+	select_source(f, &d, source);
+	assert_in_range(flickers(f, &d), 2, 5);
+	assert_true(request(f, source, &wl_data_source_interface, WL_DATA_SOURCE_REQUEST_DESTROY, ARGS({0})));
+	assert_in_range(flickers(f, &d), 50, FILTER_NEWS_MAX / 1024 + 1);
+}
+
+static void test_windows_with_late_types(void **state) {
+	struct fixture *f = *state;
+	const struct desk d = open_busy_desk(f);
+	uint32_t source = new_source(f, &d);
+	select_source(f, &d, source);
+	offers(f, source, &wl_data_source_interface, 250);
+	assert_in_range(flickers(f, &d), 2, 5);
+	cancel(f, source);
+	assert_in_range(flickers(f, &d), 50, FILTER_NEWS_MAX / 1024 + 1);
+}
+
+/* Compositors may think otherwise of what a program says about the selection: it stands until they say so. */
+static void test_windows_with_refused_selection(void **state) {
+	struct fixture *f = *state;
+	const struct desk d = open_busy_desk(f);
+	uint32_t first = new_source(f, &d), second = new_source(f, &d);
+	offers(f, first, &wl_data_source_interface, 250);
+	select_source(f, &d, first);
+	select_source(f, &d, 0);
+	assert_in_range(flickers(f, &d), 2, 5);
+	select_source(f, &d, second);
+	select_source(f, &d, first);
+	cancel(f, first); /* for the second */
+	cancel(f, second);
+	assert_in_range(flickers(f, &d), 2, 5);
+	cancel(f, first);
+	assert_in_range(flickers(f, &d), 50, FILTER_NEWS_MAX / 1024 + 1);
+}
+
+/* What is dragged is told to whoever is below the mouse once a window is not. */
+static void test_windows_with_drag(void **state) {
+	struct fixture *f = *state;
+	const struct desk d = open_busy_desk(f);
+	uint32_t source = new_source(f, &d), origin = new_surface(f, &d.screen);
+	offers(f, source, &wl_data_source_interface, 250);
+	assert_true(request(f, d.device, &wl_data_device_interface, WL_DATA_DEVICE_REQUEST_START_DRAG,
+		ARGS({.object = source}, {.object = origin}, {.object = 0}, {.u = 10})));
+	assert_in_range(flickers(f, &d), 2, 5);
+	cancel(f, source);
+	assert_in_range(flickers(f, &d), 50, FILTER_NEWS_MAX / 1024 + 1);
+}
+
+/* Those who hear of types at once have to be given time for those that come late. */
+static void test_flood_of_late_types(void **state) {
+	struct fixture *f = *state;
+	const struct desk d = open_busy_desk(f);
+	unsigned count = 0;
+	for (; count < 100 && !f->filter->rests; count++) {
+		uint32_t source = new_source(f, &d);
+		select_source(f, &d, source);
+		if (!f->filter->rests) {
+			offers(f, source, &wl_data_source_interface, 250);
+		}
+	}
+	assert_in_range(count, 2, 5);
 }
 
 /* Without a source: the drag is for the program's own windows. Whether it has the icon. */
@@ -1813,12 +2205,23 @@ int main(void) {
 		TEST(test_titles),
 		TEST(test_flood_of_titles),
 		TEST(test_flood_of_windows),
+		TEST(test_flood_of_tokens),
 		TEST(test_much_damage),
 		TEST(test_large_region),
 		TEST(test_crossed_region),
 		TEST(test_waiting_commits),
+		TEST(test_waiting_for_the_middle),
+		TEST(test_waiting_inside),
+		TEST(test_waiting_inside_after_all),
+		TEST(test_waiting_in_all),
+		TEST(test_subsurfaces_downward),
+		TEST(test_subsurfaces_upward),
+		TEST(test_subsurfaces_joined),
 		TEST(test_region_of_all),
 		TEST(test_too_many_rectangles),
+		TEST(test_too_many_rectangles_committed),
+		TEST(test_too_many_rectangles_waiting),
+		TEST(test_too_many_rectangles_of_pointers),
 		TEST(test_cursor),
 		TEST(test_cursor_was_large),
 		TEST(test_cursor_still_large),
@@ -1833,6 +2236,7 @@ int main(void) {
 		TEST(test_cursor_does_not_wander),
 		TEST(test_popup),
 		TEST(test_flood_of_texts),
+		TEST(test_typing_in_long_text),
 		TEST(test_fullscreen),
 		TEST(test_touch),
 		TEST(test_tablet),
@@ -1842,11 +2246,16 @@ int main(void) {
 		TEST(test_paste_own),
 		TEST(test_marks_of_others),
 		TEST(test_many_types),
+		TEST(test_types_of_many_sources),
 		TEST(test_flood_of_selections),
 		TEST(test_copy_needs_serial),
 		TEST(test_copy_after_leaving),
 		TEST(test_drop),
 		TEST(test_windows_with_selection),
+		TEST(test_windows_with_late_types),
+		TEST(test_windows_with_refused_selection),
+		TEST(test_windows_with_drag),
+		TEST(test_flood_of_late_types),
 		TEST(test_flood_of_accepts),
 		TEST(test_icon_too_large),
 		TEST(test_icon_moves),

@@ -456,7 +456,7 @@ static int connect_with_clipboard(struct wl_fixture *f) {
 	int server = connect_without_clipboard(f, 1);
 	while (recv(server, words, sizeof(words), MSG_DONTWAIT) > 0) {
 	}
-	rest_clock = device->screen.news_ns;
+	rest_clock = device->screen.news.ns;
 	device->screen.now = rest_now;
 	device->screen.clipboard = DISPLAY_CLIPBOARD_ON;
 	return server;
