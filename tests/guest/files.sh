@@ -127,6 +127,19 @@ still locked
 taken again'
 result "locks by flock are the open file's"
 
+# Two who share it and both want it alone: each gives up its own first, so both get it, one after the other.
+run --share "$PWD/share:/mnt/share" -- sh -c 'cd /mnt/share
+alone() {
+	exec 9<flocked; flock -s 9; : >"shares.$1"
+	until [ -e shares.1 ] && [ -e shares.2 ]; do sleep 0.1; done
+	timeout 40 flock -x 9 && echo alone
+}
+(alone 1) & (alone 2) & wait'
+printed 'alone
+alone'
+result "two who share a lock by flock and want it alone"
+rm -f share/shares.*
+
 # A lock of the host, a POSIX one, as flock(2) is a matter of its own there: a wait for it can be given up, and ends.
 : >share/held
 perl -MFcntl -e '$all = pack "s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0;
