@@ -408,13 +408,45 @@ static void wait_for_change(struct p9_locks *locks) {
 	pthread_cond_timedwait(&locks->changed, &locks->lock, &time);
 }
 
-static int lock_once(struct p9_server *server, struct p9_fid *fid, const struct range *wanted) {
-	struct p9_locked_file *file;
-	int ret;
-	if (wanted->type == TYPE_UNLOCK && *file_slot(&server->locks, fid->node->identity) == NULL) {
+/* What stands in the way: another owner in the guest, or a process of the host. */
+static int get_conflict(
+	struct p9_server *server, struct p9_fid *fid, const struct range *wanted, struct range *found) {
+	struct p9_locked_file *file = *file_slot(&server->locks, fid->node->identity);
+	const struct range *conflict = file != NULL ? find_conflict(file, wanted) : NULL;
+	if (conflict != NULL) {
+		*found = *conflict;
 		return 0;
 	}
-	ret = file_get(server, fid, wanted, &file);
+	if (server->config.private_locks) {
+		found->type = TYPE_UNLOCK;
+		return 0;
+	}
+	struct flock lock =
+		host_lock(wanted->type == TYPE_WRITE ? F_WRLCK : F_RDLCK, wanted->start, wanted->end);
+	if (fcntl(file != NULL ? file->fd : atomic_load(&fid->fd), F_OFD_GETLK, &lock) < 0) {
+		return -errno;
+	}
+	found->type = lock.l_type == F_RDLCK ? TYPE_READ : lock.l_type == F_WRLCK ? TYPE_WRITE : TYPE_UNLOCK;
+	found->start = (uint64_t)lock.l_start;
+	found->end = lock.l_len == 0 ? INT64_MAX : found->start + (uint64_t)lock.l_len - 1;
+	found->process = 0; /* the host's process numbers mean nothing to the guest */
+	return 0;
+}
+
+static int lock_once(struct p9_server *server, struct p9_fid *fid, const struct range *wanted) {
+	struct p9_locked_file *file = *file_slot(&server->locks, fid->node->identity);
+	struct range found = {.type = TYPE_UNLOCK};
+	int ret = 0;
+	if (wanted->type == TYPE_UNLOCK && file == NULL) {
+		return 0;
+	}
+	/* The file is not opened for writing in vain, at each try again: whoever watches it would be told. */
+	if (wanted->type == TYPE_WRITE && (file == NULL || file->read_only)) {
+		ret = get_conflict(server, fid, wanted, &found);
+	}
+	if (ret == 0) {
+		ret = found.type == TYPE_UNLOCK ? file_get(server, fid, wanted, &file) : -EAGAIN;
+	}
 	if (ret < 0) {
 		return ret;
 	}
@@ -472,31 +504,6 @@ int p9_op_lock(struct p9_request *request) {
 		ret = 0;
 	}
 	return ret;
-}
-
-/* What stands in the way: another owner in the guest, or a process of the host. */
-static int get_conflict(
-	struct p9_server *server, struct p9_fid *fid, const struct range *wanted, struct range *found) {
-	struct p9_locked_file *file = *file_slot(&server->locks, fid->node->identity);
-	const struct range *conflict = file != NULL ? find_conflict(file, wanted) : NULL;
-	if (conflict != NULL) {
-		*found = *conflict;
-		return 0;
-	}
-	if (server->config.private_locks) {
-		found->type = TYPE_UNLOCK;
-		return 0;
-	}
-	struct flock lock =
-		host_lock(wanted->type == TYPE_WRITE ? F_WRLCK : F_RDLCK, wanted->start, wanted->end);
-	if (fcntl(file != NULL ? file->fd : atomic_load(&fid->fd), F_OFD_GETLK, &lock) < 0) {
-		return -errno;
-	}
-	found->type = lock.l_type == F_RDLCK ? TYPE_READ : lock.l_type == F_WRLCK ? TYPE_WRITE : TYPE_UNLOCK;
-	found->start = (uint64_t)lock.l_start;
-	found->end = lock.l_len == 0 ? INT64_MAX : found->start + (uint64_t)lock.l_len - 1;
-	found->process = 0; /* the host's process numbers mean nothing to the guest */
-	return 0;
 }
 
 int p9_op_getlock(struct p9_request *request) {

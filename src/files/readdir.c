@@ -70,10 +70,11 @@ static void pack(struct listing *listing, const uint8_t *entries, size_t size) {
 	for (size_t at = 0; at < size;) {
 		const struct host_entry *entry = (const struct host_entry *)(const void *)(entries + at);
 		at += entry->size;
-		if (is_hidden(listing, entry)) {
+		size_t len = strlen(entry->name);
+		/* What is too long cannot be walked to, and a Linux guest would list nothing behind it. */
+		if (len > P9_NAME_MAX || is_hidden(listing, entry)) {
 			continue;
 		}
-		size_t len = strlen(entry->name);
 		if (ENTRY_HEAD + len > listing->count - listing->done - out.len) {
 			listing->full = true;
 			break;

@@ -98,6 +98,34 @@ wait $!
 done && [ "$(wc -l <share/locks)" -eq 4000 ]
 result "what guest and host write under a lock stays"
 
+# Reads only, under a lock, now on one processor, now on another; each has pages of its own in hand: small ones, as the
+# last of three, that are read again.
+cat >share/reads <<'END'
+use Fcntl qw(:DEFAULT :seek F_SETLKW F_RDLCK F_UNLCK);
+sub lock { my $lock = pack "s s x4 q q l x4", $_[0], 0, 0, 0, 0; fcntl F, F_SETLKW, $lock or die "$!" }
+open F, "<", "numbers" or die;
+for my $turn (1 .. 40) {
+	select undef, undef, undef, 0.02 until -e "told.$turn";
+	syscall 203, 0, 8, pack "Q", 1 + ($turn >> 1 & 1); # sched_setaffinity
+	lock F_RDLCK;
+	my @numbers = map { sysseek F, $_, SEEK_SET; sysread F, my $number, 9; $number } 0, 8192, 0, 8192;
+	lock F_UNLCK;
+	$_ == $turn or print "$_ in turn $turn\n" for @numbers[1, 3];
+	open G, ">", "read.$turn" or die;
+}
+END
+printf '%8201d' 0 >share/numbers
+run --cpus 2 --share "$PWD/share:/mnt/share" -- bash -c 'cd /mnt/share; touch reading; perl reads' &
+told share/reading
+for turn in $(seq 40); do
+	printf '%9d' "$turn" | dd of=share/numbers conv=notrunc oflag=seek_bytes seek=8192 status=none
+	touch "share/told.$turn"
+	told "share/read.$turn"
+done
+wait $!
+printed ''
+result "what the host writes is read under a lock"
+
 sqlite3 share/grow.db 'CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 2);'
 run --share "$PWD/share:/mnt/share" -- bash -c 'cd /mnt/share; sqlite3 grow.db "SELECT count(*) FROM t" \
 	".shell touch counted; . ./turns; told grown" "SELECT count(*) FROM t; INSERT INTO t VALUES (3, 4); PRAGMA integrity_check"' &

@@ -127,6 +127,19 @@ still locked
 taken again'
 result "locks by flock are the open file's"
 
+# Two who share it and both want it alone: each gives up its own first, so both get it, one after the other.
+run --share "$PWD/share:/mnt/share" -- sh -c 'cd /mnt/share
+alone() {
+	exec 9<flocked; flock -s 9; : >"shares.$1"
+	until [ -e shares.1 ] && [ -e shares.2 ]; do sleep 0.1; done
+	timeout 40 flock -x 9 && echo alone
+}
+(alone 1) & (alone 2) & wait'
+printed 'alone
+alone'
+result "two who share a lock by flock and want it alone"
+rm -f share/shares.*
+
 # A lock of the host, a POSIX one, as flock(2) is a matter of its own there: a wait for it can be given up, and ends.
 : >share/held
 perl -MFcntl -e '$all = pack "s s x4 q q l x4", F_WRLCK, 0, 0, 0, 0;
@@ -149,6 +162,42 @@ wait
 printed 'given up
 taken'
 result "waits for a lock of the host"
+
+# A lock for reading that cannot become one for writing, as the host has one, too, stays what it is; also when the wait
+# for it is interrupted.
+: >share/upgraded
+perl -MFcntl -e '$first = pack "s s x4 q q l x4", F_RDLCK, 0, 0, 1, 0;
+open F, "<", "share/upgraded" and fcntl F, F_SETLK, $first or die;
+open G, ">", "share/shared";
+for (1 .. 3000) { exit if -e "share/release"; select undef, undef, undef, 0.1 }' &
+cat >share/upgrade <<'END'
+use Fcntl; use POSIX ();
+$| = 1;
+sub lock { my ($how, $type, $start) = @_; fcntl F, $how, pack "s s x4 q q l x4", $type, 0, $start, 0, 0 }
+open F, "+<", "upgraded" and open G, "<", "upgraded" or die;
+lock F_SETLK, F_RDLCK, 0 or die "$!";
+lock F_SETLK, F_WRLCK, 0 or print "refused\n";
+close G; # gives up all of the file
+if (my $other = fork) { waitpid $other, 0 } else { exit !lock F_SETLK, F_WRLCK, 5 }
+print "given up\n" if $? == 0;
+lock F_SETLK, F_RDLCK, 0 or die "$!";
+if (!fork) { lock F_SETLKW, F_WRLCK, 0 and print "second\n"; exit }
+POSIX::sigaction(POSIX::SIGALRM, POSIX::SigAction->new(sub {}, POSIX::SigSet->new, POSIX::SA_RESTART));
+alarm 5;
+lock F_SETLKW, F_WRLCK, 0 and print "first\n";
+close F;
+wait;
+END
+until [ -e share/shared ] || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+run --share "$PWD/share:/mnt/share" -- sh -c 'cd /mnt/share
+timeout 60 perl upgrade & sleep 10; : >release; wait'
+: >share/release
+wait
+printed 'refused
+given up
+first
+second'
+result "a lock for reading that is to become one for writing"
 
 # What --hide names in the home and in shares is not there, whatever the guest moves, and stays what it is.
 mkdir -p home/.ssh home/.config/app share/data/deep

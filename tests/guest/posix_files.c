@@ -327,6 +327,30 @@ static bool lock_as_another(short type, off_t start, off_t len) {
 	return status == 0;
 }
 
+/* What another process is told to be in the way of a lock: its type, or F_UNLCK. */
+static int in_the_way(short type) {
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
+		int fd = open("lock", O_RDWR);
+		_exit(fcntl(fd, F_GETLK, &lock) < 0 ? 100 : lock.l_type);
+	}
+	int status;
+	waitpid(pid, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+static void test_getlock(void) {
+	int fd = make("lock", "x");
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+	check(fcntl(fd, F_SETLK, &lock) == 0 && in_the_way(F_WRLCK) == F_RDLCK, "F_GETLK: a reader");
+	check(in_the_way(F_RDLCK) == F_UNLCK, "which is not in the way of another");
+	lock.l_type = F_WRLCK;
+	check(fcntl(fd, F_SETLK, &lock) == 0 && in_the_way(F_RDLCK) == F_WRLCK, "a writer is");
+	close(fd);
+	unlink("lock");
+}
+
 static void test_locks(void) {
 	int fd = make("lock", "x"), other = open("lock", O_RDWR);
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 10};
@@ -451,6 +475,7 @@ int main(void) {
 	test_special();
 	test_mmap();
 	test_locks();
+	test_getlock();
 	test_directory();
 	test_xattr();
 	test_many_open();

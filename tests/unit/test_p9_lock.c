@@ -11,8 +11,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -270,6 +272,38 @@ static void test_executed(void **state) {
 	assert_int_equal(lock(c, 3, UNLOCK, 0, 0, 1), SUCCESS);
 }
 
+/* Who waits for a lock for writing, or is refused one, has opened nothing so: neither what somebody of the
+ * host holds, nor what another one of the guest reads. */
+static void test_refused(void **state) {
+	struct p9_client *c = *state;
+	struct flock host = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10};
+	struct inotify_event event;
+	char path[sizeof(c->directory) + 8];
+	uint8_t type;
+	int error;
+	c->server.locks.wait_ms = 200;
+	int fd = openat(c->directory_fd, "file", O_RDWR | O_CLOEXEC);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &host), 0);
+	snprintf(path, sizeof(path), "%s/file", c->directory);
+	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	assert_true(inotify_add_watch(watch, path, IN_CLOSE_WRITE) >= 0);
+	p9_send(c, P9_TLOCK, "wbwqqws", 1, WRITE, 1, UINT64_C(0), UINT64_C(10), 1, "guest");
+	assert_true(p9_ready(c, 10000));
+	p9_receive(c, &type, &error);
+	assert_int_equal(error, 0);
+	assert_int_equal(p9_u8(c), BLOCKED);
+	assert_int_equal(lock(c, 2, READ, 10, 10, 2), SUCCESS);
+	assert_int_equal(lock(c, 1, WRITE, 0, 5, 1), BLOCKED);
+	assert_int_equal(lock(c, 1, WRITE, 10, 5, 1), BLOCKED);
+	assert_int_equal(lock(c, 2, UNLOCK, 0, 0, 2), SUCCESS);
+	assert_int_equal(read(watch, &event, sizeof(event)), -1);
+	assert_int_equal(lock(c, 1, WRITE, 10, 5, 1), SUCCESS);
+	assert_int_equal(lock(c, 1, UNLOCK, 10, 5, 1), SUCCESS);
+	assert_int_equal(read(watch, &event, sizeof(event)), sizeof(event));
+	close(watch);
+	close(fd);
+}
+
 /* Two of them: the one does not have what the other has, though neither can hold it for writing. */
 static void test_executed_by_two(void **state) {
 	struct p9_client *c = *state, other;
@@ -405,6 +439,7 @@ int main(void) {
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test_setup_teardown(test_private, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_executed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_executed_by_two, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_then_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_write_after_all, setup, teardown),
