@@ -49,7 +49,7 @@ static char *make_resolv(void) {
 	char *text = calloc(1, 4096);
 	FILE *file = fopen("/etc/resolv.conf", "r");
 	if (file != NULL && text != NULL && fread(text, 1, 4000, file) > 0 &&
-		strstr(text, "127.0.0.1") != NULL) {
+		strstr(text, "127.0.0.") != NULL) {
 		strcpy(text, "nameserver 10.213.112.3\n");
 	}
 	if (file != NULL) {
@@ -182,23 +182,49 @@ static void test_linked(void **state) {
 	expect_names(f, "nameserver 192.0.2.6\n");
 }
 
-/* passt learned at its start where questions go; a server at the loopback needs a new one, which a link leads
- * to. */
-static void test_loopback(void **state) {
-	struct fixture *f = fixture_or_skip(state);
+static void expect_link(struct fixture *f) {
 	bool ended;
-	write_file("/etc/resolv.conf", "nameserver 127.0.0.1\n");
-	expect_names(f, "nameserver 10.213.112.3\n");
 	struct pollfd ready = {.fd = f->supply, .events = POLLIN};
 	assert_int_equal(poll(&ready, 1, WAIT_MS), 1);
 	close(f->link);
 	f->link = fd_receive(f->supply, &ended);
 	assert_true(f->link >= 0);
+}
+
+/* passt learned at its start where questions go; a server at the loopback needs a new one, which a link leads
+ * to. */
+static void test_loopback(void **state) {
+	struct fixture *f = fixture_or_skip(state);
+	write_file("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+	expect_names(f, "nameserver 10.213.112.3\n");
+	expect_link(f);
 	/* And that one knows it. */
 	write_file("/etc/resolv.conf", "nameserver 192.0.2.7\n");
 	expect_names(f, "nameserver 192.0.2.7\n");
 	write_file("/etc/resolv.conf", "nameserver 127.0.0.1\n");
 	expect_names(f, "nameserver 10.213.112.3\n");
+	expect_silence(f->supply);
+}
+
+/* The guest's resolv.conf says the same of each server at the loopback, and yet they are others to passt. */
+static void test_other_loopback(void **state) {
+	struct fixture *f = fixture_or_skip(state);
+	write_file("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+	expect_names(f, "nameserver 10.213.112.3\n");
+	expect_link(f);
+	write_file("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+	expect_link(f);
+	expect_silence(f->passt.names);
+	/* By way of another network. */
+	write_file("/etc/resolv.conf", "nameserver 192.0.2.7\n");
+	expect_names(f, "nameserver 192.0.2.7\n");
+	write_file("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+	expect_names(f, "nameserver 10.213.112.3\n");
+	expect_link(f);
+	/* While the file is being written. */
+	write_file("/etc/resolv.conf", "search example.test\n");
+	write_file("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+	expect_silence(f->passt.names);
 	expect_silence(f->supply);
 }
 
@@ -232,6 +258,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_replaced, start, stop),
 		cmocka_unit_test_setup_teardown(test_linked, start, stop),
 		cmocka_unit_test_setup_teardown(test_loopback, start, stop),
+		cmocka_unit_test_setup_teardown(test_other_loopback, start, stop),
 		cmocka_unit_test_setup_teardown(test_who_stays_is_killed, start, stop),
 		cmocka_unit_test_setup_teardown(test_stopped_passt_is_killed, start, stop),
 	};
