@@ -143,8 +143,8 @@ static int check_sandbox(const struct plan *plan, struct error *error) {
 /* ph does without one, but then the terminal stays raw when somebody kills ph. */
 static void start_keeper(struct vm *vm) {
 	bool here = vm->plan->tty && vm->seat->client_fd < 0;
-	int ret = here ? keeper_start(&vm->keeper, STDIN_FILENO, vm->plan->palette != NULL,
-				 devices_jail_mode(vm->plan))
+	int ret = here ? keeper_start(&vm->keeper, STDIN_FILENO,
+				 vm->plan->palette != NULL ? STDOUT_FILENO : -1, devices_jail_mode(vm->plan))
 		       : 0;
 	if (ret < 0) {
 		log_verbose("the terminal has no keeper: %s", strerror(-ret));
