@@ -118,6 +118,14 @@ refused "give --net, too" --publish 8080:80
 refused "must be [ADDRESS:]PORT:GUESTPORT" --net --publish 8080
 refused "port 8103 is published already; leave out one" --net --publish 8103:1 --publish '[::1]:8103:2'
 
+echo "nameserver ::1" >"$work/resolv.conf"
+run --net --dry-run
+grep -q "reaches none of this host's name servers" "$work/err"
+result "and where names are out of reach it is told so"
+run --net --net-dns 192.0.2.1 --dry-run
+[ ! -s "$work/err" ]
+result "but not if it has named a server"
+
 # ---- a tap ----
 
 ip tuntap add dev tap7 mode tap
