@@ -238,8 +238,9 @@ $(BUILD)/unit/test_faults_sockets: SAN_LDLIBS += $(SOCKET_FAULTS:%=-Wl,--wrap=%)
 URING_FAULTS = register_restrictions register_ring_fd submit_and_wait submit_and_get_events
 $(BUILD)/unit/test_block_old_host: SAN_LDLIBS += $(URING_FAULTS:%=-Wl,--wrap=io_uring_%)
 
-# And tests/unit/test_clock.c.
+# And tests/unit/test_clock.c and test_vcpu.c.
 $(BUILD)/unit/test_clock: SAN_LDLIBS += -Wl,--wrap=timerfd_settime -Wl,--wrap=control_tell_time
+$(BUILD)/unit/test_vcpu: SAN_LDLIBS += -Wl,--wrap=ioctl
 
 # Init's tests have init's objects beside them: some of its names are the host's, too.
 INIT_SAN_OBJECTS = $(patsubst %.c,$(BUILD)/san/%.o,$(filter-out %/main.c,$(wildcard src/guest/init/*.c)))
