@@ -38,6 +38,7 @@ static int connect_device(struct network *network, const struct plan_net *net, s
 	options->pair_count = 1;
 	const struct passt_options passt = {.program = net->passt,
 		.arguments = net->arguments,
+		.find_interface = net->find_interface,
 		.resolver = net->resolver,
 		.resolv = net->resolv,
 		.make_resolv = net->make_resolv};

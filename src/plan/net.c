@@ -113,13 +113,12 @@ static int resolve_passt(struct plan *plan, const struct plan_request *request, 
 	}
 	strcpy(net->address4, ADDRESS4 "/" PREFIX4);
 	strcpy(net->gateway4, GATEWAY4);
-	bool has_ipv6 = find_interface(interface);
-	if (has_ipv6) {
+	net->find_interface = find_interface;
+	if (find_interface(interface)) {
 		strcpy(net->address6, ADDRESS6 "/" PREFIX6);
 		strcpy(net->gateway6, GATEWAY6);
 	}
 	add_options(&arguments, request);
-	add_words(&arguments, (const char *const[]){"--interface", interface, NULL});
 	int ret = 0;
 	for (size_t i = 0; i < request->publish_count && ret == 0; i++) {
 		ret = plan_publish(&arguments, request->publish[i], error);
