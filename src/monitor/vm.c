@@ -178,7 +178,8 @@ static int build(struct vm *vm, struct error *error) {
 	}
 	if (ret == 0) {
 		timings_mark(&vm->timings, "KVM, memory slots, vCPUs");
-		ret = guest_boot_load(vm->plan, &vm->memory, &vm->machine.entry, error);
+		ret = guest_boot_load(
+			vm->plan, &vm->memory, vm->machine.kvm.trusts_tsc, &vm->machine.entry, error);
 	}
 	if (ret == 0) {
 		timings_mark(&vm->timings, "kernel and initramfs");
