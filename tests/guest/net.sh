@@ -46,6 +46,14 @@ vm --net --net-host-loopback -- "/mnt/net_peer up 10.213.112.1 7000 1000"
 [ $status_of_ph -eq 0 ]
 result "unless it was asked for"
 
+# passt stands for the name server by UDP alone.
+ip address add 10.213.112.3/32 dev outside
+vm --net -- "timeout 10 /mnt/net_peer refuse 10.213.112.3 7000 || echo gave up: \$?
+	getent ahostsv4 name.example.test | head -n 1"
+grep -q '^gave up: 124' "$work/out" && grep -q '^192.0.2.77' "$work/out"
+result "TCP to the name server's address reaches nobody outside who has it"
+ip address delete 10.213.112.3/32 dev outside
+
 # ---- in ----
 
 timeout 100 "$ph" --mem 512M --private-home --net --publish 8100:7100 --publish "$address4:8101:7100/udp" \
