@@ -241,6 +241,10 @@ $(BUILD)/unit/test_block_old_host: SAN_LDLIBS += $(URING_FAULTS:%=-Wl,--wrap=io_
 # What tests/unit/test_p9_long_names.c puts itself in the place of.
 $(BUILD)/unit/test_p9_long_names: SAN_LDLIBS += -Wl,--wrap=syscall
 
+# And tests/unit/test_clock.c and test_vcpu.c.
+$(BUILD)/unit/test_clock: SAN_LDLIBS += -Wl,--wrap=timerfd_settime -Wl,--wrap=control_tell_time
+$(BUILD)/unit/test_vcpu: SAN_LDLIBS += -Wl,--wrap=ioctl
+
 # Init's tests have init's objects beside them: some of its names are the host's, too.
 INIT_SAN_OBJECTS = $(patsubst %.c,$(BUILD)/san/%.o,$(filter-out %/main.c,$(wildcard src/guest/init/*.c)))
 $(INIT_TESTS): $(BUILD)/unit/test_init_%: $(BUILD)/san/tests/unit/test_init_%.o $(INIT_SAN_OBJECTS) $(BUILD)/san/libph.a

@@ -26,6 +26,9 @@ struct net_options {
 	int supply_fd;
 	uint8_t mac[NET_MAC_SIZE];
 	uint16_t mtu;
+	/* Where passt stands for a name server, by UDP alone: TCP would go to whoever has this address
+	 * outside. 0: nowhere. */
+	uint8_t resolver[4];
 };
 
 /* Takes the descriptors, in each case. -errno, or 0 and a device for net_destroy(), which accepts NULL. */

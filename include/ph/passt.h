@@ -9,6 +9,7 @@
 #ifndef PH_PASST_H
 #define PH_PASST_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -21,7 +22,9 @@ struct passt {
 
 struct passt_options {
 	const char *program;    /* a path */
-	char *const *arguments; /* but for --fd and --dns-forward */
+	char *const *arguments; /* but for --fd, --interface and --dns-forward */
+	/* Which interface passt is given, at each start: one may be gone by the next. */
+	bool (*find_interface)(char name[IF_NAMESIZE]);
 	/* Where the guest asks this host's own name server: passt forwards it to the first of the host's, but
 	 * only where resolv says so, for it takes the answers of that server for forwarded ones, whoever was
 	 * asked. */

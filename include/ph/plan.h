@@ -13,6 +13,7 @@
 #include "ph/net.h"
 #include "ph/record.h"
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -86,8 +87,10 @@ enum plan_net_kind {
 /* The network and what the guest is told of it: texts, empty where there is none. */
 struct plan_net {
 	enum plan_net_kind kind;
-	char *passt;                /* its path */
-	char **arguments;           /* its command line */
+	char *passt;      /* its path */
+	char **arguments; /* its command line, without what is decided at each of its starts */
+	/* The interface that passt takes its link-local address from now; false: none has one. */
+	bool (*find_interface)(char name[IF_NAMESIZE]);
 	const char *resolver;       /* the address by which the guest reaches this host's own name server */
 	char *tap;                  /* name of the interface */
 	int tap_fds[NET_PAIRS_MAX]; /* its queues: open, non-blocking, with a virtio header */

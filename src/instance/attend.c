@@ -140,7 +140,7 @@ static int take_terminal(struct attendance *attendance) {
 	}
 	const char *palette = attendance->streams->palette;
 	bool colored = palette != NULL;
-	int ret = keeper_start(&attendance->keeper, STDIN_FILENO, colored, JAIL_DEFAULT);
+	int ret = keeper_start(&attendance->keeper, STDIN_FILENO, colored ? STDOUT_FILENO : -1, JAIL_DEFAULT);
 	if (ret < 0) {
 		log_verbose("the terminal has no keeper: %s", strerror(-ret));
 	}

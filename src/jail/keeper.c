@@ -17,30 +17,36 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define KEPT_TERMINAL 3
-#define KEPT_PIPE 4
+/* What it has open, the last only if there are colours to give back. */
+enum { KEPT_TERMINAL = 3, KEPT_PIPE, KEPT_COLORS, KEPT_END };
 
 /* What is left raw is put back; what the shell or anybody else has made of it since is theirs. */
-static void put_back(int fd, const struct termios *saved, bool colored) {
+static void put_back(const struct termios *saved, bool colored) {
 	struct termios now, raw = *saved;
 	cfmakeraw(&raw);
 	/* Signals by keys end with the VM's start. */
-	if (tcgetattr(fd, &now) == 0 && (now.c_lflag & (tcflag_t)~ISIG) == raw.c_lflag &&
+	if (tcgetattr(KEPT_TERMINAL, &now) == 0 && (now.c_lflag & (tcflag_t)~ISIG) == raw.c_lflag &&
 		now.c_iflag == raw.c_iflag && now.c_oflag == raw.c_oflag) {
-		tcsetattr(fd, TCSANOW, saved);
+		tcsetattr(KEPT_TERMINAL, TCSANOW, saved);
 		if (colored) {
-			fd_write_all(fd, TERMINAL_COLOR_RESET, sizeof(TERMINAL_COLOR_RESET) - 1);
+			fd_write_all(KEPT_COLORS, TERMINAL_COLOR_RESET, sizeof(TERMINAL_COLOR_RESET) - 1);
 		}
 	}
 }
 
-/* Leave only standard error, the terminal and the pipe open. */
-static int keep_only(int terminal, int pipe) {
+/* Leave only standard error and these open. */
+static int keep_only(const int *fds, unsigned count) {
+	int high[KEPT_END - KEPT_TERMINAL];
 	/* Out of each other's way first. */
-	int high_terminal = fcntl(terminal, F_DUPFD_CLOEXEC, KEPT_PIPE + 1);
-	int high_pipe = fcntl(pipe, F_DUPFD_CLOEXEC, KEPT_PIPE + 1);
-	if (high_terminal < 0 || high_pipe < 0 || dup2(high_terminal, KEPT_TERMINAL) < 0 ||
-		dup2(high_pipe, KEPT_PIPE) < 0 || syscall(SYS_close_range, KEPT_PIPE + 1, ~0u, 0) < 0) {
+	for (unsigned i = 0; i < count; i++) {
+		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, KEPT_END);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		if (dup2(high[i], KEPT_TERMINAL + (int)i) < 0) {
+			return -errno;
+		}
+	}
+	if (syscall(SYS_close_range, KEPT_TERMINAL + count, ~0u, 0) < 0) {
 		return -errno;
 	}
 	close(STDIN_FILENO);
@@ -48,14 +54,16 @@ static int keep_only(int terminal, int pipe) {
 	return 0;
 }
 
-static int keep(int terminal, int pipe, const struct termios *saved, bool colored, enum jail_mode mode) {
+static int keep(int terminal, int pipe, int color_fd, const struct termios *saved, enum jail_mode mode) {
 	static const int signals[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGTTOU, SIGPIPE};
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		signal(signals[i], SIG_IGN);
 	}
+	const int fds[] = {terminal, pipe, color_fd};
+	bool colored = color_fd >= 0;
 	prctl(PR_SET_NAME, "ph-terminal", 0, 0, 0);
 	setsid();
-	int ret = keep_only(terminal, pipe);
+	int ret = keep_only(fds, colored ? 3 : 2);
 	if (ret == 0) {
 		ret = jail_enter(JAIL_TERMINAL, mode, "terminal", &(struct jail_reach){0});
 	}
@@ -64,12 +72,12 @@ static int keep(int terminal, int pipe, const struct termios *saved, bool colore
 	}
 	char byte;
 	if (ret == 0 && fd_read_all(KEPT_PIPE, &byte, 1) == -ENODATA) {
-		put_back(KEPT_TERMINAL, saved, colored);
+		put_back(saved, colored);
 	}
 	return ret;
 }
 
-int keeper_start(struct keeper *keeper, int fd, bool colored, enum jail_mode mode) {
+int keeper_start(struct keeper *keeper, int fd, int color_fd, enum jail_mode mode) {
 	struct termios saved;
 	int ends[2];
 	if (tcgetattr(fd, &saved) < 0 || pipe2(ends, O_CLOEXEC) < 0) {
@@ -77,7 +85,7 @@ int keeper_start(struct keeper *keeper, int fd, bool colored, enum jail_mode mod
 	}
 	pid_t pid = fork();
 	if (pid == 0) {
-		_exit(keep(fd, ends[0], &saved, colored, mode) < 0 ? 1 : 0);
+		_exit(keep(fd, ends[0], color_fd, &saved, mode) < 0 ? 1 : 0);
 	}
 	int ret = pid < 0 ? -errno : 0;
 	close(ends[0]);

@@ -20,11 +20,15 @@
 #define ROUND_SECONDS 600
 
 static int arm(int fd) {
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	const struct itimerspec timer = {.it_value = {.tv_sec = now.tv_sec + ROUND_SECONDS}};
-	return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &timer, NULL) < 0 ? -errno
-												  : 0;
+	int ret;
+	do {
+		struct timespec now;
+		clock_gettime(CLOCK_REALTIME, &now);
+		const struct itimerspec timer = {.it_value = {.tv_sec = now.tv_sec + ROUND_SECONDS}};
+		ret = timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &timer, NULL);
+		/* The timer is armed then, too, but by a clock that was set meanwhile. */
+	} while (ret < 0 && errno == ECANCELED);
+	return ret < 0 ? -errno : 0;
 }
 
 static void ready(struct loop_source *source, uint32_t events) {

@@ -41,22 +41,22 @@ static bool has_screen(const struct plan *plan) {
 /*
  * reboot=t panic=-1  a reset is a triple fault, which KVM reports; a panic resets at once
  * swiotlb=noforce    no bounce buffers (64 MiB, cleared) when there is RAM above 4 GiB
- * tsc=reliable       no comparison of the processors' counters: KVM keeps them together
+ * tsc=reliable       no comparison of the processors' counters: KVM keeps them together, if the host's do
  * pci=conf1,noearly  no probing for other ways into configuration space
  * ph.config          where ph's own kernel reads configuration space without exits
  * ph.backing         the port where it tells which memory comes into use
  * noreplace-smp      leave the lock prefixes of a kernel with one processor as they are
  * initcall_blacklist the clock chip that a distribution's kernel would wait seconds for
  */
-static int write_command_line(const struct plan *plan, char *line, size_t size) {
+static int write_command_line(const struct plan *plan, bool trusts_tsc, char *line, size_t size) {
 	char own[64] = "";
 	if (plan->kernel == NULL) {
 		snprintf(own, sizeof(own), " ph.config=0x%x ph.backing=0x%x", GUEST_BOOT_PCI_CONFIG,
 			GUEST_BOOT_BACKING_PORT);
 	}
 	int n = snprintf(line, size,
-		"console=hvc0 reboot=t panic=-1 swiotlb=noforce tsc=reliable pci=conf1,noearly%s%s%s%s%s%s",
-		own, plan->cpus == 1 ? " noreplace-smp" : "",
+		"console=hvc0 reboot=t panic=-1 swiotlb=noforce%s pci=conf1,noearly%s%s%s%s%s%s",
+		trusts_tsc ? " tsc=reliable" : "", own, plan->cpus == 1 ? " noreplace-smp" : "",
 		plan->kernel != NULL ? " initcall_blacklist=cmos_init" : "",
 		plan->verbose ? " earlycon=uart8250,io,0x3f8" : " quiet", plan->append != NULL ? " " : "",
 		plan->append != NULL ? plan->append : "");
@@ -108,9 +108,9 @@ static int build_initramfs(struct initramfs *initramfs, const struct plan *plan,
 }
 
 static int load(const struct plan *plan, const struct guest_memory *memory, const struct kernel_start *start,
-	struct error *error) {
+	bool trusts_tsc, struct error *error) {
 	char command_line[BOOT_COMMAND_LINE_MAX];
-	if (write_command_line(plan, command_line, sizeof(command_line)) < 0 ||
+	if (write_command_line(plan, trusts_tsc, command_line, sizeof(command_line)) < 0 ||
 		append_verity(plan, command_line, sizeof(command_line)) < 0) {
 		return error_set(error, -E2BIG, "--append: the kernel command line is too long");
 	}
@@ -142,8 +142,8 @@ static void back(struct kernel_image *image, const struct guest_memory *memory) 
 	}
 }
 
-int guest_boot_load(
-	const struct plan *plan, const struct guest_memory *memory, uint64_t *entry, struct error *error) {
+int guest_boot_load(const struct plan *plan, const struct guest_memory *memory, bool trusts_tsc,
+	uint64_t *entry, struct error *error) {
 	struct kernel_image image;
 	struct kernel_start start;
 	int ret = kernel_image_open(&image, plan->kernel, error);
@@ -154,7 +154,7 @@ int guest_boot_load(
 	ret = kernel_image_load(&image, memory, &start, error);
 	kernel_image_close(&image);
 	if (ret == 0) {
-		ret = load(plan, memory, &start, error);
+		ret = load(plan, memory, &start, trusts_tsc, error);
 	}
 	*entry = start.entry;
 	return ret;

@@ -19,8 +19,9 @@
 
 /* Whether the plan's kernel takes RAM that is added later: ph's own does. */
 bool guest_boot_late_memory(const struct plan *plan);
-/* Fill guest RAM; *entry is where the boot CPU starts. -errno with *error set. */
-int guest_boot_load(
-	const struct plan *plan, const struct guest_memory *memory, uint64_t *entry, struct error *error);
+/* Fill guest RAM; *entry is where the boot CPU starts. trusts_tsc: the host takes its processors' counters
+ * for one clock, and the guest may, too. -errno with *error set. */
+int guest_boot_load(const struct plan *plan, const struct guest_memory *memory, bool trusts_tsc,
+	uint64_t *entry, struct error *error);
 
 #endif

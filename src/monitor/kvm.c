@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 
 #define KVM_DEVICE "/dev/kvm"
+#define CLOCK_SOURCE "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 #define PAGE 4096u
 /* Three pages outside RAM that KVM asks for on Intel hosts, for real-mode emulation. */
 #define TSS_ADDRESS 0xfffbd000UL
@@ -96,6 +97,21 @@ static void leave_out_counters(const struct kvm *kvm) {
 	ioctl(kvm->vm_fd, KVM_ENABLE_CAP, &none);
 }
 
+static int ask_for_cpuid(struct kvm *kvm) {
+	char clock_source[64] = "";
+	kvm->supported.header.nent = CPUID_ENTRIES_MAX;
+	if (ioctl(kvm->dev_fd, KVM_GET_SUPPORTED_CPUID, &kvm->supported.header) < 0) {
+		return -errno;
+	}
+	/* KVM offers what the processor says, whatever came of it. */
+	kvm->trusts_tsc = fd_read_file(CLOCK_SOURCE, clock_source, sizeof(clock_source)) < 0 ||
+			  cpuid_trusts_tsc(clock_source);
+	if (!kvm->trusts_tsc) {
+		cpuid_distrust_tsc(&kvm->supported);
+	}
+	return 0;
+}
+
 static int create(struct kvm *kvm, const struct guest_memory *memory, const struct window *window) {
 	do {
 		kvm->vm_fd = ioctl(kvm->dev_fd, KVM_CREATE_VM, 0);
@@ -118,11 +134,14 @@ static int create(struct kvm *kvm, const struct guest_memory *memory, const stru
 	}
 	leave_out_counters(kvm);
 	int size = ioctl(kvm->dev_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-	kvm->supported.header.nent = CPUID_ENTRIES_MAX;
-	if (size < 0 || ioctl(kvm->dev_fd, KVM_GET_SUPPORTED_CPUID, &kvm->supported.header) < 0) {
+	if (size < 0) {
 		return -errno;
 	}
 	kvm->run_size = (size_t)size;
+	ret = ask_for_cpuid(kvm);
+	if (ret < 0) {
+		return ret;
+	}
 	if (ioctl(kvm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_PIO) > 0) {
 		int pages = ioctl(kvm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_MMIO);
 		kvm->ring_offset = pages > 0 ? (unsigned)pages * PAGE : 0;

@@ -14,6 +14,7 @@ struct kvm {
 	int dev_fd, vm_fd;
 	size_t run_size;      /* of a vCPU's shared pages */
 	unsigned ring_offset; /* in them, of the VM's ring of collected port writes; 0: none */
+	bool trusts_tsc;      /* this host does */
 	struct cpuid_table supported;
 };
 

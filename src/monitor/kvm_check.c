@@ -78,7 +78,7 @@ static int enter(const struct scratch *scratch) {
 	int ret;
 	do {
 		ret = ioctl(scratch->vcpu_fd, KVM_RUN, 0);
-	} while (ret < 0 && (errno == EINTR || errno == EAGAIN));
+	} while (ret < 0 && errno == EINTR);
 	if (ret < 0) {
 		return -errno;
 	}

@@ -7,6 +7,7 @@
 #include "ph/fd.h"
 #include "ph/net.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -36,8 +37,10 @@ static int connect_device(struct network *network, const struct plan_net *net, s
 		return share_queues(net, options);
 	}
 	options->pair_count = 1;
+	inet_pton(AF_INET, net->resolver, options->resolver);
 	const struct passt_options passt = {.program = net->passt,
 		.arguments = net->arguments,
+		.find_interface = net->find_interface,
 		.resolver = net->resolver,
 		.resolv = net->resolv,
 		.make_resolv = net->make_resolv};

@@ -25,6 +25,11 @@ struct memory_fault {
 	uint64_t flags, address, size;
 };
 
+/* EAGAIN is what a processor gets that is to wait until another one starts it. The first one waits for
+ * nobody: KVM then lacks something, such as the thread that it creates since Linux 6.13, and so it may go on
+ * for ever. */
+#define REFUSALS_MAX 1000
+
 #define PCI_PORTS 0xcf8
 #define PCI_PORTS_END 0xd00
 
@@ -196,16 +201,19 @@ static bool survives(struct vcpu *vcpu, int error) {
 
 static void run_vcpu(struct vcpu *vcpu) {
 	struct machine *machine = vcpu->machine;
+	unsigned refusals = 0; /* in a row */
 	while (!atomic_load(&machine->stopping)) {
 		int ret = ioctl(vcpu->fd, KVM_RUN, 0);
 		if (ret == 0) {
+			refusals = 0;
 			if (!handle_exit(vcpu)) {
 				return;
 			}
 			continue;
 		}
 		int error = errno;
-		if (!survives(vcpu, error)) {
+		refusals = error == EAGAIN && vcpu->index == 0 ? refusals + 1 : 0;
+		if (refusals == REFUSALS_MAX || !survives(vcpu, error)) {
 			end_machine(machine, MACHINE_FAILED, "cannot run vCPU %u: %s", vcpu->index,
 				strerror(error));
 			return;

@@ -143,8 +143,8 @@ static int check_sandbox(const struct plan *plan, struct error *error) {
 /* ph does without one, but then the terminal stays raw when somebody kills ph. */
 static void start_keeper(struct vm *vm) {
 	bool here = vm->plan->tty && vm->seat->client_fd < 0;
-	int ret = here ? keeper_start(&vm->keeper, STDIN_FILENO, vm->plan->palette != NULL,
-				 devices_jail_mode(vm->plan))
+	int ret = here ? keeper_start(&vm->keeper, STDIN_FILENO,
+				 vm->plan->palette != NULL ? STDOUT_FILENO : -1, devices_jail_mode(vm->plan))
 		       : 0;
 	if (ret < 0) {
 		log_verbose("the terminal has no keeper: %s", strerror(-ret));
@@ -178,7 +178,8 @@ static int build(struct vm *vm, struct error *error) {
 	}
 	if (ret == 0) {
 		timings_mark(&vm->timings, "KVM, memory slots, vCPUs");
-		ret = guest_boot_load(vm->plan, &vm->memory, &vm->machine.entry, error);
+		ret = guest_boot_load(
+			vm->plan, &vm->memory, vm->machine.kvm.trusts_tsc, &vm->machine.entry, error);
 	}
 	if (ret == 0) {
 		timings_mark(&vm->timings, "kernel and initramfs");

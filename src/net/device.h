@@ -33,6 +33,7 @@ struct net_pair {
 struct net {
 	struct virtio_device device;
 	bool tap;
+	uint8_t resolver[4];
 	struct loop_source supply;       /* of links for the first pair; fd -1: none */
 	unsigned pair_count, pairs_used; /* the driver says how many of them it uses, from 1 on */
 	struct net_pair pairs[NET_PAIRS_MAX];

@@ -5,12 +5,14 @@
  */
 #include "net/frame.h"
 
+#include <netinet/in.h>
 #include <string.h>
 
 #define ETHERNET_SIZE 14
 #define TYPE_IPV4 0x0800
 #define TYPE_ARP 0x0806
 #define TYPE_IPV6 0x86dd
+#define IPV4_PROTOCOL (ETHERNET_SIZE + 9)
 #define IPV4_TO (ETHERNET_SIZE + 16)
 #define IPV6_TO (ETHERNET_SIZE + 24)
 
@@ -87,8 +89,11 @@ static unsigned big_endian(const uint8_t *bytes) {
 }
 
 /* 0.0.0.0 is the host itself to Linux, as 127.0.0.1 is. */
-static bool ipv4_may_leave(const struct net_frame *frame) {
-	return frame->head_size >= IPV4_TO + 4 && frame->head[IPV4_TO] != 127 && frame->head[IPV4_TO] != 0;
+static bool ipv4_may_leave(const struct net_frame *frame, const uint8_t resolver[4]) {
+	if (frame->head_size < IPV4_TO + 4 || frame->head[IPV4_TO] == 127 || frame->head[IPV4_TO] == 0) {
+		return false;
+	}
+	return frame->head[IPV4_PROTOCOL] != IPPROTO_TCP || memcmp(frame->head + IPV4_TO, resolver, 4) != 0;
 }
 
 /* Neither :: and ::1 nor an IPv4 address in the dress of IPv6. */
@@ -103,12 +108,12 @@ static bool ipv6_may_leave(const struct net_frame *frame) {
 }
 
 /* passt turns what it gets into the host's own sockets, and connects them wherever the frame says. */
-bool net_frame_may_leave(const struct net_frame *frame) {
+bool net_frame_may_leave(const struct net_frame *frame, const uint8_t resolver[4]) {
 	switch (big_endian(frame->head + 12)) {
 	case TYPE_ARP:
 		return true;
 	case TYPE_IPV4:
-		return ipv4_may_leave(frame);
+		return ipv4_may_leave(frame, resolver);
 	case TYPE_IPV6:
 		return ipv6_may_leave(frame);
 	default:

@@ -23,8 +23,9 @@ struct net_frame {
 
 /* Take a chain apart: NULL, or the rule that it breaks. features are those the driver accepted. */
 const char *net_frame_read(struct net_frame *frame, const struct virtqueue_chain *chain, uint64_t features);
-/* Whether passt may get it: the network's business, and no way to the host's loopback. */
-bool net_frame_may_leave(const struct net_frame *frame);
+/* Whether passt may get it: the network's business, no way to the host's loopback, nor TCP to the resolver.
+ */
+bool net_frame_may_leave(const struct net_frame *frame, const uint8_t resolver[4]);
 /* Do what the header asks for: the checksum that the guest left out. False: it cannot be done. */
 bool net_frame_finish_checksum(struct net_frame *frame);
 

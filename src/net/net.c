@@ -151,6 +151,7 @@ int net_create(struct virtio_device **device, const struct net_options *options)
 		goto error;
 	}
 	net->tap = options->tap;
+	memcpy(net->resolver, options->resolver, sizeof(net->resolver));
 	net->supply.fd = options->supply_fd;
 	describe(&net->device, options);
 	ret = init_pairs(net, options);

@@ -71,7 +71,8 @@ static bool may_leave(const struct net_pair *pair, struct net_frame *frame) {
 	if (pair->link.fd < 0) {
 		return false;
 	}
-	return pair->net->tap || (net_frame_may_leave(frame) && net_frame_finish_checksum(frame));
+	const struct net *net = pair->net;
+	return net->tap || (net_frame_may_leave(frame, net->resolver) && net_frame_finish_checksum(frame));
 }
 
 /* One chain: DONE when there may be more, WAIT when not now. */

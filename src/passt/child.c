@@ -27,7 +27,8 @@
 
 static void become_passt(const struct passt_options *options, bool forwards, int socket, int log) {
 	static const int plain[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE};
-	char number[16], *argv[ARGUMENTS_MAX + 5], fd_option[] = "--fd", forward_option[] = "--dns-forward";
+	char fd_option[] = "--fd", forward_option[] = "--dns-forward", interface_option[] = "--interface";
+	char number[16], interface[IF_NAMESIZE], *argv[ARGUMENTS_MAX + 7];
 	sigset_t none;
 	size_t count = 0;
 	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
@@ -38,6 +39,9 @@ static void become_passt(const struct passt_options *options, bool forwards, int
 	for (; count < ARGUMENTS_MAX && options->arguments[count] != NULL; count++) {
 		argv[count] = options->arguments[count];
 	}
+	options->find_interface(interface);
+	argv[count++] = interface_option;
+	argv[count++] = interface;
 	if (forwards) {
 		argv[count++] = forward_option;
 		argv[count++] = (char *)(uintptr_t)options->resolver;

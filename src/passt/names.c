@@ -9,11 +9,14 @@
 
 #include "ph/fd.h"
 
+#include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 
 #define RESOLV "/etc/resolv.conf"
+#define RESOLV_MAX 16384
 #define IN_FOLDER (IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR)
 
 static void watch(struct passt_names *names) {
@@ -69,4 +72,25 @@ bool passt_names_forwarded(const struct passt_names *names, const struct passt_o
 		}
 	}
 	return false;
+}
+
+/* It takes the first one of IPv4. */
+void passt_names_own_server(char address[INET_ADDRSTRLEN]) {
+	static char text[RESOLV_MAX];
+	char *rest = text, *line;
+	struct in_addr server;
+	address[0] = '\0';
+	if (fd_read_file(RESOLV, text, sizeof(text)) < 0) {
+		return;
+	}
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		if (sscanf(line, " nameserver %15[0-9.]", address) == 1 &&
+			inet_pton(AF_INET, address, &server) == 1) {
+			break;
+		}
+		address[0] = '\0';
+	}
+	if (strncmp(address, "127.", 4) != 0) {
+		address[0] = '\0';
+	}
 }

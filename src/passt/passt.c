@@ -35,9 +35,18 @@ struct tender {
 	int supply;   /* to the device */
 	int names_fd; /* to the monitor */
 	struct passt_names names;
-	bool forwards; /* passt does, to this host's own name server */
+	char server[INET_ADDRSTRLEN]; /* this host's own, if passt forwards to it, else "" */
 	struct passt_child child;
 };
+
+static int start(struct tender *tender, int socket) {
+	bool forwards = passt_names_forwarded(&tender->names, tender->options);
+	tender->server[0] = '\0';
+	if (forwards) {
+		passt_names_own_server(tender->server);
+	}
+	return passt_child_start(&tender->child, tender->options, forwards, socket);
+}
 
 static int start_again(struct tender *tender) {
 	int ends[2];
@@ -46,9 +55,8 @@ static int start_again(struct tender *tender) {
 	}
 	/* The device may not change that. */
 	int ret = fcntl(ends[0], F_SETFL, O_RDWR | O_NONBLOCK) < 0 ? -errno : 0;
-	tender->forwards = passt_names_forwarded(&tender->names, tender->options);
 	if (ret == 0) {
-		ret = passt_child_start(&tender->child, tender->options, tender->forwards, ends[1]);
+		ret = start(tender, ends[1]);
 	}
 	if (ret == 0) {
 		/* Over the new link the device reaches the new passt. */
@@ -65,14 +73,17 @@ static bool nobody_waits(const struct tender *tender) {
 	return poll(&supply, 1, 0) > 0;
 }
 
-/* passt looked at its start which server it forwards to. Where that was none of this host's own and now there
- * is one, only a new passt knows it. */
+/* passt looked at its start which server it forwards to. Where this host's own is another one now, only a new
+ * passt knows it. */
 static bool follow_names(struct tender *tender) {
-	if (!passt_names_update(&tender->names, tender->options)) {
-		return true;
+	char server[INET_ADDRSTRLEN];
+	if (passt_names_update(&tender->names, tender->options)) {
+		send(tender->names_fd, tender->names.text, strlen(tender->names.text),
+			MSG_NOSIGNAL | MSG_DONTWAIT);
 	}
-	send(tender->names_fd, tender->names.text, strlen(tender->names.text), MSG_NOSIGNAL | MSG_DONTWAIT);
-	return tender->forwards || !passt_names_forwarded(&tender->names, tender->options);
+	passt_names_own_server(server);
+	return server[0] == '\0' || strcmp(server, tender->server) == 0 ||
+	       !passt_names_forwarded(&tender->names, tender->options);
 }
 
 enum event { PASST_ENDED, VM_ENDED, PASST_OUTDATED };
@@ -162,8 +173,7 @@ static void run(struct tender *tender, int socket, pid_t parent) {
 	int ret = leave_monitor(tender, &socket, parent);
 	if (ret == 0) {
 		passt_names_init(&tender->names, tender->options);
-		tender->forwards = passt_names_forwarded(&tender->names, tender->options);
-		ret = passt_child_start(&tender->child, tender->options, tender->forwards, socket);
+		ret = start(tender, socket);
 		close(socket);
 	}
 	if (ret < 0) {

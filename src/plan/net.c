@@ -9,6 +9,7 @@
 #include "plan/net.h"
 
 #include "ph/fd.h"
+#include "ph/log.h"
 #include "plan/parts.h"
 #include "plan/strings.h"
 
@@ -112,13 +113,12 @@ static int resolve_passt(struct plan *plan, const struct plan_request *request, 
 	}
 	strcpy(net->address4, ADDRESS4 "/" PREFIX4);
 	strcpy(net->gateway4, GATEWAY4);
-	bool has_ipv6 = find_interface(interface);
-	if (has_ipv6) {
+	net->find_interface = find_interface;
+	if (find_interface(interface)) {
 		strcpy(net->address6, ADDRESS6 "/" PREFIX6);
 		strcpy(net->gateway6, GATEWAY6);
 	}
 	add_options(&arguments, request);
-	add_words(&arguments, (const char *const[]){"--interface", interface, NULL});
 	int ret = 0;
 	for (size_t i = 0; i < request->publish_count && ret == 0; i++) {
 		ret = plan_publish(&arguments, request->publish[i], error);
@@ -281,7 +281,22 @@ static bool has_realm_net(const struct plan *plan, const struct plan_request *re
 }
 
 static char *make_resolv(void) {
-	return plan_make_resolv(NULL, 0, RESOLVER4);
+	bool lost;
+	return plan_make_resolv(NULL, 0, RESOLVER4, &lost);
+}
+
+static int resolve_names(struct plan_net *net, const struct plan_request *request, struct error *error) {
+	bool lost;
+	net->resolv = plan_make_resolv(request->net_dns, request->net_dns_count, RESOLVER4, &lost);
+	net->make_resolv = request->net_dns_count == 0 ? make_resolv : NULL;
+	if (net->resolv == NULL) {
+		return error_set(error, -ENOMEM, "out of memory");
+	}
+	if (lost) {
+		log_error("the VM reaches none of this host's name servers, which are at ::1 or link-local "
+			  "addresses; name one with --net-dns");
+	}
+	return 0;
 }
 
 int plan_resolve_net(struct plan *plan, const struct plan_request *request, struct error *error) {
@@ -303,9 +318,7 @@ int plan_resolve_net(struct plan *plan, const struct plan_request *request, stru
 	}
 	/* Names are the business of a tap's zone. */
 	if (ret == 0 && (!tap || request->net_dns_count > 0)) {
-		plan->net.resolv = plan_make_resolv(request->net_dns, request->net_dns_count, RESOLVER4);
-		plan->net.make_resolv = request->net_dns_count == 0 ? make_resolv : NULL;
-		ret = plan->net.resolv == NULL ? error_set(error, -ENOMEM, "out of memory") : 0;
+		ret = resolve_names(&plan->net, request, error);
 	}
 	return ret;
 }

@@ -62,8 +62,9 @@ int plan_hide_in_shares(struct plan *plan, const struct plan_request *request, s
 bool plan_is_hidden(char *const *hide, const char *path);
 
 /* resolv.c: the guest's resolv.conf, with servers if there are any, else with the host's; malloc'ed, NULL
- * without memory. The host's loopback is reached by the name of local4. */
-char *plan_make_resolv(const char *const *servers, size_t count, const char *local4);
+ * without memory. The host's loopback is reached by the name of local4. *lost: the host has servers, but none
+ * that the guest could reach. */
+char *plan_make_resolv(const char *const *servers, size_t count, const char *local4, bool *lost);
 
 /* ids.c: --uid-map. */
 int plan_map_ids(struct files_share *files, const struct plan_request *request, struct error *error);

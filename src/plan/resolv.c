@@ -14,9 +14,17 @@
 #define HOST_RESOLV "/etc/resolv.conf"
 #define RESOLV_MAX 16384
 
-enum reach { NOT_AN_ADDRESS, LOCAL, ANYWHERE };
+enum reach { NOWHERE, LOCAL, ANYWHERE };
 
-/* An address with a scope means nothing in the guest. */
+/* The host's servers, as they are read. */
+struct host_servers {
+	const char *local4;
+	enum reach first4;  /* of the first IPv4 one */
+	unsigned all, kept; /* by the guest */
+};
+
+/* An address with a scope means nothing in the guest, and passt leads to the host's loopback for IPv4 alone.
+ */
 static enum reach address_reach(const char *text) {
 	struct in_addr v4;
 	struct in6_addr v6;
@@ -24,9 +32,9 @@ static enum reach address_reach(const char *text) {
 		return ntohl(v4.s_addr) >> 24 == 127 ? LOCAL : ANYWHERE;
 	}
 	if (inet_pton(AF_INET6, text, &v6) == 1) {
-		return IN6_IS_ADDR_LOOPBACK(&v6) ? LOCAL : ANYWHERE;
+		return IN6_IS_ADDR_LOOPBACK(&v6) ? NOWHERE : ANYWHERE;
 	}
-	return NOT_AN_ADDRESS;
+	return NOWHERE;
 }
 
 static bool is_server(const char *line, const char *address) {
@@ -36,27 +44,27 @@ static bool is_server(const char *line, const char *address) {
 
 /* passt forwards to the first of the host's IPv4 servers. Where that is not this host's own, those of this
  * host's that come later are out of reach. */
-static void add_server(struct strings *lines, const char *address, const char *local4, enum reach *first4) {
+static void add_server(struct strings *lines, const char *address, struct host_servers *servers) {
 	enum reach reach = address_reach(address);
-	if (*first4 == NOT_AN_ADDRESS && strchr(address, ':') == NULL) {
-		*first4 = reach;
+	servers->all++;
+	if (servers->first4 == NOWHERE && strchr(address, ':') == NULL) {
+		servers->first4 = reach;
 	}
-	if (reach == LOCAL && *first4 == ANYWHERE) {
+	if (reach == NOWHERE || (reach == LOCAL && servers->first4 == ANYWHERE)) {
 		return;
 	}
-	const char *server = reach == LOCAL ? local4 : address;
+	const char *server = reach == LOCAL ? servers->local4 : address;
+	servers->kept++;
 	for (size_t i = 0; i < lines->count; i++) {
 		if (is_server(lines->items[i], server)) {
 			return;
 		}
 	}
-	if (reach != NOT_AN_ADDRESS) {
-		strings_add_format(lines, "nameserver %s", server);
-	}
+	strings_add_format(lines, "nameserver %s", server);
 }
 
 /* Lines that say something about names, not about this host. */
-static void add_line(struct strings *lines, char *line, const char *local4, enum reach *first4) {
+static void add_line(struct strings *lines, char *line, struct host_servers *servers) {
 	static const char blank[] = " \t";
 	static const char *const kept[] = {"search", "domain", "options"};
 	line[strcspn(line, "#;")] = '\0';
@@ -67,7 +75,7 @@ static void add_line(struct strings *lines, char *line, const char *local4, enum
 	if (strcmp(key, "nameserver") == 0) {
 		char *address = strtok_r(NULL, blank, &rest);
 		if (address != NULL) {
-			add_server(lines, address, local4, first4);
+			add_server(lines, address, servers);
 		}
 		return;
 	}
@@ -78,25 +86,27 @@ static void add_line(struct strings *lines, char *line, const char *local4, enum
 	}
 }
 
-static void add_host(struct strings *lines, const char *local4) {
+static void add_host(struct strings *lines, const char *local4, bool *lost) {
 	static char text[RESOLV_MAX];
 	char *rest = text, *line;
-	enum reach first4 = NOT_AN_ADDRESS;
+	struct host_servers servers = {.local4 = local4};
 	if (fd_read_file(HOST_RESOLV, text, sizeof(text)) < 0) {
 		return;
 	}
 	while ((line = strsep(&rest, "\n")) != NULL) {
-		add_line(lines, line, local4, &first4);
+		add_line(lines, line, &servers);
 	}
+	*lost = servers.all > 0 && servers.kept == 0;
 }
 
-char *plan_make_resolv(const char *const *servers, size_t count, const char *local4) {
+char *plan_make_resolv(const char *const *servers, size_t count, const char *local4, bool *lost) {
 	struct strings lines = {0};
+	*lost = false;
 	for (size_t i = 0; i < count; i++) {
 		strings_add_format(&lines, "nameserver %s", servers[i]);
 	}
 	if (count == 0) {
-		add_host(&lines, local4);
+		add_host(&lines, local4, lost);
 	}
 	size_t size = 1;
 	for (size_t i = 0; i < lines.count; i++) {

@@ -46,6 +46,14 @@ vm --net --net-host-loopback -- "/mnt/net_peer up 10.213.112.1 7000 1000"
 [ $status_of_ph -eq 0 ]
 result "unless it was asked for"
 
+# passt stands for the name server by UDP alone.
+ip address add 10.213.112.3/32 dev outside
+vm --net -- "timeout 10 /mnt/net_peer refuse 10.213.112.3 7000 || echo gave up: \$?
+	getent ahostsv4 name.example.test | head -n 1"
+grep -q '^gave up: 124' "$work/out" && grep -q '^192.0.2.77' "$work/out"
+result "TCP to the name server's address reaches nobody outside who has it"
+ip address delete 10.213.112.3/32 dev outside
+
 # ---- in ----
 
 timeout 100 "$ph" --mem 512M --private-home --net --publish 8100:7100 --publish "$address4:8101:7100/udp" \
@@ -117,6 +125,14 @@ result "without passt it is told what to install"
 refused "give --net, too" --publish 8080:80
 refused "must be [ADDRESS:]PORT:GUESTPORT" --net --publish 8080
 refused "port 8103 is published already; leave out one" --net --publish 8103:1 --publish '[::1]:8103:2'
+
+echo "nameserver ::1" >"$work/resolv.conf"
+run --net --dry-run
+grep -q "reaches none of this host's name servers" "$work/err"
+result "and where names are out of reach it is told so"
+run --net --net-dns 192.0.2.1 --dry-run
+[ ! -s "$work/err" ]
+result "but not if it has named a server"
 
 # ---- a tap ----
 

@@ -1,5 +1,6 @@
 #!/bin/bash
-# The guest's clock follows the host's: when that is set, and when the VM was stopped. The clock is the test host's own.
+# The guest's clock follows the host's: when that is set, and when the VM was stopped. It takes a counter for a clock where
+# the host does. The clock is the test host's own.
 # host: --root --emulate
 . tests/guest/lib.sh
 export XDG_RUNTIME_DIR=$work/run
@@ -45,4 +46,16 @@ follows "after a VM stood still"
 touch "$work/home/end"
 wait $first
 result "the VM ends in order"
+
+# What the host's kernel does when it finds its processors' counters apart.
+source=/sys/devices/system/clocksource/clocksource0/current_clocksource
+clock=$(cat $source)
+echo acpi_pm >$source
+run --mem 512M --private-home --cpus 2 -- sh -c "cat $source; grep -c tsc=reliable /proc/cmdline"
+[ "$(paste -sd ' ' "$work/out")" = "kvm-clock 0" ]
+result "a guest does not trust a TSC that its host does not"
+echo "$clock" >$source
+run --mem 512M --private-home -- grep -c tsc=reliable /proc/cmdline
+printed 1
+result "and trusts it otherwise"
 nothing_left

@@ -37,6 +37,7 @@ static const struct kvm_cpuid_entry2 host[] = {
 	{.function = 0xb, .index = 0, .eax = 1, .ebx = 2, .ecx = 0x100},
 	{.function = 0x1f, .index = 0, .eax = 1},
 	{.function = 0x80000001, .ecx = 0x00c00007, .edx = 0x2c100800},
+	{.function = 0x80000007, .edx = 0x00000100},
 	{.function = 0x80000008, .eax = 0x3028, .ecx = 0x600f},
 	{.function = 0x8000000a, .eax = 1, .ebx = 8},
 	{.function = 0x8000001d, .index = 3, .eax = 0x3c163},
@@ -70,6 +71,24 @@ static void test_features(void **state) {
 	edited(&table, 0, 1);
 	assert_int_equal(find(&table, 1, 0)->edx, 1);
 	assert_int_equal(find(&table, 0x80000001, 0)->ecx, 0x00400001);
+}
+
+/* A kernel that found the processors' counters to differ runs on another clock. */
+static void test_counters(void **state) {
+	(void)state;
+	struct cpuid_table table;
+	edited(&table, 0, 2);
+	assert_int_equal(find(&table, 0x80000007, 0)->edx, 0x100);
+	cpuid_distrust_tsc(&table);
+	assert_zero(find(&table, 0x80000007, 0));
+	assert_true(cpuid_trusts_tsc("tsc\n"));
+	assert_true(cpuid_trusts_tsc("kvm-clock\n"));
+	assert_true(cpuid_trusts_tsc("hyperv_clocksource_tsc_page\n"));
+	assert_true(cpuid_trusts_tsc(""));
+	assert_false(cpuid_trusts_tsc("hpet\n"));
+	assert_false(cpuid_trusts_tsc("acpi_pm\n"));
+	assert_false(cpuid_trusts_tsc("jiffies\n"));
+	assert_false(cpuid_trusts_tsc("refined-jiffies\n"));
 }
 
 static void test_topology(void **state) {
@@ -196,6 +215,7 @@ static void test_physical_bits(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_features),
+		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_topology),
 		cmocka_unit_test(test_caches),
 		cmocka_unit_test(test_tiles),

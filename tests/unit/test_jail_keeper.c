@@ -3,6 +3,7 @@
 #include "assert_shown.h"
 #include "ph/keeper.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
 #include <setjmp.h>
@@ -61,14 +62,14 @@ static bool is_raw(struct fixture *f) {
 }
 
 /* A process that has a keeper and makes the terminal raw; it tells when it is done. */
-static pid_t start_owner(struct fixture *f, bool stops, bool colored) {
+static pid_t start_owner(struct fixture *f, bool stops, int color_fd) {
 	int ends[2];
 	char byte = 0;
 	assert_int_equal(pipe(ends), 0);
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct keeper keeper = {0};
-		int ret = keeper_start(&keeper, f->slave, colored, JAIL_DEFAULT);
+		int ret = keeper_start(&keeper, f->slave, color_fd, JAIL_DEFAULT);
 		make_raw(f->slave);
 		if (ret == 0 && stops) {
 			keeper_stop(&keeper);
@@ -95,7 +96,7 @@ static void reap(pid_t owner) {
 
 static void test_restores_after_a_kill(void **state) {
 	struct fixture *f = *state;
-	pid_t owner = start_owner(f, false, false);
+	pid_t owner = start_owner(f, false, -1);
 	assert_true(is_raw(f));
 	kill(owner, SIGKILL);
 	reap(owner);
@@ -114,16 +115,29 @@ static void test_restores_while_starting(void **state) {
 
 static void test_gives_colors_back(void **state) {
 	struct fixture *f = *state;
-	pid_t owner = start_owner(f, false, true);
+	pid_t owner = start_owner(f, false, f->slave);
 	kill(owner, SIGKILL);
 	reap(owner);
 	assert_shown(f->master, "\033]104\033\\\033]110\033\\\033]111\033\\");
 }
 
+/* Colours went to standard output: standard input may not be open for writing, and another terminal. */
+static void test_gives_colors_back_elsewhere(void **state) {
+	struct fixture *f = *state, other = *f;
+	other.slave = open(ttyname(f->slave), O_RDONLY | O_NOCTTY);
+	assert_true(other.slave >= 0);
+	pid_t owner = start_owner(&other, false, f->slave);
+	kill(owner, SIGKILL);
+	reap(owner);
+	assert_false(is_raw(f));
+	assert_shown(f->master, "\033]104\033\\\033]110\033\\\033]111\033\\");
+	close(other.slave);
+}
+
 /* Whoever says that it is done is believed. */
 static void test_ends_when_told(void **state) {
 	struct fixture *f = *state;
-	pid_t owner = start_owner(f, true, false);
+	pid_t owner = start_owner(f, true, -1);
 	kill(owner, SIGKILL);
 	reap(owner);
 	assert_true(is_raw(f));
@@ -132,7 +146,7 @@ static void test_ends_when_told(void **state) {
 /* The shell may have its own modes by then. */
 static void test_leaves_what_others_set(void **state) {
 	struct fixture *f = *state;
-	pid_t owner = start_owner(f, false, false);
+	pid_t owner = start_owner(f, false, -1);
 	struct termios mine = f->before;
 	mine.c_lflag &= (tcflag_t) ~(ECHO | ICANON);
 	assert_int_equal(tcsetattr(f->slave, TCSANOW, &mine), 0);
@@ -150,7 +164,7 @@ static void test_who_stays_is_killed(void **state) {
 		struct keeper keeper = {0};
 		const struct jail_reach none = {0};
 		alarm(60);
-		bool ok = keeper_start(&keeper, f->slave, false, JAIL_DEFAULT) == 0 &&
+		bool ok = keeper_start(&keeper, f->slave, -1, JAIL_DEFAULT) == 0 &&
 			  kill(keeper.pid, SIGSTOP) == 0 &&
 			  jail_enter(JAIL_MONITOR, JAIL_DEFAULT, "test", &none) == 0 &&
 			  jail_filter(JAIL_MONITOR, JAIL_DEFAULT, "test") == 0;
@@ -168,7 +182,7 @@ static void test_needs_a_terminal(void **state) {
 	struct keeper keeper = {0};
 	int ends[2];
 	assert_int_equal(pipe(ends), 0);
-	assert_true(keeper_start(&keeper, ends[0], false, JAIL_DEFAULT) < 0);
+	assert_true(keeper_start(&keeper, ends[0], -1, JAIL_DEFAULT) < 0);
 	keeper_stop(&keeper);
 	close(ends[0]);
 	close(ends[1]);
@@ -179,6 +193,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_restores_after_a_kill, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_restores_while_starting, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_gives_colors_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_gives_colors_back_elsewhere, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ends_when_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_leaves_what_others_set, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_who_stays_is_killed, set_up, tear_down),

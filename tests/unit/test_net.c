@@ -44,7 +44,8 @@ static struct fixture *set_up(uint64_t features) {
 		.pair_count = 1,
 		.supply_fd = links[0],
 		.mac = {2, 0, 0, 0, 0, 9},
-		.mtu = 1500};
+		.mtu = 1500,
+		.resolver = {10, 213, 112, 3}};
 	assert_int_equal(net_create(&f->device, &options), 0);
 	f->peer = frames[1];
 	f->supply = links[1];
@@ -303,6 +304,30 @@ static void test_addresses(void **state) {
 	expect_transmitted(f);
 	expect_nothing(f);
 	assert_false(is_broken(f));
+	tear_down(f);
+}
+
+/* passt stands for the resolver by UDP alone. */
+static void test_resolver(void **state) {
+	(void)state;
+	static const struct {
+		const char *to;
+		uint8_t protocol;
+		bool leaves;
+	} cases[] = {{"10.213.112.3", IPPROTO_UDP, true}, {"10.213.112.3", IPPROTO_TCP, false},
+		{"10.213.112.1", IPPROTO_TCP, true}};
+	struct fixture *f = set_up(MERGE);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t *frame = page(f, 0) + HEADER;
+		make_ipv4(frame, cases[i].to);
+		frame[23] = cases[i].protocol;
+		transmit(f, 0, HEADER + 64);
+		expect_transmitted(f);
+		if (cases[i].leaves) {
+			expect_frame(f, frame, 64);
+		}
+		expect_nothing(f);
+	}
 	tear_down(f);
 }
 
@@ -639,6 +664,7 @@ int main(void) {
 		cmocka_unit_test(test_reset_while_waiting),
 		cmocka_unit_test(test_checksum),
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_resolver),
 		cmocka_unit_test(test_receive),
 		cmocka_unit_test(test_receive_merged),
 		cmocka_unit_test(test_receive_too_large),

@@ -1,7 +1,7 @@
 /*
  * The process that tends passt, with the real passt, in namespaces of the test's own: passt is started, and
  * what becomes of the guest's resolv.conf when the host's is written, replaced, or names a server that passt
- * does not know.
+ * does not know, and when its interface goes away.
  */
 #include "ph/passt.h"
 
@@ -34,7 +34,7 @@
 
 static const char *const arguments[] = {"passt", "--foreground", "--quiet", "--mtu", "65520", "--mac-addr",
 	"02:70:68:00:00:01", "--address", "10.213.112.2", "--netmask", "24", "--gateway", "10.213.112.1",
-	"--no-map-gw", "--no-dhcp", "--no-dhcpv6", "--no-ra", "--interface", "lo", NULL};
+	"--no-map-gw", "--no-dhcp", "--no-dhcpv6", "--no-ra", NULL};
 
 /* Not every machine lets tests have namespaces. */
 static bool able;
@@ -49,13 +49,18 @@ static char *make_resolv(void) {
 	char *text = calloc(1, 4096);
 	FILE *file = fopen("/etc/resolv.conf", "r");
 	if (file != NULL && text != NULL && fread(text, 1, 4000, file) > 0 &&
-		strstr(text, "127.0.0.1") != NULL) {
+		strstr(text, "127.0.0.") != NULL) {
 		strcpy(text, "nameserver 10.213.112.3\n");
 	}
 	if (file != NULL) {
 		fclose(file);
 	}
 	return text;
+}
+
+static bool find_interface(char name[IF_NAMESIZE]) {
+	strcpy(name, if_nametoindex("lo") > 0 ? "lo" : "other");
+	return false;
 }
 
 static void write_file(const char *path, const char *text) {
@@ -89,6 +94,18 @@ static int enter_namespaces(void **state) {
 	return 0;
 }
 
+/* It is up when it takes frames; and its tender watches since before. An ARP request for the gateway. */
+static void expect_answer(int link) {
+	static const uint8_t question[4 + 42] = {0, 0, 0, 42, 255, 255, 255, 255, 255, 255, 2, 0x70, 0x68, 0,
+		0, 2, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0x70, 0x68, 0, 0, 2, 10, 213, 112, 2, 0, 0, 0, 0, 0, 0,
+		10, 213, 112, 1};
+	uint8_t length[4];
+	struct pollfd answer = {.fd = link, .events = POLLIN};
+	assert_int_equal(write(link, question, sizeof(question)), sizeof(question));
+	assert_int_equal(poll(&answer, 1, WAIT_MS), 1);
+	assert_int_equal(read(link, length, sizeof(length)), sizeof(length));
+}
+
 static int start(void **state) {
 	*state = NULL;
 	if (!able) {
@@ -99,20 +116,13 @@ static int start(void **state) {
 	char *resolv = make_resolv();
 	const struct passt_options options = {.program = PASST,
 		.arguments = (char *const *)(uintptr_t)arguments,
+		.find_interface = find_interface,
 		.resolver = "10.213.112.3",
 		.resolv = resolv,
 		.make_resolv = make_resolv};
 	assert_int_equal(passt_start(&f->passt, &options, &f->link, &f->supply), 0);
 	free(resolv);
-	/* It is up when it takes frames; and its tender watches since before. An ARP request for the gateway.
-	 */
-	static const uint8_t question[4 + 42] = {0, 0, 0, 42, 255, 255, 255, 255, 255, 255, 2, 0x70, 0x68, 0,
-		0, 2, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0x70, 0x68, 0, 0, 2, 10, 213, 112, 2, 0, 0, 0, 0, 0, 0,
-		10, 213, 112, 1};
-	struct pollfd answer = {.fd = f->link, .events = POLLIN};
-	assert_int_equal(write(f->link, question, sizeof(question)), sizeof(question));
-	assert_int_equal(poll(&answer, 1, WAIT_MS), 1);
-	assert_true((answer.revents & POLLIN) != 0);
+	expect_answer(f->link);
 	*state = f;
 	return 0;
 }
@@ -182,24 +192,83 @@ static void test_linked(void **state) {
 	expect_names(f, "nameserver 192.0.2.6\n");
 }
 
-/* passt learned at its start where questions go; a server at the loopback needs a new one, which a link leads
- * to. */
-static void test_loopback(void **state) {
-	struct fixture *f = fixture_or_skip(state);
+static void expect_link(struct fixture *f) {
 	bool ended;
-	write_file("/etc/resolv.conf", "nameserver 127.0.0.1\n");
-	expect_names(f, "nameserver 10.213.112.3\n");
 	struct pollfd ready = {.fd = f->supply, .events = POLLIN};
 	assert_int_equal(poll(&ready, 1, WAIT_MS), 1);
 	close(f->link);
 	f->link = fd_receive(f->supply, &ended);
 	assert_true(f->link >= 0);
+}
+
+/* passt learned at its start where questions go; a server at the loopback needs a new one, which a link leads
+ * to. */
+static void test_loopback(void **state) {
+	struct fixture *f = fixture_or_skip(state);
+	write_file("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+	expect_names(f, "nameserver 10.213.112.3\n");
+	expect_link(f);
 	/* And that one knows it. */
 	write_file("/etc/resolv.conf", "nameserver 192.0.2.7\n");
 	expect_names(f, "nameserver 192.0.2.7\n");
 	write_file("/etc/resolv.conf", "nameserver 127.0.0.1\n");
 	expect_names(f, "nameserver 10.213.112.3\n");
 	expect_silence(f->supply);
+}
+
+/* The guest's resolv.conf says the same of each server at the loopback, and yet they are others to passt. */
+static void test_other_loopback(void **state) {
+	struct fixture *f = fixture_or_skip(state);
+	write_file("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+	expect_names(f, "nameserver 10.213.112.3\n");
+	expect_link(f);
+	write_file("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+	expect_link(f);
+	expect_silence(f->passt.names);
+	/* By way of another network. */
+	write_file("/etc/resolv.conf", "nameserver 192.0.2.7\n");
+	expect_names(f, "nameserver 192.0.2.7\n");
+	write_file("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+	expect_names(f, "nameserver 10.213.112.3\n");
+	expect_link(f);
+	/* While the file is being written. */
+	write_file("/etc/resolv.conf", "search example.test\n");
+	write_file("/etc/resolv.conf", "nameserver 127.0.0.53\n");
+	expect_silence(f->passt.names);
+	expect_silence(f->supply);
+}
+
+static pid_t pid_of_passt(struct fixture *f) {
+	char path[64], text[64] = "";
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", f->passt.pid, f->passt.pid);
+	if (fd_read_file(path, text, sizeof(text)) <= 0) {
+		skip(); /* a kernel without this list */
+	}
+	return (pid_t)strtol(text, NULL, 10);
+}
+
+/* Of the test's one interface. */
+static void rename_interface(const char *name, const char *new_name) {
+	struct ifreq request = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	strcpy(request.ifr_name, name);
+	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &request), 0); /* down */
+	strcpy(request.ifr_newname, new_name);
+	assert_int_equal(ioctl(fd, SIOCSIFNAME, &request), 0);
+	strcpy(request.ifr_name, new_name);
+	request.ifr_flags = IFF_UP;
+	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &request), 0);
+	close(fd);
+}
+
+/* passt is given an interface, which may be a container's, or a dock's. */
+static void test_interface_vanishes(void **state) {
+	struct fixture *f = fixture_or_skip(state);
+	rename_interface("lo", "other");
+	assert_int_equal(kill(pid_of_passt(f), SIGKILL), 0);
+	expect_link(f);
+	expect_answer(f->link);
+	rename_interface("other", "lo");
 }
 
 static void test_who_stays_is_killed(void **state) {
@@ -215,12 +284,7 @@ static void test_who_stays_is_killed(void **state) {
 /* And passt itself is ended by who tends it, which gets the time for that. */
 static void test_stopped_passt_is_killed(void **state) {
 	struct fixture *f = fixture_or_skip(state);
-	char path[64], text[64] = "";
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", f->passt.pid, f->passt.pid);
-	if (fd_read_file(path, text, sizeof(text)) <= 0) {
-		skip(); /* a kernel without this list */
-	}
-	pid_t pid = (pid_t)strtol(text, NULL, 10);
+	pid_t pid = pid_of_passt(f);
 	assert_int_equal(kill(pid, SIGSTOP), 0);
 	passt_stop(&f->passt);
 	assert_int_equal(kill(pid, 0), -1);
@@ -232,6 +296,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_replaced, start, stop),
 		cmocka_unit_test_setup_teardown(test_linked, start, stop),
 		cmocka_unit_test_setup_teardown(test_loopback, start, stop),
+		cmocka_unit_test_setup_teardown(test_other_loopback, start, stop),
+		cmocka_unit_test_setup_teardown(test_interface_vanishes, start, stop),
 		cmocka_unit_test_setup_teardown(test_who_stays_is_killed, start, stop),
 		cmocka_unit_test_setup_teardown(test_stopped_passt_is_killed, start, stop),
 	};

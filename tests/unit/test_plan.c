@@ -513,27 +513,51 @@ static void who_joins_opens_addresses_too(void **state) {
 	}
 }
 
-/* In a /etc of the test's own. */
-static char *resolv_of(const char *text) {
-	if (!take_own_etc()) {
-		return NULL;
-	}
+static const struct resolv_case {
+	const char *host, *guest;
+	bool lost; /* the host has servers, the guest none */
+} resolv_cases[] = {
+	{"# x\nsearch a\ndomain 192.0.2.1\nnameserver 192.0.2.1\nnameserver 192.0.2.1\nnameserver "
+	 "127.0.0.1\nnameserver 2001:db8::1\n",
+		"search a\ndomain 192.0.2.1\nnameserver 192.0.2.1\nnameserver 2001:db8::1\n", false},
+	{"nameserver 127.0.0.53\nnameserver 192.0.2.1\n", "nameserver 10.0.0.3\nnameserver 192.0.2.1\n",
+		false},
+	/* passt leads 10.0.0.3 to the first one of IPv4. */
+	{"nameserver ::1\nnameserver 192.0.2.1\n", "nameserver 192.0.2.1\n", false},
+	{"nameserver ::1\nnameserver 127.0.0.1\n", "nameserver 10.0.0.3\n", false},
+	{"search a\nnameserver ::1\n", "search a\n", true},
+	{"nameserver fe80::1%wlan0\n", "", true},
+	{"search a\n", "search a\n", false},
+};
+
+static bool translates(const struct resolv_case *resolv) {
+	bool lost = false;
 	FILE *file = fopen("/etc/resolv.conf", "w");
-	fputs(text, file);
+	fputs(resolv->host, file);
 	fclose(file);
-	return plan_make_resolv(NULL, 0, "10.0.0.3");
+	char *text = plan_make_resolv(NULL, 0, "10.0.0.3", &lost);
+	bool right = text != NULL && strcmp(text, resolv->guest) == 0 && lost == resolv->lost;
+	if (!right) {
+		print_error("of:\n%sis made, %s:\n%s", resolv->host, lost ? "none left" : "some left", text);
+	}
+	free(text);
+	return right;
 }
 
+/* In a /etc of the test's own. */
 static void name_servers(void **state) {
 	(void)state;
 	int status;
 	pid_t pid = fork();
 	if (pid == 0) {
-		char *text = resolv_of("# x\nsearch a\ndomain 192.0.2.1\nnameserver 192.0.2.1\nnameserver "
-				       "192.0.2.1\nnameserver 127.0.0.1\nnameserver 2001:db8::1\n");
-		int equal = text != NULL && strcmp(text, "search a\ndomain 192.0.2.1\nnameserver "
-							 "192.0.2.1\nnameserver 2001:db8::1\n") == 0;
-		_exit(text == NULL ? 2 : equal ? 0 : 1);
+		if (!take_own_etc()) {
+			_exit(2);
+		}
+		bool right = true;
+		for (size_t i = 0; i < sizeof(resolv_cases) / sizeof(resolv_cases[0]); i++) {
+			right &= translates(&resolv_cases[i]);
+		}
+		_exit(right ? 0 : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 2) {

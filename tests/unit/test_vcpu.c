@@ -1,6 +1,12 @@
-/* The end of vCPUs, without KVM: threads of the test's in the place of theirs. */
+/* vCPUs and how they end, without KVM: threads of the test's in the place of theirs, or a KVM that never runs
+ * a guest. */
 #include "monitor/vcpu.h"
 
+#include "ph/fd.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -17,6 +24,35 @@
 #define VCPUS 3
 #define PAGE 4096u
 #define RUN_SIZE (2 * PAGE) /* the shared page, and the ring of collected writes */
+
+/* ---- a KVM that cannot start what it needs, for which it says EAGAIN ---- */
+
+static struct vcpu *waiting; /* not this one, which is in the guest */
+
+int __wrap_ioctl(int fd, unsigned long request, void *argument);
+int __wrap_ioctl(int fd, unsigned long request, void *argument) {
+	switch (request) {
+	case KVM_GET_VCPU_MMAP_SIZE:
+		return PAGE;
+	case KVM_CREATE_VM:
+	case KVM_CREATE_VCPU:
+		fd = memfd_create("kvm", MFD_CLOEXEC);
+		return fd >= 0 && ftruncate(fd, PAGE) == 0 ? fd : -1;
+	case KVM_SET_MSRS:
+		return (int)((const struct kvm_msrs *)argument)->nmsrs;
+	case KVM_RUN:
+		errno = EAGAIN;
+		if (waiting != NULL && fd == waiting->fd) {
+			usleep(1000);
+			errno = EINTR;
+		}
+		return -1;
+	default:
+		return 0;
+	}
+}
+
+/* ---- the tests ---- */
 
 static void ignore(int signo) {
 	(void)signo;
@@ -88,10 +124,64 @@ static void test_never_started(void **state) {
 	free(machine);
 }
 
+static void test_speed_of_what_never_runs(void **state) {
+	(void)state;
+	struct error error = {0};
+	alarm(10);
+	assert_int_equal(kvm_check_speed(-1, &error), -EAGAIN);
+	alarm(0);
+}
+
+static bool ends_within(struct machine *machine, int ms) {
+	struct pollfd end = {.fd = machine->end_fd, .events = POLLIN};
+	return poll(&end, 1, ms) == 1;
+}
+
+static struct machine *start_two(void) {
+	struct machine *machine = calloc(1, sizeof(*machine));
+	struct error error = {0};
+	assert_non_null(machine);
+	machine->jail_mode = JAIL_OFF;
+	machine->kvm.run_size = PAGE;
+	machine->end_fd = eventfd(0, EFD_CLOEXEC);
+	assert_int_equal(vcpus_create(machine, 2, &error), 0);
+	return machine;
+}
+
+static void finish(struct machine *machine) {
+	vcpus_stop(machine);
+	fd_close(&machine->end_fd);
+	free(machine);
+	waiting = NULL;
+}
+
+static void test_first_never_runs(void **state) {
+	(void)state;
+	struct machine *machine = start_two();
+	assert_int_equal(vcpus_start(machine), 0);
+	assert_true(ends_within(machine, 10000));
+	assert_int_equal(machine->end_reason, MACHINE_FAILED);
+	assert_string_equal(machine->end_text, "cannot run vCPU 0: Resource temporarily unavailable");
+	finish(machine);
+}
+
+/* A processor that waits to be started says the same, and waits on. */
+static void test_second_is_not_started(void **state) {
+	(void)state;
+	struct machine *machine = start_two();
+	waiting = &machine->vcpus[0];
+	assert_int_equal(vcpus_start(machine), 0);
+	assert_false(ends_within(machine, 300));
+	finish(machine);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_last_exits),
 		cmocka_unit_test(test_never_started),
+		cmocka_unit_test(test_speed_of_what_never_runs),
+		cmocka_unit_test(test_first_never_runs),
+		cmocka_unit_test(test_second_is_not_started),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

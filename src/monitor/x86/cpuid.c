@@ -13,6 +13,8 @@
  *   D            no states of tiles, nor XFD, which serves nothing else; the size of the others. KVM of
  *                Linux 5.17 to 6.3 offers one of the two states by itself, and then refuses an XCR0 with it.
  *   80000001     no SVM, no performance counters; cores in the AMD style
+ *   80000007     no invariant TSC where this host's kernel does not trust it (kvm.c): Linux then prefers
+ *                kvm-clock, which KVM keeps right
  *   80000008     cores, width of the core's id
  *   8000001E     core id
  *   8000001F     no memory encryption (SEV): a kernel that sees it reads an MSR that KVM does not know, when
@@ -32,6 +34,8 @@
 #define AMX (BIT(22) | BIT(24) | BIT(25)) /* leaf 7, EDX: BF16, the tiles, INT8 */
 #define AMX_FP16 BIT(21)                  /* leaf 7.1, EAX */
 #define AMX_COMPLEX BIT(8)                /* leaf 7.1, EDX */
+
+#define INVARIANT_TSC BIT(8) /* leaf 80000007, EDX */
 
 /* Leaf D */
 #define STATE_TILE_CONFIG 17
@@ -228,6 +232,25 @@ void cpuid_edit(struct cpuid_table *table, unsigned apic_id, unsigned cpus) {
 			entry->eax = 0xb;
 		}
 		edit_entry(entry, apic_id, cpus);
+	}
+}
+
+bool cpuid_trusts_tsc(const char *clock_source) {
+	static const char *const others[] = {"hpet", "acpi_pm", "jiffies", "refined-jiffies"};
+	size_t length = strcspn(clock_source, "\n");
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (length == strlen(others[i]) && strncmp(clock_source, others[i], length) == 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+void cpuid_distrust_tsc(struct cpuid_table *table) {
+	for (unsigned i = 0; i < table->header.nent; i++) {
+		if (table->entries[i].function == 0x80000007) {
+			table->entries[i].edx &= ~INVARIANT_TSC;
+		}
 	}
 }
 

@@ -14,6 +14,11 @@ struct cpuid_table {
 
 /* Edit what KVM supports into what the vCPU with this local APIC id of cpus shows. */
 void cpuid_edit(struct cpuid_table *table, unsigned apic_id, unsigned cpus);
+/* Whether this host's kernel, which runs on this clock source (a line of sysfs), takes the processors'
+ * time-stamp counters for one clock. */
+bool cpuid_trusts_tsc(const char *clock_source);
+/* The guest shall not do so. */
+void cpuid_distrust_tsc(struct cpuid_table *table);
 /* Physical address bits that the table declares. */
 unsigned cpuid_physical_bits(const struct cpuid_table *table);
 
