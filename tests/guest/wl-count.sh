@@ -1,5 +1,5 @@
 #!/bin/bash
-# host: --root --icount
+# host: --root --icount --timeout 400
 # What messages of virtio-wl cost, in exits and interrupts: counted where the clock counts instructions, so that
 # timers of guest and host tick as little as on a real machine, and always as often.
 . tests/guest/lib.sh
