@@ -115,29 +115,32 @@ run --share "$work/rw" -- cat "$work/rw/file"
 printed data
 result "a share's own place is the default"
 
-for signal in TERM INT HUP; do
-	"$ph" -- sh -c 'echo up; exec sleep 100' >"$work/out" 2>"$work/err" &
-	pid=$!
+# Until the command of the ph in the background has said something.
+await_output() {
 	for _ in $(seq 600); do [ -s "$work/out" ] && break || sleep 0.1; done
-	kill -$signal $pid
+}
+# run_and_kill SIGNAL COMMAND: and what became of it
+run_and_kill() {
+	"$ph" -- sh -c "$2" >"$work/out" 2>"$work/err" &
+	pid=$!
+	await_output
+	kill -"$1" $pid
 	wait $pid
 	status_of_ph=$?
+}
+for signal in TERM INT HUP; do
+	run_and_kill $signal 'echo up; exec sleep 100'
 	[ $status_of_ph -eq $((128 + $(kill -l $signal))) ]
 	result "SIG$signal reaches the command"
 done
 for signal in TERM HUP; do
-	"$ph" -- sh -c "trap 'echo bye; exit 3' $signal; echo up; while :; do sleep 0.1; done" >"$work/out" 2>"$work/err" &
-	pid=$!
-	for _ in $(seq 600); do [ -s "$work/out" ] && break || sleep 0.1; done
-	kill -$signal $pid
-	wait $pid
-	status_of_ph=$?
+	run_and_kill $signal "trap 'echo bye; exit 3' $signal; echo up; while :; do sleep 0.1; done"
 	[ $status_of_ph -eq 3 ] && [ "$(cat "$work/out")" = $'up\nbye' ]
 	result "what the command says at SIG$signal is not lost"
 done
 (trap '' HUP && exec "$ph" -- sh -c 'echo up; until [ -e ~/ph-end ]; do sleep 0.1; done; exit 4') >"$work/out" 2>"$work/err" &
 pid=$!
-for _ in $(seq 600); do [ -s "$work/out" ] && break || sleep 0.1; done
+await_output
 kill -HUP $pid
 sleep 1
 touch "$HOME/ph-end"
@@ -148,7 +151,7 @@ result "a SIGHUP that is ignored, as by nohup, is"
 rm "$HOME/ph-end"
 flock --no-fork "$work/lock" "$ph" -- sh -c 'echo up; until [ -e ~/ph-end ]; do sleep 0.1; done' >"$work/out" 2>"$work/err" &
 pid=$!
-for _ in $(seq 600); do [ -s "$work/out" ] && break || sleep 0.1; done
+await_output
 flock -n "$work/lock" true
 locked=$?
 touch "$HOME/ph-end"

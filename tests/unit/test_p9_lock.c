@@ -46,6 +46,18 @@ static int lock(
 	return p9_u8(c);
 }
 
+/* For writing, and waited for: how the wait ended. */
+static int wait_for_lock(
+	struct p9_client *c, uint32_t fid, uint64_t start, uint64_t length, uint32_t process) {
+	uint8_t type;
+	int error;
+	p9_send(c, P9_TLOCK, "wbwqqws", fid, WRITE, 1, start, length, process, "guest");
+	assert_true(p9_ready(c, 10000));
+	p9_receive(c, &type, &error);
+	assert_int_equal(error, 0);
+	return p9_u8(c);
+}
+
 struct answer {
 	int type;
 	uint64_t start, length;
@@ -279,19 +291,13 @@ static void test_refused(void **state) {
 	struct flock host = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10};
 	struct inotify_event event;
 	char path[sizeof(c->directory) + 8];
-	uint8_t type;
-	int error;
 	c->server.locks.wait_ms = 200;
 	int fd = openat(c->directory_fd, "file", O_RDWR | O_CLOEXEC);
 	assert_int_equal(fcntl(fd, F_OFD_SETLK, &host), 0);
 	snprintf(path, sizeof(path), "%s/file", c->directory);
 	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	assert_true(inotify_add_watch(watch, path, IN_CLOSE_WRITE) >= 0);
-	p9_send(c, P9_TLOCK, "wbwqqws", 1, WRITE, 1, UINT64_C(0), UINT64_C(10), 1, "guest");
-	assert_true(p9_ready(c, 10000));
-	p9_receive(c, &type, &error);
-	assert_int_equal(error, 0);
-	assert_int_equal(p9_u8(c), BLOCKED);
+	assert_int_equal(wait_for_lock(c, 1, 0, 10, 1), BLOCKED);
 	assert_int_equal(lock(c, 2, READ, 10, 10, 2), SUCCESS);
 	assert_int_equal(lock(c, 1, WRITE, 0, 5, 1), BLOCKED);
 	assert_int_equal(lock(c, 1, WRITE, 10, 5, 1), BLOCKED);
@@ -413,15 +419,9 @@ static void test_wait(void **state) {
 /* A wait that takes long is given up: only between two requests does a guest's kernel take signals. */
 static void test_long_wait(void **state) {
 	struct p9_client *c = *state;
-	uint8_t type;
-	int error;
 	c->server.locks.wait_ms = 50;
 	assert_int_equal(lock(c, 1, WRITE, 0, 10, 1), SUCCESS);
-	p9_send(c, P9_TLOCK, "wbwqqws", 2, WRITE, 1, UINT64_C(5), UINT64_C(1), 2, "guest");
-	assert_true(p9_ready(c, 10000));
-	p9_receive(c, &type, &error);
-	assert_int_equal(error, 0);
-	assert_int_equal(p9_u8(c), BLOCKED);
+	assert_int_equal(wait_for_lock(c, 2, 5, 1, 2), BLOCKED);
 	/* It is not in the way of the next. */
 	assert_int_equal(lock(c, 1, UNLOCK, 0, 0, 1), SUCCESS);
 	assert_int_equal(host_try(c, F_WRLCK, 0, 0), SUCCESS);
