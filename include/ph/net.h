@@ -27,7 +27,7 @@ struct net_options {
 	uint8_t mac[NET_MAC_SIZE];
 	uint16_t mtu;
 	/* Where passt stands for a name server, by UDP alone: TCP would go to whoever has this address
-	 * outside. 0: nowhere. */
+	 * outside, and is refused. 0: nowhere. */
 	uint8_t resolver[4];
 };
 

@@ -66,6 +66,8 @@ void net_receive_finish(struct net_pair *pair);
 /* Forget the guest's buffers. */
 void net_receive_reset(struct net_pair *pair);
 void net_receive(struct net_pair *pair);
+/* A frame of the device's own, which is lost where the guest has no buffer for it. */
+void net_receive_own(struct net_pair *pair, const uint8_t *frame, size_t size);
 
 /* control.c: the queue of commands. */
 void net_control(struct net *net, struct virtqueue *queue);

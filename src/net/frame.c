@@ -5,7 +5,10 @@
  */
 #include "net/frame.h"
 
+#include <net/ethernet.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #define ETHERNET_SIZE 14
@@ -89,11 +92,8 @@ static unsigned big_endian(const uint8_t *bytes) {
 }
 
 /* 0.0.0.0 is the host itself to Linux, as 127.0.0.1 is. */
-static bool ipv4_may_leave(const struct net_frame *frame, const uint8_t resolver[4]) {
-	if (frame->head_size < IPV4_TO + 4 || frame->head[IPV4_TO] == 127 || frame->head[IPV4_TO] == 0) {
-		return false;
-	}
-	return frame->head[IPV4_PROTOCOL] != IPPROTO_TCP || memcmp(frame->head + IPV4_TO, resolver, 4) != 0;
+static bool ipv4_may_leave(const struct net_frame *frame) {
+	return frame->head_size >= IPV4_TO + 4 && frame->head[IPV4_TO] != 127 && frame->head[IPV4_TO] != 0;
 }
 
 /* Neither :: and ::1 nor an IPv4 address in the dress of IPv6. */
@@ -108,17 +108,22 @@ static bool ipv6_may_leave(const struct net_frame *frame) {
 }
 
 /* passt turns what it gets into the host's own sockets, and connects them wherever the frame says. */
-bool net_frame_may_leave(const struct net_frame *frame, const uint8_t resolver[4]) {
+bool net_frame_may_leave(const struct net_frame *frame) {
 	switch (big_endian(frame->head + 12)) {
 	case TYPE_ARP:
 		return true;
 	case TYPE_IPV4:
-		return ipv4_may_leave(frame, resolver);
+		return ipv4_may_leave(frame);
 	case TYPE_IPV6:
 		return ipv6_may_leave(frame);
 	default:
 		return false;
 	}
+}
+
+bool net_frame_is_tcp_to(const struct net_frame *frame, const uint8_t address[4]) {
+	return big_endian(frame->head + 12) == TYPE_IPV4 && frame->head_size >= IPV4_TO + 4 &&
+	       frame->head[IPV4_PROTOCOL] == IPPROTO_TCP && memcmp(frame->head + IPV4_TO, address, 4) == 0;
 }
 
 /* ---- checksums ---- */
@@ -183,5 +188,61 @@ bool net_frame_finish_checksum(struct net_frame *frame) {
 	/* UDP's 0 would mean that there is none. */
 	checksum = checksum == 0 ? 0xffff : checksum;
 	memcpy(frame->head + at, &checksum, 2);
+	return true;
+}
+
+/* ---- refusals ---- */
+
+struct refusal {
+	struct ether_header ethernet;
+	struct iphdr ip;
+	struct tcphdr tcp;
+} __attribute__((packed));
+_Static_assert(sizeof(struct refusal) == NET_REFUSAL_SIZE, "what a refusal is made of");
+
+/* The pseudo-header's addresses are where the datagram has them. */
+static uint16_t tcp_checksum(const struct refusal *refusal) {
+	uint64_t sum = sum_bytes(
+		(const uint8_t *)refusal + offsetof(struct refusal, ip.saddr), 8 + sizeof(refusal->tcp));
+	return (uint16_t)~fold(sum + htons(IPPROTO_TCP) + htons(sizeof(refusal->tcp)));
+}
+
+bool net_frame_refuse(const struct net_frame *frame, uint8_t refusal[NET_REFUSAL_SIZE]) {
+	struct ether_header ethernet;
+	struct iphdr ip;
+	struct tcphdr tcp;
+	if (frame->head_size < sizeof(ethernet) + sizeof(ip)) {
+		return false;
+	}
+	memcpy(&ethernet, frame->head, sizeof(ethernet));
+	memcpy(&ip, frame->head + sizeof(ethernet), sizeof(ip));
+	size_t at = sizeof(ethernet) + ip.ihl * 4u;
+	if (ip.ihl < 5 || (ntohs(ip.frag_off) & IP_OFFMASK) != 0 || frame->head_size < at + sizeof(tcp)) {
+		return false;
+	}
+	memcpy(&tcp, frame->head + at, sizeof(tcp));
+	if (!tcp.syn || tcp.ack || tcp.rst) {
+		return false;
+	}
+	struct refusal answer = {.ethernet.ether_type = ethernet.ether_type,
+		.ip = {.version = 4,
+			.ihl = 5,
+			.tot_len = htons(sizeof(ip) + sizeof(tcp)),
+			.frag_off = htons(IP_DF),
+			.ttl = IPDEFTTL,
+			.protocol = IPPROTO_TCP,
+			.saddr = ip.daddr,
+			.daddr = ip.saddr},
+		.tcp = {.source = tcp.dest,
+			.dest = tcp.source,
+			.ack_seq = htonl(ntohl(tcp.seq) + 1),
+			.doff = sizeof(tcp) / 4,
+			.ack = 1,
+			.rst = 1}};
+	memcpy(answer.ethernet.ether_dhost, ethernet.ether_shost, ETH_ALEN);
+	memcpy(answer.ethernet.ether_shost, ethernet.ether_dhost, ETH_ALEN);
+	answer.ip.check = (uint16_t)~sum_bytes((const uint8_t *)&answer.ip, sizeof(answer.ip));
+	answer.tcp.check = tcp_checksum(&answer);
+	memcpy(refusal, &answer, sizeof(answer));
 	return true;
 }

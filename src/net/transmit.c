@@ -67,12 +67,26 @@ static enum outcome send_rest(struct net_pair *pair) {
 	return DONE;
 }
 
-static bool may_leave(const struct net_pair *pair, struct net_frame *frame) {
+/* A program that asks a name server by TCP would wait for minutes if nobody said no. */
+static void refuse(struct net_pair *pair, const struct net_frame *frame) {
+	uint8_t refusal[NET_REFUSAL_SIZE];
+	if (net_frame_refuse(frame, refusal)) {
+		net_receive_own(pair, refusal, sizeof(refusal));
+	}
+}
+
+static bool may_leave(struct net_pair *pair, struct net_frame *frame) {
 	if (pair->link.fd < 0) {
 		return false;
 	}
-	const struct net *net = pair->net;
-	return net->tap || (net_frame_may_leave(frame, net->resolver) && net_frame_finish_checksum(frame));
+	if (pair->net->tap) {
+		return true;
+	}
+	if (net_frame_is_tcp_to(frame, pair->net->resolver)) {
+		refuse(pair, frame);
+		return false;
+	}
+	return net_frame_may_leave(frame) && net_frame_finish_checksum(frame);
 }
 
 /* One chain: DONE when there may be more, WAIT when not now. */

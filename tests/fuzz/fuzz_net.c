@@ -1,7 +1,8 @@
 /*
  * Fuzz the network device: guest RAM holds good rings, the input patches RAM, notifies the queues, writes to
  * the link's other end, ends it and brings a new one. Beside memory errors it looks for frames that leave
- * without a length of their own, for those that would reach the host's loopback, and for headers that a tap
+ * without a length of their own, for those that would reach the host's loopback or the
+ * resolver by TCP, and for headers that a tap
  * should not see.
  *
  * Input: a byte (bit 0 MRG_RXBUF, 1 CSUM, 2 INDIRECT, 3 EVENT_IDX, 6 all a tap offers, 7 a tap with two pairs
@@ -31,6 +32,8 @@
 #define COMMAND_STRIDE 0x40u
 #define PATCH_MAX 31
 #define FRAME_MAX 65553u
+#define RESOLVER \
+	{ 10, 213, 112, 3 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -55,8 +58,11 @@ int ioctl(int fd, unsigned long request, ...) {
 static void create(void) {
 	int frames[2], links[2];
 	require(loop.epoll_fd > 0 || loop_init(&loop) == 0);
-	struct net_options options = {
-		.tap = tap, .pair_count = tap ? PAIRS : 1, .supply_fd = -1, .mtu = 1500};
+	struct net_options options = {.tap = tap,
+		.pair_count = tap ? PAIRS : 1,
+		.supply_fd = -1,
+		.mtu = 1500,
+		.resolver = RESOLVER};
 	peers[1] = supply = -1;
 	for (unsigned i = 0; i < options.pair_count; i++) {
 		int type = (tap ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_NONBLOCK;
@@ -112,11 +118,12 @@ static void notify(unsigned queue) {
 }
 
 static void check_frame(const uint8_t *frame, uint32_t size) {
-	static const uint8_t zeros[10];
+	static const uint8_t zeros[10], resolver[4] = RESOLVER;
 	unsigned type = (unsigned)frame[12] << 8 | frame[13];
 	require(type == 0x0806 || type == 0x0800 || type == 0x86dd);
 	if (type == 0x0800) {
 		require(size >= 34 && frame[30] != 127 && frame[30] != 0);
+		require(frame[23] != IPPROTO_TCP || memcmp(frame + 30, resolver, 4) != 0);
 	} else if (type == 0x86dd) {
 		require(size >= 54 && (memcmp(frame + 38, zeros, 10) != 0 || (frame[48] != frame[49]) ||
 					      (frame[48] != 0 && frame[48] != 0xff)));

@@ -342,6 +342,71 @@ static void expect_received(struct fixture *f, unsigned n, const uint8_t *frame,
 	assert_memory_equal(page(f, n) + HEADER, frame, size);
 }
 
+/* A TCP segment of the guest's to 10.213.112.3, with so many bytes of IP's options. */
+static void make_tcp(uint8_t *frame, size_t options, uint8_t flags) {
+	make_ipv4(frame, "10.213.112.3");
+	memcpy(frame, "ABCDEFGHIJKL", 12);
+	frame[14] = (uint8_t)(0x45 + options / 4);
+	frame[20] = frame[21] = 0; /* no fragment */
+	frame[23] = IPPROTO_TCP;
+	memcpy(frame + 26, "\x0a\xd5\x70\x02", 4);
+	memcpy(frame + 34 + options, "\x9c\x40\x00\x35\xff\xff\xff\xff\0\0\0\0\x50", 13);
+	frame[34 + options + 13] = flags;
+}
+
+/* Who asks the resolver by TCP is told at once that nobody answers. */
+static void test_refusal(void **state) {
+	(void)state;
+	static const uint8_t expected[] = "GHIJKLABCDEF\x08\x00"
+					  "\x45\x00\x00\x28\x00\x00\x40\x00\x40\x06\x45\x21"
+					  "\x0a\xd5\x70\x03\x0a\xd5\x70\x02"
+					  "\x00\x35\x9c\x40\x00\x00\x00\x00\x00\x00\x00\x00"
+					  "\x50\x14\x00\x00\x1d\xac\x00\x00";
+	enum { FIN = 1, SYN = 2, RST = 4, ACK = 16, SIZE = sizeof(expected) - 1 };
+	struct fixture *f = set_up(MERGE);
+	uint8_t *frame = page(f, 8) + HEADER;
+	for (unsigned i = 0; i < 2; i++) {
+		offer(f, i, PAGE);
+		make_tcp(frame, i * 40, SYN);
+		transmit(f, 8, HEADER + 54 + i * 40);
+		expect_transmitted(f);
+		expect_received(f, i, expected, SIZE);
+	}
+	offer(f, 2, PAGE);
+	static const uint8_t others[] = {0, ACK, RST, FIN | ACK, SYN | ACK, SYN | RST};
+	for (size_t i = 0; i < sizeof(others); i++) {
+		make_tcp(frame, 0, others[i]);
+		transmit(f, 8, HEADER + 54);
+		expect_transmitted(f);
+	}
+	/* Too short, a header shorter than IP's, and a later fragment. */
+	make_tcp(frame, 0, SYN);
+	transmit(f, 8, HEADER + 53);
+	expect_transmitted(f);
+	frame[14] = 0x44;
+	transmit(f, 8, HEADER + 54);
+	expect_transmitted(f);
+	frame[14] = 0x45;
+	frame[21] = 1;
+	transmit(f, 8, HEADER + 54);
+	expect_transmitted(f);
+	assert_false(driver_wait_used(&f->driver, RECEIVE, 20, NULL, NULL));
+	/* Without a buffer it is lost, and what passt brings is not. */
+	make_tcp(frame, 0, SYN);
+	write_frame(f->peer, expected, 20);
+	expect_received(f, 2, expected, 20);
+	transmit(f, 8, HEADER + 54);
+	expect_transmitted(f);
+	write_frame(f->peer, expected, 21);
+	driver_run(&f->driver, 5);
+	offer(f, 3, PAGE);
+	driver_kick(&f->driver, RECEIVE);
+	expect_received(f, 3, expected, 21);
+	expect_nothing(f);
+	assert_false(is_broken(f));
+	tear_down(f);
+}
+
 static void test_receive(void **state) {
 	(void)state;
 	uint8_t frame[2000];
@@ -665,6 +730,7 @@ int main(void) {
 		cmocka_unit_test(test_checksum),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_resolver),
+		cmocka_unit_test(test_refusal),
 		cmocka_unit_test(test_receive),
 		cmocka_unit_test(test_receive_merged),
 		cmocka_unit_test(test_receive_too_large),
