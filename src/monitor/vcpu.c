@@ -199,6 +199,19 @@ static bool survives(struct vcpu *vcpu, int error) {
 	return false;
 }
 
+/* What the user can do about it. */
+static const char *remedy(int error) {
+	switch (error) {
+	case EAGAIN:
+		return "; a limit on threads keeps KVM from one that it needs";
+	case EFAULT:
+	case ENOMEM:
+		return "; this host has no more memory for the VM, use less with --mem";
+	default:
+		return "";
+	}
+}
+
 static void run_vcpu(struct vcpu *vcpu) {
 	struct machine *machine = vcpu->machine;
 	unsigned refusals = 0; /* in a row */
@@ -214,8 +227,8 @@ static void run_vcpu(struct vcpu *vcpu) {
 		int error = errno;
 		refusals = error == EAGAIN && vcpu->index == 0 ? refusals + 1 : 0;
 		if (refusals == REFUSALS_MAX || !survives(vcpu, error)) {
-			end_machine(machine, MACHINE_FAILED, "cannot run vCPU %u: %s", vcpu->index,
-				strerror(error));
+			end_machine(machine, MACHINE_FAILED, "cannot run vCPU %u: %s%s", vcpu->index,
+				strerror(error), remedy(error));
 			return;
 		}
 	}
@@ -271,7 +284,7 @@ int vcpus_create(struct machine *machine, unsigned count, struct error *error) {
 	return 0;
 }
 
-int vcpus_start(struct machine *machine) {
+int vcpus_start(struct machine *machine, struct error *error) {
 	struct sigaction action = {.sa_handler = on_kick};
 	sigemptyset(&action.sa_mask);
 	if (sigaction(KICK_SIGNAL, &action, NULL) < 0) {
@@ -281,7 +294,9 @@ int vcpus_start(struct machine *machine) {
 		struct vcpu *vcpu = &machine->vcpus[i];
 		int ret = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
 		if (ret != 0) {
-			return -ret;
+			return error_set(error, -ret,
+				"cannot start a thread for vCPU %u of %u: %s (use fewer with --cpus)", i,
+				machine->count, strerror(ret));
 		}
 		vcpu->running = true;
 	}

@@ -17,6 +17,8 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -28,6 +30,7 @@
 /* ---- a KVM that cannot start what it needs, for which it says EAGAIN ---- */
 
 static struct vcpu *waiting; /* not this one, which is in the guest */
+static int refusal = EAGAIN;
 
 int __wrap_ioctl(int fd, unsigned long request, void *argument);
 int __wrap_ioctl(int fd, unsigned long request, void *argument) {
@@ -35,13 +38,18 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument) {
 	case KVM_GET_VCPU_MMAP_SIZE:
 		return PAGE;
 	case KVM_CREATE_VM:
+		if (refusal == EBUSY) {
+			errno = refusal;
+			return -1;
+		}
+		__attribute__((fallthrough));
 	case KVM_CREATE_VCPU:
 		fd = memfd_create("kvm", MFD_CLOEXEC);
 		return fd >= 0 && ftruncate(fd, PAGE) == 0 ? fd : -1;
 	case KVM_SET_MSRS:
 		return (int)((const struct kvm_msrs *)argument)->nmsrs;
 	case KVM_RUN:
-		errno = EAGAIN;
+		errno = refusal;
 		if (waiting != NULL && fd == waiting->fd) {
 			usleep(1000);
 			errno = EINTR;
@@ -158,11 +166,58 @@ static void finish(struct machine *machine) {
 static void test_first_never_runs(void **state) {
 	(void)state;
 	struct machine *machine = start_two();
-	assert_int_equal(vcpus_start(machine), 0);
+	assert_int_equal(vcpus_start(machine, NULL), 0);
 	assert_true(ends_within(machine, 10000));
 	assert_int_equal(machine->end_reason, MACHINE_FAILED);
-	assert_string_equal(machine->end_text, "cannot run vCPU 0: Resource temporarily unavailable");
+	assert_string_equal(machine->end_text,
+		"cannot run vCPU 0: Resource temporarily unavailable; a limit on threads keeps KVM from one "
+		"that it needs");
 	finish(machine);
+}
+
+/* A host that may not promise more memory than it has, and has promised all, refuses a page of RAM. */
+static void test_no_memory_is_left(void **state) {
+	(void)state;
+	struct machine *machine = start_two();
+	struct window window = {0};
+	machine->window = &window;
+	refusal = EFAULT;
+	assert_int_equal(vcpus_start(machine, NULL), 0);
+	assert_true(ends_within(machine, 10000));
+	assert_non_null(strstr(machine->end_text,
+		": Bad address; this host has no more memory for the VM, use less with --mem"));
+	finish(machine);
+	refusal = EAGAIN;
+}
+
+static void test_another_hypervisor(void **state) {
+	(void)state;
+	struct error error = {0};
+	refusal = EBUSY;
+	assert_int_equal(kvm_check_speed(-1, &error), -EBUSY);
+	assert_non_null(strstr(error.message, "another hypervisor"));
+	refusal = EAGAIN;
+}
+
+static int start_without_threads(void) {
+	const struct rlimit none = {0};
+	struct error error = {0};
+	if ((getuid() == 0 && setresuid(65534, 65534, 65534) < 0) || setrlimit(RLIMIT_NPROC, &none) < 0) {
+		return 2;
+	}
+	int ret = vcpus_start(start_two(), &error);
+	return ret != -EAGAIN || strstr(error.message, "a thread for vCPU 0 of 2: ") == NULL;
+}
+
+static void test_no_more_threads(void **state) {
+	(void)state;
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		_exit(start_without_threads());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 /* A processor that waits to be started says the same, and waits on. */
@@ -170,7 +225,7 @@ static void test_second_is_not_started(void **state) {
 	(void)state;
 	struct machine *machine = start_two();
 	waiting = &machine->vcpus[0];
-	assert_int_equal(vcpus_start(machine), 0);
+	assert_int_equal(vcpus_start(machine, NULL), 0);
 	assert_false(ends_within(machine, 300));
 	finish(machine);
 }
@@ -182,6 +237,9 @@ int main(void) {
 		cmocka_unit_test(test_speed_of_what_never_runs),
 		cmocka_unit_test(test_first_never_runs),
 		cmocka_unit_test(test_second_is_not_started),
+		cmocka_unit_test(test_no_memory_is_left),
+		cmocka_unit_test(test_another_hypervisor),
+		cmocka_unit_test(test_no_more_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
