@@ -17,7 +17,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#define KICK_SIGNAL SIGRTMIN
+/* A signal that needs no place in the queue of the user's, which may be full, and means nothing otherwise. */
+#define KICK_SIGNAL SIGURG
 
 /* KVM_EXIT_MEMORY_FAULT, which headers have since Linux 6.8. */
 #define EXIT_MEMORY_FAULT 39
@@ -234,9 +235,18 @@ static void run_vcpu(struct vcpu *vcpu) {
 	}
 }
 
+/* Whoever started ph may have blocked any signal. */
+static void let_kicks_in(void) {
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, KICK_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void *vcpu_thread(void *data) {
 	struct vcpu *vcpu = data;
 	struct machine *machine = vcpu->machine;
+	let_kicks_in();
 	int ret = cpu_setup(vcpu->fd, &machine->kvm.supported, vcpu->index, machine->count, machine->entry);
 	if (ret == 0) {
 		ret = jail_filter(JAIL_VCPU, machine->jail_mode, "vCPU");

@@ -31,6 +31,8 @@
 
 static struct vcpu *waiting; /* not this one, which is in the guest */
 static int refusal = EAGAIN;
+static bool runs; /* it does, until a signal comes */
+static atomic_uint running;
 
 int __wrap_ioctl(int fd, unsigned long request, void *argument);
 int __wrap_ioctl(int fd, unsigned long request, void *argument) {
@@ -49,6 +51,10 @@ int __wrap_ioctl(int fd, unsigned long request, void *argument) {
 	case KVM_SET_MSRS:
 		return (int)((const struct kvm_msrs *)argument)->nmsrs;
 	case KVM_RUN:
+		if (runs) {
+			atomic_fetch_add(&running, 1);
+			return poll(NULL, 0, -1);
+		}
 		errno = refusal;
 		if (waiting != NULL && fd == waiting->fd) {
 			usleep(1000);
@@ -96,7 +102,7 @@ static void test_last_exits(void **state) {
 	struct machine *machine = calloc(1, sizeof(*machine));
 	struct sigaction action = {.sa_handler = ignore};
 	assert_non_null(machine);
-	assert_int_equal(sigaction(SIGRTMIN, &action, NULL), 0);
+	assert_int_equal(sigaction(SIGURG, &action, NULL), 0);
 	machine->kvm.run_size = RUN_SIZE;
 	assert_int_equal(pci_init(&machine->pci, -1), 0);
 	for (unsigned i = 0; i < VCPUS; i++) {
@@ -220,6 +226,48 @@ static void test_no_more_threads(void **state) {
 	assert_int_equal(status, 0);
 }
 
+static void start_running(struct machine *machine) {
+	runs = true;
+	atomic_store(&running, 0);
+	assert_int_equal(vcpus_start(machine, NULL), 0);
+	while (atomic_load(&running) < machine->count) {
+		usleep(1000);
+	}
+	usleep(100000);
+}
+
+/* Which signals ph was started with is its caller's business, and the end must not wait for it. */
+static void test_blocked_signals(void **state) {
+	(void)state;
+	struct machine *machine = start_two();
+	sigset_t all, before;
+	sigfillset(&all);
+	sigdelset(&all, SIGALRM);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	start_running(machine);
+	alarm(10);
+	finish(machine);
+	alarm(0);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	runs = false;
+}
+
+/* So is how many signals may wait. */
+static void test_limited_signals(void **state) {
+	(void)state;
+	struct machine *machine = start_two();
+	struct rlimit before, none;
+	assert_int_equal(getrlimit(RLIMIT_SIGPENDING, &before), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+	start_running(machine);
+	assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+	alarm(10);
+	finish(machine);
+	alarm(0);
+	assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &before), 0);
+	runs = false;
+}
+
 /* A processor that waits to be started says the same, and waits on. */
 static void test_second_is_not_started(void **state) {
 	(void)state;
@@ -240,6 +288,8 @@ int main(void) {
 		cmocka_unit_test(test_no_memory_is_left),
 		cmocka_unit_test(test_another_hypervisor),
 		cmocka_unit_test(test_no_more_threads),
+		cmocka_unit_test(test_blocked_signals),
+		cmocka_unit_test(test_limited_signals),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
