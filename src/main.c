@@ -7,6 +7,7 @@
 #include "ph/log.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -63,6 +64,8 @@ static int act(const struct cli_options *options, struct error *error) {
 int main(int argc, char **argv) {
 	struct cli_options options;
 	struct error error = {0};
+	/* Ignored, as some callers leave it, it would hide how children end. */
+	signal(SIGCHLD, SIG_DFL);
 	open_standard_streams();
 	cli_notice_start(argv);
 	int status = cli_parse(&options, argc, argv, &error);

@@ -175,8 +175,8 @@ struct plan_request {
 	bool private_home, as_root, verbose, timings;
 	enum plan_sandbox sandbox;
 	enum block_mode rootfs_mode;
-	unsigned cpus;                       /* 0: all of the host's, at most 16 */
-	uint64_t memory;                     /* 0: half of the host's, at most 8 GiB */
+	unsigned cpus;                       /* 0: all that ph may use, at most 16 */
+	uint64_t memory;                     /* 0: half of what ph may have, at most 8 GiB */
 	const char *shares[PLAN_SHARES_MAX]; /* HOST[:GUEST][:ro] */
 	size_t share_count;
 	const char *disks[PLAN_DISKS_MAX]; /* FILE[:ro] */

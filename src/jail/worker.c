@@ -244,7 +244,9 @@ void worker_describe_end(const struct worker *worker, char *text, size_t size) {
 	} else if (info.si_status == SIGSYS) {
 		snprintf(text, size, "was killed for a system call that it may not make");
 	} else {
-		snprintf(text, size, "was killed by signal %d", info.si_status);
+		/* Guest RAM is all that a worker maps without having memory for it. */
+		snprintf(text, size, "was killed by signal %d%s", info.si_status,
+			info.si_status == SIGBUS ? ", as this host has no more memory for the VM" : "");
 	}
 }
 

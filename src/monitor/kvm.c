@@ -9,14 +9,47 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #define KVM_DEVICE "/dev/kvm"
 #define CLOCK_SOURCE "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 #define PAGE 4096u
 /* Three pages outside RAM that KVM asks for on Intel hosts, for real-mode emulation. */
 #define TSS_ADDRESS 0xfffbd000UL
+
+/* ---- what is in the way ---- */
+
+static bool is_in_container(void) {
+	static const char *const signs[] = {"/run/.containerenv", "/.dockerenv", "/.flatpak-info"};
+	bool found = getenv("container") != NULL;
+	for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
+		found |= access(signs[i], F_OK) == 0;
+	}
+	return found;
+}
+
+static const char *how_to_get_device(void) {
+	if (is_in_container()) {
+		return "this container's host must have it, and give it";
+	}
+	return cpuid_is_in_vm() ? "allow this VM nested virtualization, then load kvm_intel or kvm_amd"
+				: "enable virtualization in the firmware, then load kvm_intel or kvm_amd";
+}
+
+static const char *how_to_be_permitted(void) {
+	return is_in_container() ? "this container must be given it, with the group that may use it"
+				 : "join the group kvm (sudo usermod -aG kvm $USER) and log in again";
+}
+
+const char *kvm_error_text(int error) {
+	return error == EBUSY ? "another hypervisor uses the processor's virtualization; end its VMs"
+			      : strerror(error);
+}
+
+/* ---- opening ---- */
 
 int kvm_open_device(struct error *error) {
 	int fd = open(KVM_DEVICE, O_RDWR | O_CLOEXEC);
@@ -31,16 +64,10 @@ int kvm_open_device(struct error *error) {
 	}
 	int ret = -errno;
 	if (ret == -ENOENT || ret == -ENXIO || ret == -ENODEV) {
-		return error_set(error, ret,
-			KVM_DEVICE
-			" is missing: enable virtualization in the firmware, then load kvm_intel or "
-			"kvm_amd");
+		return error_set(error, ret, KVM_DEVICE " is missing: %s", how_to_get_device());
 	}
 	if (ret == -EACCES || ret == -EPERM) {
-		return error_set(error, ret,
-			KVM_DEVICE
-			": not permitted: join the group kvm (sudo usermod -aG kvm $USER) and log in "
-			"again");
+		return error_set(error, ret, KVM_DEVICE ": not permitted: %s", how_to_be_permitted());
 	}
 	return error_set(error, ret, KVM_DEVICE ": %s", strerror(-ret));
 }
@@ -163,7 +190,7 @@ int kvm_init(struct kvm *kvm, const struct guest_memory *memory, const struct wi
 	if (ret < 0) {
 		kvm_finish(kvm);
 		return error_set(
-			error, ret, "cannot create a VM: %s (ph --check tells more)", strerror(-ret));
+			error, ret, "cannot create a VM: %s (ph --check tells more)", kvm_error_text(-ret));
 	}
 	return 0;
 }

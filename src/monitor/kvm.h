@@ -21,6 +21,8 @@ struct kvm {
 /* Open /dev/kvm: distinguishes missing, not permitted and too old. The descriptor, or -errno with *error set.
  */
 int kvm_open_device(struct error *error);
+/* What an error of KVM's means, which the C library's text does not tell. */
+const char *kvm_error_text(int error);
 /* Create the VM with its memory slots, then the interrupt controller; vCPUs and eventfds come after: KVM
  * takes milliseconds for a slot once those exist. -errno with *error set. */
 int kvm_init(

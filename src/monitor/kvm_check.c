@@ -115,7 +115,7 @@ int kvm_check_speed(int dev_fd, struct error *error) {
 	}
 	scratch_finish(&scratch);
 	if (ret < 0) {
-		return error_set(error, ret, "/dev/kvm cannot run kernel code: %s", strerror(-ret));
+		return error_set(error, ret, "/dev/kvm cannot run kernel code: %s", kvm_error_text(-ret));
 	}
 	if (best > TOO_SLOW_NS) {
 		return error_set(error, -EOPNOTSUPP,

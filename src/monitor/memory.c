@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define BOOT_PART (256ULL << 20)
@@ -88,13 +89,28 @@ static int map_regions(struct guest_memory *memory, uint64_t size) {
 	return 0;
 }
 
+/* RAM is a file to the host, and one beyond the caller's limit would end ph by a signal. */
+static int check_file_limit(uint64_t size, struct error *error) {
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || size <= limit.rlim_cur) {
+		return 0;
+	}
+	return error_set(error, -EFBIG,
+		"cannot set up %llu MiB of guest memory: the limit on the size of files (ulimit -f) is %llu "
+		"MiB",
+		(unsigned long long)(size >> 20), (unsigned long long)(limit.rlim_cur >> 20));
+}
+
 int memory_init(struct guest_memory *memory, uint64_t size, bool late, struct error *error) {
 	memset(memory, 0, sizeof(*memory));
+	int ret = check_file_limit(size, error);
+	if (ret < 0) {
+		return ret;
+	}
 	memory->fd = memfd_create("ph-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (memory->fd < 0) {
 		return error_set(error, -errno, "cannot create guest memory: %s", strerror(errno));
 	}
-	int ret = 0;
 	if (ftruncate(memory->fd, (off_t)size) < 0 ||
 		fcntl(memory->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
 		ret = -errno;

@@ -443,6 +443,8 @@ void run_block_signals(void) {
 	sigset_t set;
 	signals_handled(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	/* A file beyond the caller's limit is an error of the call. */
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 void run_unblock_signals(void) {

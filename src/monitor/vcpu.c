@@ -17,7 +17,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#define KICK_SIGNAL SIGRTMIN
+/* A signal that needs no place in the queue of the user's, which may be full, and means nothing otherwise. */
+#define KICK_SIGNAL SIGURG
 
 /* KVM_EXIT_MEMORY_FAULT, which headers have since Linux 6.8. */
 #define EXIT_MEMORY_FAULT 39
@@ -199,6 +200,19 @@ static bool survives(struct vcpu *vcpu, int error) {
 	return false;
 }
 
+/* What the user can do about it. */
+static const char *remedy(int error) {
+	switch (error) {
+	case EAGAIN:
+		return "; a limit on threads keeps KVM from one that it needs";
+	case EFAULT:
+	case ENOMEM:
+		return "; this host has no more memory for the VM, use less with --mem";
+	default:
+		return "";
+	}
+}
+
 static void run_vcpu(struct vcpu *vcpu) {
 	struct machine *machine = vcpu->machine;
 	unsigned refusals = 0; /* in a row */
@@ -214,16 +228,25 @@ static void run_vcpu(struct vcpu *vcpu) {
 		int error = errno;
 		refusals = error == EAGAIN && vcpu->index == 0 ? refusals + 1 : 0;
 		if (refusals == REFUSALS_MAX || !survives(vcpu, error)) {
-			end_machine(machine, MACHINE_FAILED, "cannot run vCPU %u: %s", vcpu->index,
-				strerror(error));
+			end_machine(machine, MACHINE_FAILED, "cannot run vCPU %u: %s%s", vcpu->index,
+				strerror(error), remedy(error));
 			return;
 		}
 	}
 }
 
+/* Whoever started ph may have blocked any signal. */
+static void let_kicks_in(void) {
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, KICK_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void *vcpu_thread(void *data) {
 	struct vcpu *vcpu = data;
 	struct machine *machine = vcpu->machine;
+	let_kicks_in();
 	int ret = cpu_setup(vcpu->fd, &machine->kvm.supported, vcpu->index, machine->count, machine->entry);
 	if (ret == 0) {
 		ret = jail_filter(JAIL_VCPU, machine->jail_mode, "vCPU");
@@ -271,7 +294,7 @@ int vcpus_create(struct machine *machine, unsigned count, struct error *error) {
 	return 0;
 }
 
-int vcpus_start(struct machine *machine) {
+int vcpus_start(struct machine *machine, struct error *error) {
 	struct sigaction action = {.sa_handler = on_kick};
 	sigemptyset(&action.sa_mask);
 	if (sigaction(KICK_SIGNAL, &action, NULL) < 0) {
@@ -281,7 +304,9 @@ int vcpus_start(struct machine *machine) {
 		struct vcpu *vcpu = &machine->vcpus[i];
 		int ret = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
 		if (ret != 0) {
-			return -ret;
+			return error_set(error, -ret,
+				"cannot start a thread for vCPU %u of %u: %s (use fewer with --cpus)", i,
+				machine->count, strerror(ret));
 		}
 		vcpu->running = true;
 	}

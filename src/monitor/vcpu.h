@@ -68,8 +68,8 @@ struct machine {
 
 /* Create count vCPUs; kvm is set up. -errno with *error set. */
 int vcpus_create(struct machine *machine, unsigned count, struct error *error);
-/* Start their threads. 0 or -errno. */
-int vcpus_start(struct machine *machine);
+/* Start their threads. 0, or -errno with *error set where more is known. */
+int vcpus_start(struct machine *machine, struct error *error);
 /* Make all threads leave the guest and join them; whoever serves their requests must have hung up before.
  * Then destroy the vCPUs. Accepts a zeroed machine. */
 void vcpus_stop(struct machine *machine);

@@ -249,7 +249,7 @@ static int start(struct vm *vm, struct error *error) {
 		ret = screen_serve(&vm->devices.screen);
 	}
 	if (ret == 0) {
-		ret = vcpus_start(&vm->machine);
+		ret = vcpus_start(&vm->machine, error);
 	}
 	return ret < 0 ? error_set(error, ret, "cannot start the VM: %s", strerror(-ret)) : 0;
 }

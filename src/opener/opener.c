@@ -33,7 +33,7 @@ static int64_t now_ms(void) {
 
 /* What is opened outlives the VM, and belongs to no one. errno goes to whoever holds the other end. */
 static void become_program(const char *url, int failed) {
-	static const int plain[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE, SIGTSTP, SIGTTOU};
+	static const int plain[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE, SIGTSTP, SIGTTOU, SIGXFSZ};
 	sigset_t none;
 	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
 		signal(plain[i], SIG_DFL);

@@ -26,7 +26,7 @@
 #define NO_SYSLOG "Failed to send "
 
 static void become_passt(const struct passt_options *options, bool forwards, int socket, int log) {
-	static const int plain[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE};
+	static const int plain[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ};
 	char fd_option[] = "--fd", forward_option[] = "--dns-forward", interface_option[] = "--interface";
 	char number[16], interface[IF_NAMESIZE], *argv[ARGUMENTS_MAX + 7];
 	sigset_t none;

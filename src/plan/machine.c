@@ -17,25 +17,28 @@
 #define MEMORY_STEP (2 * MIB)
 #define CPUS_MAX 16
 
-static unsigned default_cpus(void) {
+static unsigned default_cpus(const struct plan_limits *limits) {
 	cpu_set_t set;
-	int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-	return count > CPUS_MAX ? CPUS_MAX : (unsigned)count;
+	unsigned count = sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+	count = count > limits->cpus ? (unsigned)limits->cpus : count;
+	return count > CPUS_MAX ? CPUS_MAX : count == 0 ? 1 : count;
 }
 
 static uint64_t host_memory(void) {
 	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static uint64_t default_memory(void) {
-	uint64_t half = host_memory() / 2;
+static uint64_t default_memory(const struct plan_limits *limits) {
+	uint64_t all = host_memory();
+	uint64_t half = (limits->memory < all ? limits->memory : all) / 2;
 	half = half > MEMORY_DEFAULT_MAX ? MEMORY_DEFAULT_MAX : half;
 	return half < MEMORY_MIN ? MEMORY_MIN : half / MEMORY_STEP * MEMORY_STEP;
 }
 
-static int resolve_memory(struct plan *plan, uint64_t wanted, struct error *error) {
+static int resolve_memory(
+	struct plan *plan, const struct plan_limits *limits, uint64_t wanted, struct error *error) {
 	if (wanted == 0) {
-		plan->memory = default_memory();
+		plan->memory = default_memory(limits);
 		return 0;
 	}
 	if (wanted < MEMORY_MIN) {
@@ -64,8 +67,10 @@ static int check_kernel(const char *path, struct error *error) {
 }
 
 int plan_resolve_machine(struct plan *plan, const struct plan_request *request, struct error *error) {
-	plan->cpus = request->cpus != 0 ? request->cpus : default_cpus();
-	int ret = resolve_memory(plan, request->memory, error);
+	struct plan_limits limits;
+	plan_read_limits(&limits);
+	plan->cpus = request->cpus != 0 ? request->cpus : default_cpus(&limits);
+	int ret = resolve_memory(plan, &limits, request->memory, error);
 	if (ret < 0) {
 		return ret;
 	}

@@ -25,6 +25,11 @@ void plan_finish_realm(struct plan *plan);
 int plan_resolve_basics(struct plan *plan, const struct plan_request *request, struct error *error);
 /* user.c: who is calling. Needs nothing. */
 int plan_resolve_user(struct plan *plan, const struct plan_request *request, struct error *error);
+/* cgroup.c: what the caller's control groups leave to it; UINT64_MAX: as much as there is. */
+struct plan_limits {
+	uint64_t memory, cpus; /* bytes; as many as it may keep busy */
+};
+void plan_read_limits(struct plan_limits *limits);
 /* machine.c: CPUs, memory, kernel. */
 int plan_resolve_machine(struct plan *plan, const struct plan_request *request, struct error *error);
 /* disks.c: the root image and the disks, open, checked and locked. */

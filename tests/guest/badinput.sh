@@ -50,10 +50,20 @@ refused '/dev/kvm' -- true
 run --check
 [ $status_of_ph -eq 125 ] && grep -q '^MISSING *KVM' out
 result "--check tells that /dev/kvm is missing"
+container=some refused "/dev/kvm is missing: this container's host must have it" -- true
 mv /dev/kvm.away /dev/kvm
 chmod 600 /dev/kvm
 setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/usr "$ph" --private-home -- true 2>err
 [ $? -eq 125 ] && [ "$(wc -l <err)" -eq 1 ] && grep -q '/dev/kvm.*group' err
 result "a /dev/kvm that is forbidden names the remedy"
 chmod 666 /dev/kvm
+
+# What is a file to the host: RAM, and the layer over an image.
+ulimit -S -f 65536
+refused '256 MiB of guest memory: the limit on the size of files (ulimit -f) is 64 MiB' --mem 256M -- true
+ulimit -S -f unlimited
+/usr/sbin/mke2fs -q -t ext4 large 1G >/dev/null
+ulimit -S -f 524288
+refused 'large as a disk: File too large' --mem 256M --rootfs large -- true
+ulimit -S -f unlimited
 nothing_left

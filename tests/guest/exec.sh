@@ -171,6 +171,14 @@ for how in poweroff halt; do
 	[ $status_of_ph -eq 125 ] && grep -q '^ph: the guest crashed or was switched off' "$work/err"
 	result "$how -f ends the VM"
 done
+# What is left of ph's caller: signals that are blocked, and no room for any that wait.
+for caller in 'env --block-signal' 'prlimit --sigpending=0'; do
+	read -r -a words <<<"$caller"
+	timeout -s KILL 120 "${words[@]}" "$ph" -- echo over >"$work/out" 2>"$work/err"
+	status_of_ph=$?
+	printed over
+	result "a VM of $caller ends, too"
+done
 run --sandbox=off -- echo one process
 [ $status_of_ph -eq 0 ] && [ "$(cat "$work/out")" = 'one process' ] && [ "$(cat "$work/err")" = \
 	'ph: --sandbox=off: all devices run in one process that nothing confines; for debugging only' ]

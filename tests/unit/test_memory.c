@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -123,6 +125,23 @@ static void test_impossible_size_is_an_error(void **state) {
 	memory_finish(&memory);
 }
 
+/* A limit on the size of files is not to end ph by a signal. */
+static void test_limited_files(void **state) {
+	(void)state;
+	struct guest_memory memory;
+	struct error error = {0};
+	struct rlimit before, limit;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = (struct rlimit){.rlim_cur = 64 * MIB, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(memory_init(&memory, 64 * MIB, false, &error), 0);
+	memory_finish(&memory);
+	assert_int_equal(memory_init(&memory, 66 * MIB, false, &error), -EFBIG);
+	assert_non_null(strstr(error.message, "(ulimit -f) is 64 MiB"));
+	memory_finish(&memory);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_buffer_across_parts),
@@ -132,6 +151,7 @@ int main(void) {
 		cmocka_unit_test(test_cannot_shrink_or_grow),
 		cmocka_unit_test(test_huge_pages_keep_what_is_there),
 		cmocka_unit_test(test_impossible_size_is_an_error),
+		cmocka_unit_test(test_limited_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -636,6 +636,54 @@ static void the_machine(void **state) {
 	assert_refused(&(struct plan_request){.kernel = "a"}, "kernel a: not a file");
 }
 
+static bool write_text(const char *path, const char *text) {
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	close(fd);
+	return written;
+}
+
+/* In a tree of control groups of the test's own. False: not possible here. */
+static bool take_own_groups(const char *own, const char *memory, const char *cpus) {
+	return unshare((getuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("tmpfs", "/sys/fs/cgroup", "tmpfs", 0, NULL) == 0 && write_text("own", own) &&
+	       mount("own", "/proc/self/cgroup", NULL, MS_BIND, NULL) == 0 &&
+	       mkdir("/sys/fs/cgroup/a.slice", 0755) == 0 &&
+	       mkdir("/sys/fs/cgroup/a.slice/b.scope", 0755) == 0 &&
+	       write_text("/sys/fs/cgroup/a.slice/memory.max", memory) &&
+	       write_text("/sys/fs/cgroup/a.slice/memory.high", "max\n") &&
+	       write_text("/sys/fs/cgroup/a.slice/b.scope/memory.max", "max\n") &&
+	       write_text("/sys/fs/cgroup/a.slice/cpu.max", "max 100000\n") &&
+	       write_text("/sys/fs/cgroup/a.slice/b.scope/cpu.max", cpus);
+}
+
+static void assert_limited(const char *own, const char *memory, const char *cpus, uint64_t mib) {
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct plan plan;
+		struct error error = {0};
+		if (!take_own_groups(own, memory, cpus) ||
+			plan_init(&plan, &(struct plan_request){0}, &error) < 0) {
+			_exit(2);
+		}
+		_exit(plan.memory != mib << 20 || plan.cpus != 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WEXITSTATUS(status) == 2) {
+		skip();
+	}
+	assert_int_equal(status, 0);
+}
+
+/* A container, say, may have much less than the host. */
+static void a_part_of_the_host(void **state) {
+	(void)state;
+	assert_limited("1:name=systemd:/a\n0::/a.slice/b.scope\n", "536870912\n", "30000 100000\n", 256);
+	assert_limited("0::/a.slice/b.scope\n", "0\n", "100000 100000\n", 64);
+}
+
 static void commands(void **state) {
 	(void)state;
 	struct plan plan;
@@ -695,6 +743,7 @@ int main(void) {
 		cmocka_unit_test(images),
 		cmocka_unit_test(a_writer_is_alone),
 		cmocka_unit_test(the_machine),
+		cmocka_unit_test(a_part_of_the_host),
 		cmocka_unit_test(commands),
 		cmocka_unit_test(long_addresses),
 		cmocka_unit_test(root_in_the_vm),

@@ -185,6 +185,22 @@ static void test_its_death_is_seen(void **state) {
 	assert_true(virtio_host_reset(&f->worker.client, 0) < 0);
 }
 
+/* RAM that the host cannot give ends who touches it. A process of the test's, as the sanitizers take the
+ * signal. */
+static void test_no_memory_is_said(void **state) {
+	(void)state;
+	char end[80];
+	struct worker worker = {.pid = fork()};
+	if (worker.pid == 0) {
+		signal(SIGBUS, SIG_DFL);
+		raise(SIGBUS);
+		_exit(0);
+	}
+	worker_describe_end(&worker, end, sizeof(end));
+	assert_string_equal(end, "was killed by signal 7, as this host has no more memory for the VM");
+	assert_int_equal(waitpid(worker.pid, NULL, 0), worker.pid);
+}
+
 static void test_ends_when_hung_up(void **state) {
 	struct fixture *f = *state;
 	pid_t pid = f->worker.pid;
@@ -254,6 +270,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_gives_up_privileges, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_survives_signals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_its_death_is_seen, setup, teardown),
+		cmocka_unit_test(test_no_memory_is_said),
 		cmocka_unit_test_setup_teardown(test_ends_when_hung_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_stays_is_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dies_with_its_parent, setup, teardown),

@@ -31,6 +31,7 @@
 #include <string.h>
 
 #define BIT(n) (1u << (n))
+#define HYPERVISOR BIT(31)                /* leaf 1, ECX */
 #define AMX (BIT(22) | BIT(24) | BIT(25)) /* leaf 7, EDX: BF16, the tiles, INT8 */
 #define AMX_FP16 BIT(21)                  /* leaf 7.1, EAX */
 #define AMX_COMPLEX BIT(8)                /* leaf 7.1, EDX */
@@ -63,10 +64,10 @@ static void set_field(uint32_t *word, unsigned shift, unsigned width, uint32_t v
 static void edit_features(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsigned cpus) {
 	set_field(&entry->ebx, 24, 8, apic_id);
 	set_field(&entry->ebx, 16, 8, cpus);
-	entry->ecx |= BIT(24) | BIT(31);   /* TSC-deadline, hypervisor */
-	entry->ecx &= ~BIT(5);             /* VMX */
-	entry->ecx &= ~(BIT(2) | BIT(15)); /* DTES64, PDCM */
-	entry->edx &= ~BIT(21);            /* DS */
+	entry->ecx |= BIT(24) | HYPERVISOR; /* TSC-deadline */
+	entry->ecx &= ~BIT(5);              /* VMX */
+	entry->ecx &= ~(BIT(2) | BIT(15));  /* DTES64, PDCM */
+	entry->edx &= ~BIT(21);             /* DS */
 	set_field(&entry->edx, 28, 1, cpus > 1);
 }
 
@@ -252,6 +253,12 @@ void cpuid_distrust_tsc(struct cpuid_table *table) {
 			table->entries[i].edx &= ~INVARIANT_TSC;
 		}
 	}
+}
+
+bool cpuid_is_in_vm(void) {
+	unsigned eax, ebx, ecx, edx;
+	__cpuid(1, eax, ebx, ecx, edx);
+	return (ecx & HYPERVISOR) != 0;
 }
 
 unsigned cpuid_physical_bits(const struct cpuid_table *table) {

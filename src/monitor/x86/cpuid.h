@@ -19,6 +19,8 @@ void cpuid_edit(struct cpuid_table *table, unsigned apic_id, unsigned cpus);
 bool cpuid_trusts_tsc(const char *clock_source);
 /* The guest shall not do so. */
 void cpuid_distrust_tsc(struct cpuid_table *table);
+/* Whether this host is a virtual machine itself. */
+bool cpuid_is_in_vm(void);
 /* Physical address bits that the table declares. */
 unsigned cpuid_physical_bits(const struct cpuid_table *table);
 
