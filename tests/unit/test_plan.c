@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -522,6 +523,39 @@ static void the_environment(void **state) {
 }
 
 /* A VM that has the home can leave it there: opening it waits for somebody to write, reading for an end. */
+/* What a command with a terminal gets of it, as bits; without one none. */
+static int variables_of_terminal(bool tty) {
+	int master, slave;
+	struct plan plan;
+	struct error error = {0};
+	setenv("TERM", "xterm-own", 1);
+	setenv("TERMINFO", "/usr/share/own/terminfo", 1);
+	setenv("TERMINFO_DIRS", "/opt/own:", 1);
+	if (openpty(&master, &slave, NULL, NULL, NULL) < 0 || dup2(slave, STDOUT_FILENO) < 0 ||
+		dup2(tty ? slave : open("/dev/null", O_RDONLY), STDIN_FILENO) < 0 ||
+		plan_init(&plan, &(struct plan_request){0}, &error) < 0) {
+		return -1;
+	}
+	const char *term = variable(&plan, "TERM"), *folder = variable(&plan, "TERMINFO");
+	const char *folders = variable(&plan, "TERMINFO_DIRS");
+	return (term != NULL && strcmp(term, "xterm-own") == 0) |
+	       (folder != NULL && strcmp(folder, "/usr/share/own/terminfo") == 0) << 1 |
+	       (folders != NULL && strcmp(folders, "/opt/own:") == 0) << 2;
+}
+
+static void the_terminal(void **state) {
+	(void)state;
+	for (int tty = 0; tty < 2; tty++) {
+		int status;
+		pid_t pid = fork();
+		if (pid == 0) {
+			_exit(variables_of_terminal(tty) & 0xff);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(WEXITSTATUS(status), tty ? 7 : 0);
+	}
+}
+
 static void settings_that_never_end(void **state) {
 	(void)state;
 	static const char path[] = ".config/gtk-3.0/settings.ini";
@@ -740,6 +774,7 @@ int main(void) {
 		cmocka_unit_test(a_linked_home_is_hidden_twice),
 		cmocka_unit_test(working_directories),
 		cmocka_unit_test(the_environment),
+		cmocka_unit_test(the_terminal),
 		cmocka_unit_test(settings_that_never_end),
 		cmocka_unit_test(who_joins_opens_addresses_too),
 		cmocka_unit_test(name_servers),
