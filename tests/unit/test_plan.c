@@ -477,6 +477,17 @@ static void a_linked_home_is_hidden_twice(void **state) {
 	rmdir(dir);
 }
 
+static void a_home_by_another_way(void **state) {
+	(void)state;
+	struct plan plan;
+	setenv("HOME", in_top("/a/../"), 1);
+	assert_plan(&plan, &(struct plan_request){0});
+	assert_string_equal(plan.user.home, top);
+	assert_string_equal(plan.shares[1].guest_path, top);
+	plan_finish(&plan);
+	setenv("HOME", top, 1);
+}
+
 static void working_directories(void **state) {
 	(void)state;
 	static const struct {
@@ -772,6 +783,7 @@ int main(void) {
 		cmocka_unit_test(hiding_by_links),
 		cmocka_unit_test(hiding_what_is_shared),
 		cmocka_unit_test(a_linked_home_is_hidden_twice),
+		cmocka_unit_test(a_home_by_another_way),
 		cmocka_unit_test(working_directories),
 		cmocka_unit_test(the_environment),
 		cmocka_unit_test(the_terminal),
