@@ -182,6 +182,7 @@ static int run_alone(const struct cli_options *options, struct error *error) {
 		struct error cause = {0};
 		if (instance_take_any(&instance, &cause) == 0) {
 			mark_windows(&plan, &options->request, &instance);
+			seat.name = instance.name;
 			seat.listen_fd = open_to_others(&instance, &plan, options, &cause);
 		}
 		if (seat.listen_fd < 0) {
