@@ -225,6 +225,8 @@ void plan_print(const struct plan *plan);
 int plan_print_realms(struct error *error);
 /* Whom root's ph becomes once the plan is made, for a realm: its home's owner. False: nobody. */
 bool plan_runs_as(const struct plan *plan, uid_t *uid, gid_t *gid);
+/* Whether what --realmfs says is the name of an image of Citadel's, and not a file. */
+bool plan_is_image_name(const char *realmfs);
 /* The name of the realm that is asked for. 0, or -errno with *error set. */
 int plan_realm_name(const struct plan_request *request, char name[PLAN_REALM_MAX + 1], struct error *error);
 

@@ -11,7 +11,8 @@
 /* How others reach the VM (include/ph/instance.h), and where its first command has its streams and signals.
  */
 struct vm_seat {
-	int listen_fd;   /* -1: nobody else reaches it */
+	int listen_fd;    /* -1: nobody else reaches it */
+	const char *name; /* by which they do */
 	int client_fd;   /* the connection of the ph that attends to the first command; -1: it is this process
 			  */
 	int streams[3];  /* with client_fd: the command's; the last is -1 with a terminal */

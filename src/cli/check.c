@@ -76,9 +76,10 @@ static void check_namespaces(struct finding *finding) {
 	if (jail_has_namespaces()) {
 		has(finding, "the display server gets an empty root and network");
 	} else {
-		lacks(finding, "forbidden, so the display server goes without; sysctl "
-			       "kernel.unprivileged_userns_clone=1 "
-			       "or user.max_user_namespaces=10000 allows them");
+		lacks(finding,
+			"forbidden, so the display server goes without; sysctl "
+			"kernel.unprivileged_userns_clone=1, user.max_user_namespaces=10000 or, on Ubuntu, "
+			"kernel.apparmor_restrict_unprivileged_userns=0 allows them");
 	}
 }
 

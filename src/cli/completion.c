@@ -90,14 +90,22 @@ static void print_quoted(const char *text, const char *escaped) {
 	}
 }
 
+/* A colon would end them. */
+static void print_zsh_choices(const struct option *option) {
+	putchar('(');
+	for (const char *p = option->argument; *p != '\0'; p++) {
+		fputs(*p == ':' ? "\\" : "", stdout);
+		putchar(*p == '|' ? ' ' : *p);
+	}
+	putchar(')');
+}
+
 static void print_zsh_value(const struct option *option) {
 	printf("%s:", option->optional ? ":" : "");
 	print_quoted(option->argument, "[]:");
 	putchar(':');
 	if (has_choices(option)) {
-		putchar('(');
-		print_choices(option);
-		putchar(')');
+		print_zsh_choices(option);
 	} else if (option->completion == COMPLETE_FILE) {
 		fputs("_files", stdout);
 	} else if (option->completion == COMPLETE_DIRECTORY) {
@@ -119,7 +127,16 @@ static void print_zsh_option(const struct option *option, const char *prefix, co
 }
 
 static void print_zsh(void) {
-	puts("#compdef ph\n# ph's completions for zsh, made by ph --completion zsh\n_arguments -S \\");
+	/* What is behind "--" is a command line of its own: _arguments would take its first word for ph's. */
+	puts("#compdef ph\n# ph's completions for zsh, made by ph --completion zsh\n"
+	     "local -i end=${words[(i)--]}\n"
+	     "if ((end < CURRENT)); then\n"
+	     "\tshift end words\n"
+	     "\t((CURRENT -= end))\n"
+	     "\t_normal\n"
+	     "\treturn\n"
+	     "fi\n"
+	     "_arguments -S \\");
 	for (size_t i = 0; i < cli_table_size; i++) {
 		const char letter[2] = {cli_table[i].letter, '\0'};
 		print_zsh_option(&cli_table[i], "--", cli_table[i].name);
@@ -127,7 +144,7 @@ static void print_zsh(void) {
 			print_zsh_option(&cli_table[i], "-", letter);
 		}
 	}
-	puts("\t'*:: :_normal'");
+	puts("\t&& return");
 }
 
 /* ---- fish ---- */
@@ -154,9 +171,13 @@ static void print_fish_value(const struct option *option) {
 
 static void print_fish(void) {
 	puts("# ph's completions for fish, made by ph --completion fish\n"
+	     "function __ph_complete_command\n"
+	     "\tset -l words (commandline -opc)\n"
+	     "\tset -e words[1..(contains -i -- -- $words)]\n"
+	     "\tcomplete -C (string join ' ' -- (string escape -- $words) (commandline -ct))\n"
+	     "end\n"
 	     "complete -c ph -f\n"
-	     "complete -c ph -n 'contains -- -- (commandline -opc)' -x -a "
-	     "'(__fish_complete_subcommand --commandline (commandline -ct))'");
+	     "complete -c ph -n 'contains -- -- (commandline -opc)' -x -a '(__ph_complete_command)'");
 	for (size_t i = 0; i < cli_table_size; i++) {
 		const struct option *option = &cli_table[i];
 		printf("complete -c ph -n 'not contains -- -- (commandline -opc)' -l %s", option->name);

@@ -102,9 +102,8 @@ static void leave_inherited(const struct plan *plan, bool locks_stay) {
 /* A path means the same wherever the next one is asked for it. NULL: out of memory. */
 static char *setting_text(const struct cli_setting *setting) {
 	static const char *const paths[] = {"disk", "home", "kernel", "rootfs", "share"};
-	/* A realmfs without a slash is a name. */
-	bool relative = strcmp(setting->name, "realmfs") == 0 && strchr(setting->value, '/') != NULL &&
-			setting->value[0] != '/';
+	bool relative = strcmp(setting->name, "realmfs") == 0 && setting->value[0] != '/' &&
+			!plan_is_image_name(setting->value);
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		relative |= strcmp(setting->name, paths[i]) == 0 && setting->value[0] != '/';
 	}
@@ -183,6 +182,7 @@ static int run_alone(const struct cli_options *options, struct error *error) {
 		if (instance_take_any(&instance, &cause) == 0) {
 			mark_windows(&plan, &options->request, &instance);
 			seat.listen_fd = open_to_others(&instance, &plan, options, &cause);
+			seat.name = instance.name;
 		}
 		if (seat.listen_fd < 0) {
 			log_verbose("others cannot join: %s", cause.message);

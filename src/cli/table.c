@@ -222,7 +222,7 @@ const struct option cli_table[] = {
 		.apply = apply_private_home},
 	{OPTION_FILES, "share", "HOST[:GUEST][:ro]", "share a directory, at the same path or at GUEST",
 		.common = true, .completion = COMPLETE_DIRECTORY, .adds_up = true, .apply = apply_shares},
-	{OPTION_FILES, "hide", "PATH", "leave PATH of this system out of the VM", .completion = COMPLETE_FILE,
+	{OPTION_FILES, "hide", "PATH", "leave PATH out of the VM", .completion = COMPLETE_FILE,
 		.adds_up = true, .apply = apply_hide},
 	{OPTION_FILES, "show", "PATH", "show PATH although it is hidden by default",
 		.completion = COMPLETE_FILE, .adds_up = true, .apply = apply_show},

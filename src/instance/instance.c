@@ -31,10 +31,12 @@
 
 /* ---- folders ---- */
 
-/* What root made in a user's directory would keep that user's own VMs out. */
+/* As su(1) leaves it in the environment. What root made there would keep that user's own VMs out, and others
+ * may make nothing. */
 static bool is_anothers(const char *path) {
 	struct stat st;
-	return geteuid() == 0 && stat(path, &st) == 0 && st.st_uid != 0;
+	bool another = stat(path, &st) == 0 && st.st_uid != geteuid();
+	return another && (geteuid() == 0 || faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) < 0);
 }
 
 static int open_runtime(char *path, size_t size) {

@@ -118,9 +118,9 @@ static void first_ended(struct vm *vm) {
 	}
 	terminal_restore();
 	if (vm->commands > 0) {
-		log_error("%u more %s in this VM; it ends with %s (ph --stop ends it now)", vm->commands,
+		log_error("%u more %s in this VM; it ends with %s (ph --stop %s ends it now)", vm->commands,
 			vm->commands == 1 ? "command runs" : "commands run",
-			vm->commands == 1 ? "that" : "the last");
+			vm->commands == 1 ? "that" : "the last", vm->seat->name);
 	}
 }
 

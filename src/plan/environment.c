@@ -14,8 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const passed_on[] = {"LANG", "LANGUAGE", "TERM", "COLORTERM", "COLORFGBG", "NO_COLOR",
-	"TZ", "EDITOR", "VISUAL", "PAGER", "LESS", "LS_COLORS"};
+static const char *const passed_on[] = {"LANG", "LANGUAGE", "COLORTERM", "COLORFGBG", "NO_COLOR", "TZ",
+	"EDITOR", "VISUAL", "PAGER", "LESS", "LS_COLORS"};
+/* What the terminal is, and where it is described, if its own program brought that along. */
+static const char *const passed_on_terminal[] = {"TERM", "TERMINFO", "TERMINFO_DIRS"};
 /* How the person's desktop looks; with a screen only. */
 static const char *const passed_on_screen[] = {"XCURSOR_THEME", "XCURSOR_SIZE", "XDG_CURRENT_DESKTOP",
 	"GTK_THEME", "GDK_SCALE", "GDK_DPI_SCALE", "QT_QPA_PLATFORMTHEME", "QT_STYLE_OVERRIDE",
@@ -47,9 +49,12 @@ static void set_name(struct strings *list, const char *name, const char *value) 
 	set(list, name, strlen(name), value);
 }
 
-static void pass_on(struct strings *list) {
+static void pass_on(struct strings *list, bool tty) {
 	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++) {
 		set_name(list, passed_on[i], getenv(passed_on[i]));
+	}
+	for (size_t i = 0; tty && i < sizeof(passed_on_terminal) / sizeof(passed_on_terminal[0]); i++) {
+		set_name(list, passed_on_terminal[i], getenv(passed_on_terminal[i]));
 	}
 	for (char **variable = environ; *variable != NULL; variable++) {
 		if (strncmp(*variable, "LC_", 3) == 0 && strchr(*variable, '=') != NULL) {
@@ -132,10 +137,7 @@ static void set_realm(struct strings *list, const struct plan *plan) {
 
 static int resolve_variables(struct plan *plan, const struct plan_request *request, struct error *error) {
 	struct strings list = {0};
-	pass_on(&list);
-	if (!plan->tty) {
-		set_name(&list, "TERM", NULL);
-	}
+	pass_on(&list, plan->tty);
 	set_identity(&list, plan);
 	if (plan->realm_name != NULL) {
 		set_realm(&list, plan);

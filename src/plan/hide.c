@@ -12,11 +12,13 @@
 #include <errno.h>
 #include <glob.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Of a path, as Linux follows. */
@@ -92,6 +94,16 @@ static void hide_pattern(struct strings *hide, const char *pattern) {
 	globfree(&found);
 }
 
+/* Whether an automounter has the folder of a path: it makes no links there, and mounts what is asked for,
+ * from a server that may be away. */
+static bool is_automounted(const char *path) {
+	char folder[PATH_MAX];
+	struct statfs fs;
+	int size = snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(path, '/') - path), path);
+	return size > 0 && size < (int)sizeof(folder) && statfs(folder, &fs) == 0 &&
+	       fs.f_type == AUTOFS_SUPER_MAGIC;
+}
+
 /* People's homes may be anywhere; those of system accounts are places that programs need. */
 static void hide_homes(struct strings *hide) {
 	const uid_t first_person = 1000, last_person = 59999;
@@ -102,7 +114,8 @@ static void hide_homes(struct strings *hide) {
 			continue;
 		}
 		char *home = path_normalize(entry->pw_dir);
-		if (home != NULL && strcmp(home, "/") != 0) {
+		bool known = home != NULL && plan_is_hidden(hide->items, home) && is_automounted(home);
+		if (home != NULL && strcmp(home, "/") != 0 && !known) {
 			hide_path(hide, home);
 		}
 		free(home);

@@ -22,10 +22,13 @@ static char *numbered(const char *prefix, unsigned number) {
 /* Where the home is in the guest: the caller's own place, so that paths kept in files stay right. */
 static char *find_home(const struct passwd *entry) {
 	const char *home = getenv("HOME");
-	if (home == NULL || home[0] != '/') {
-		home = entry != NULL ? entry->pw_dir : NULL;
-	}
 	char *normal = home != NULL ? path_normalize(home) : NULL;
+	if (normal == NULL && home != NULL && home[0] == '/') {
+		normal = realpath(home, NULL); /* it has ".." */
+	}
+	if (normal == NULL && entry != NULL) {
+		normal = path_normalize(entry->pw_dir);
+	}
 	return normal != NULL ? normal : strdup("/home/user");
 }
 

@@ -58,6 +58,12 @@ cp "$work/out" "$work/before"
 env --ignore-signal=CHLD "$ph" --check >"$work/out" 2>"$work/err"
 [ "$(grep -c '^ok' "$work/out")" -eq "$(grep -c '^ok' "$work/before")" ]
 result "also where its caller ignores the end of children"
+# shellcheck disable=SC2016 # the inner shell's
+unshare --user --map-current-user --keep-caps sh -c 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$1" --check' sh \
+	"$ph" >"$work/out" 2>"$work/err"
+[ $? -eq 0 ] && [ ! -s "$work/err" ] &&
+	grep -q '^without  namespaces .* kernel.apparmor_restrict_unprivileged_userns=0 allows them$' "$work/out"
+result "where namespaces are forbidden it tells what may forbid them"
 run --check --verbose
 grep -qx '    ioctl: KVM_RUN' "$work/out" && grep -qx '    openat; fails with EACCES' "$work/out"
 result "with --verbose it lists the system calls that each process may make"

@@ -57,8 +57,9 @@ ip address delete 10.213.112.3/32 dev outside
 # ---- in ----
 
 timeout 100 "$ph" --mem 512M --private-home --net --publish 8100:7100 --publish "$address4:8101:7100/udp" \
-	--publish '[::1]:8102:7100' --share "$work/share:/mnt:ro" -- bash -c \
-	'/mnt/net_peer serve 7100 & until grep -q :1BBC /proc/net/tcp6; do sleep 0.1; done
+	--publish '[::1]:8102:7100' --publish 8103:80 --share "$work/share:/mnt:ro" -- bash -c \
+	'/mnt/net_peer serve 7100 & /mnt/net_peer serve 80 &
+	until grep -q :1BBC /proc/net/tcp6 && { grep -q ":0050 " /proc/net/tcp6 || ! kill -0 %2; }; do sleep 0.1; done
 	echo ready; while ! [ -e /mnt/go ]; do sleep 0.1; done; kill %1' \
 	>"$work/out" 2>"$work/err" &
 vm=$!
@@ -74,6 +75,8 @@ result "passt is an ordinary process without privileges, in namespaces of its ow
 result "a published port"
 "$work/share/net_peer" down ::1 8102 100000
 result "one at an IPv6 address"
+"$work/share/net_peer" down 127.0.0.1 8103 100000
+result "one that leads to a port of the VM below 1024, where its user may listen"
 "$work/share/net_peer" udp $address4 8101 500
 result "one for datagrams"
 "$work/share/net_peer" refuse $address4 8100

@@ -302,6 +302,23 @@ static void test_directory_of_anothers(void **state) {
 }
 
 /* Where nothing can be looked for, that nothing was found is no answer. */
+/* After su(1), which leaves the variable as it was. */
+static void test_directory_of_root(void **state) {
+	(void)state;
+	int status;
+	if (geteuid() != 0) {
+		skip();
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct error error = {0};
+		bool failed = setresuid(54321, 54321, 54321) < 0 || instance_open_base(true, &error) >= 0;
+		_exit(failed || strstr(error.message, "/run/user/54321") == NULL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void test_no_runtime_directory(void **state) {
 	(void)state;
 	struct error error = {0};
@@ -326,6 +343,7 @@ int main(void) {
 		cmocka_unit_test(test_printable),
 		cmocka_unit_test(test_no_runtime_directory),
 		cmocka_unit_test(test_directory_of_anothers),
+		cmocka_unit_test(test_directory_of_root),
 	};
 	return cmocka_run_group_tests_name("instance", tests, set_up, tear_down);
 }

@@ -139,6 +139,19 @@ static void test_each_counts(void **state) {
 	expect(settings, NULL, WORDS("--net"), "runs without --net,");
 }
 
+/* The same file whatever directory it is asked for in, and not another of that name. */
+static void test_paths(void **state) {
+	(void)state;
+	char image[128];
+	snprintf(image, sizeof(image), "realmfs=%s/base.img", top);
+	assert_int_equal(chdir(top), 0);
+	expect((const char *const[]){image, NULL}, NULL, WORDS("--realmfs", "base.img"), SUITS);
+	assert_int_equal(chdir("/"), 0);
+	expect((const char *const[]){image, NULL}, NULL, WORDS("--realmfs", "base.img"),
+		"runs without --realmfs base.img,");
+	expect((const char *const[]){"realmfs=base", NULL}, NULL, WORDS("--realmfs", "base"), SUITS);
+}
+
 /* Longer than what names of VMs are made of. */
 static void test_realms(void **state) {
 	(void)state;
@@ -166,6 +179,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_last_counts),
 		cmocka_unit_test(test_each_counts),
+		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_realms),
 		cmocka_unit_test(test_ended_meanwhile),
 	};

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -273,11 +276,11 @@ static void hiding_and_showing(void **state) {
 	assert_refused(&(struct plan_request){.show = {"/proc/version"}, .show_count = 1}, "--show that one");
 }
 
-/* For the rest of the process. False: not possible here. */
-static bool take_own_etc(void) {
+/* An empty folder in its place, for the rest of the process. False: not possible here. */
+static bool take_own(const char *folder) {
 	return unshare((getuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWNS) == 0 &&
 	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-	       mount("tmpfs", "/etc", "tmpfs", 0, NULL) == 0;
+	       mount("tmpfs", folder, "tmpfs", 0, NULL) == 0;
 }
 
 /* In a /etc of the test's own, where one of the places hidden by default is a link. -1: not possible here. */
@@ -286,7 +289,7 @@ static int hides_behind_links(bool shown) {
 	struct error error = {0};
 	const struct plan_request request = {.show = {"/etc/wireguard"}, .show_count = shown};
 	const bool able =
-		take_own_etc() && mkdir("/etc/keys", 0755) == 0 && symlink("keys", "/etc/wireguard") == 0;
+		take_own("/etc") && mkdir("/etc/keys", 0755) == 0 && symlink("keys", "/etc/wireguard") == 0;
 	if (!able || plan_init(&plan, &request, &error) < 0) {
 		return -1;
 	}
@@ -307,6 +310,54 @@ static void hiding_behind_links(void **state) {
 		}
 		assert_int_equal(WEXITSTATUS(status), shown ? 0 : 3);
 	}
+}
+
+/* An automounter that answers nobody, on /home. Its pipe, or -1: not possible here. */
+static int mount_automounter(void) {
+	char options[96];
+	int ends[2];
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setpgid(0, 0);
+		pause();
+		_exit(0);
+	}
+	if (pid < 0 || setpgid(pid, pid) < 0 || pipe2(ends, O_NONBLOCK) < 0) {
+		return -1;
+	}
+	snprintf(options, sizeof(options), "fd=%d,pgrp=%d,minproto=5,maxproto=5,indirect", ends[1], pid);
+	return mount("auto", "/home", "autofs", 0, options) < 0 ? -1 : ends[0];
+}
+
+/* 0; 2: not possible here. */
+static int asks_no_automounter(void) {
+	static const char entry[] = "other:x:1234:1234::/home/other:/bin/sh\n";
+	struct plan plan;
+	struct error error = {0};
+	char byte;
+	int asked = take_own("/etc") ? mount_automounter() : -1;
+	int fd = open("/etc/passwd", O_WRONLY | O_CREAT, 0644);
+	if (asked < 0 || write(fd, entry, strlen(entry)) != (ssize_t)strlen(entry)) {
+		return 2;
+	}
+	alarm(10); /* who asks there waits */
+	return plan_init(&plan, &(struct plan_request){0}, &error) < 0 || !hides(&plan, "home") ||
+	       read(asked, &byte, 1) >= 0;
+}
+
+static void hiding_what_is_mounted_on_use(void **state) {
+	(void)state;
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		_exit(asks_no_automounter());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 2) {
+		skip();
+	}
+	assert_int_equal(status, 0);
 }
 
 static void hiding_in_the_home_and_in_shares(void **state) {
@@ -426,6 +477,17 @@ static void a_linked_home_is_hidden_twice(void **state) {
 	rmdir(dir);
 }
 
+static void a_home_by_another_way(void **state) {
+	(void)state;
+	struct plan plan;
+	setenv("HOME", in_top("/a/../"), 1);
+	assert_plan(&plan, &(struct plan_request){0});
+	assert_string_equal(plan.user.home, top);
+	assert_string_equal(plan.shares[1].guest_path, top);
+	plan_finish(&plan);
+	setenv("HOME", top, 1);
+}
+
 static void working_directories(void **state) {
 	(void)state;
 	static const struct {
@@ -472,6 +534,39 @@ static void the_environment(void **state) {
 }
 
 /* A VM that has the home can leave it there: opening it waits for somebody to write, reading for an end. */
+/* What a command with a terminal gets of it, as bits; without one none. */
+static int variables_of_terminal(bool tty) {
+	int master, slave;
+	struct plan plan;
+	struct error error = {0};
+	setenv("TERM", "xterm-own", 1);
+	setenv("TERMINFO", "/usr/share/own/terminfo", 1);
+	setenv("TERMINFO_DIRS", "/opt/own:", 1);
+	if (openpty(&master, &slave, NULL, NULL, NULL) < 0 || dup2(slave, STDOUT_FILENO) < 0 ||
+		dup2(tty ? slave : open("/dev/null", O_RDONLY), STDIN_FILENO) < 0 ||
+		plan_init(&plan, &(struct plan_request){0}, &error) < 0) {
+		return -1;
+	}
+	const char *term = variable(&plan, "TERM"), *folder = variable(&plan, "TERMINFO");
+	const char *folders = variable(&plan, "TERMINFO_DIRS");
+	return (term != NULL && strcmp(term, "xterm-own") == 0) |
+	       (folder != NULL && strcmp(folder, "/usr/share/own/terminfo") == 0) << 1 |
+	       (folders != NULL && strcmp(folders, "/opt/own:") == 0) << 2;
+}
+
+static void the_terminal(void **state) {
+	(void)state;
+	for (int tty = 0; tty < 2; tty++) {
+		int status;
+		pid_t pid = fork();
+		if (pid == 0) {
+			_exit(variables_of_terminal(tty) & 0xff);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(WEXITSTATUS(status), tty ? 7 : 0);
+	}
+}
+
 static void settings_that_never_end(void **state) {
 	(void)state;
 	static const char path[] = ".config/gtk-3.0/settings.ini";
@@ -550,7 +645,7 @@ static void name_servers(void **state) {
 	int status;
 	pid_t pid = fork();
 	if (pid == 0) {
-		if (!take_own_etc()) {
+		if (!take_own("/etc")) {
 			_exit(2);
 		}
 		bool right = true;
@@ -731,12 +826,15 @@ int main(void) {
 		cmocka_unit_test(owners_by_a_map),
 		cmocka_unit_test(hiding_and_showing),
 		cmocka_unit_test(hiding_behind_links),
+		cmocka_unit_test(hiding_what_is_mounted_on_use),
 		cmocka_unit_test(hiding_in_the_home_and_in_shares),
 		cmocka_unit_test(hiding_by_links),
 		cmocka_unit_test(hiding_what_is_shared),
 		cmocka_unit_test(a_linked_home_is_hidden_twice),
+		cmocka_unit_test(a_home_by_another_way),
 		cmocka_unit_test(working_directories),
 		cmocka_unit_test(the_environment),
+		cmocka_unit_test(the_terminal),
 		cmocka_unit_test(settings_that_never_end),
 		cmocka_unit_test(who_joins_opens_addresses_too),
 		cmocka_unit_test(name_servers),

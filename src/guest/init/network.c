@@ -56,6 +56,16 @@ static int request(int fd, unsigned long what, void *argument) {
 	return ioctl(fd, (int)what, argument) < 0 ? -errno : 0;
 }
 
+static void set(const char *setting, const char *value) {
+	int fd = open(setting, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0) {
+		report_problem("cannot set %s: %s", setting, strerror(errno));
+	}
+	if (fd >= 0) {
+		close(fd);
+	}
+}
+
 static int set_flags(int fd) {
 	struct ifreq ifr = {.ifr_name = INTERFACE, .ifr_flags = IFF_UP | IFF_RUNNING};
 	return request(fd, SIOCSIFFLAGS, &ifr);
@@ -110,16 +120,17 @@ static int add_route6(int fd, const char *text) {
 /* Nobody else can have the address, and waiting to be sure would take a second; nor are routers to be asked.
  */
 static void trust_address6(void) {
-	static const char *const settings[] = {SETTINGS "/accept_dad", SETTINGS "/accept_ra"};
-	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-		int fd = open(settings[i], O_WRONLY | O_CLOEXEC);
-		if (fd < 0 || write(fd, "0", 1) != 1) {
-			report_problem("cannot set %s: %s", settings[i], strerror(errno));
-		}
-		if (fd >= 0) {
-			close(fd);
-		}
-	}
+	set(SETTINGS "/accept_dad", "0");
+	set(SETTINGS "/accept_ra", "0");
+}
+
+/* ---- who may use it ---- */
+
+/* The user whose VM it is: each of its ports, those below 1024 too, and pings. Before the first command,
+ * which may be what listens there. */
+static void open_to_user(void) {
+	set("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+	set("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
 }
 
 /* ---- in order ---- */
@@ -138,6 +149,7 @@ void host_raise_network(const struct config *config) {
 	}
 	int fd4 = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int fd6 = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	open_to_user();
 	if (fields[ADDRESS6][0] != '\0') {
 		trust_address6();
 	}

@@ -165,9 +165,13 @@ int image_add_named(
 	return ret;
 }
 
+bool plan_is_image_name(const char *realmfs) {
+	return header_is_name(realmfs, HEADER_NAME_SIZE - 1);
+}
+
 int image_add_option(struct plan *plan, const struct plan_request *request, struct error *error) {
 	const char *path = request->realmfs;
-	if (header_is_name(path, HEADER_NAME_SIZE - 1)) {
+	if (plan_is_image_name(path)) {
 		return image_add_named(plan, request, path, error);
 	}
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
