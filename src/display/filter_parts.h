@@ -98,6 +98,7 @@ enum verdict filter_viewport_create(struct passage *passage);
 enum verdict filter_viewport_size(struct passage *passage);
 enum verdict filter_subsurface(struct passage *passage);
 enum verdict filter_subsurface_change(struct passage *passage);
+enum verdict filter_subsurface_move(struct passage *passage);
 enum verdict filter_pointer_cursor(struct passage *passage);
 enum verdict filter_popup_create(struct passage *passage);
 enum verdict filter_positioner_size(struct passage *passage);

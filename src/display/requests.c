@@ -40,6 +40,7 @@ static const struct {
 	{&wp_viewport_interface, WP_VIEWPORT_REQUEST_SET_DESTINATION, filter_viewport_size},
 	{&wl_subcompositor_interface, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, filter_subsurface},
 	{&wl_subsurface_interface, WL_SUBSURFACE_REQUEST_DESTROY, filter_subsurface_change},
+	{&wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_POSITION, filter_subsurface_move},
 	{&wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_SYNC, filter_subsurface_change},
 	{&wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_DESYNC, filter_subsurface_change},
 	{&wl_pointer_interface, WL_POINTER_REQUEST_SET_CURSOR, filter_pointer_cursor},

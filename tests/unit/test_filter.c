@@ -1173,15 +1173,23 @@ static void test_cursor_by_viewport(void **state) {
 	assert_true(becomes_cursor(f, pointer, surface));
 }
 
+static bool get_subsurface(struct fixture *f, uint32_t subcompositor, uint32_t surface, uint32_t parent) {
+	return request(f, subcompositor, &wl_subcompositor_interface, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE,
+		ARGS({.object = f->next_id++}, {.object = surface}, {.object = parent}));
+}
+
+/* What has subsurfaces is not shown; what is shown may not get any. */
 static void test_cursor_with_children(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
 	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
 	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen),
-		 child = new_surface(f, &screen);
-	MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, child, surface);
-	assert_false(set_cursor(f, pointer, surface, 0));
-	assert_broken(f, "with subsurfaces");
+		 child = new_surface(f, &screen), plain = new_surface(f, &screen);
+	assert_true(get_subsurface(f, subcompositor, child, surface));
+	assert_false(becomes_cursor(f, pointer, surface));
+	assert_true(becomes_cursor(f, pointer, plain));
+	assert_false(get_subsurface(f, subcompositor, new_surface(f, &screen), plain));
+	assert_broken(f, "a pointer with subsurfaces");
 }
 
 static unsigned commits(struct fixture *f, uint32_t surface, unsigned most) {
@@ -2054,6 +2062,74 @@ static void test_icon_too_large(void **state) {
 	assert_int_equal(f->args[1].i, 1024);
 }
 
+static void moves_subsurface(
+	struct fixture *f, uint32_t subsurface, int32_t x, int32_t y, int32_t shown_x, int32_t shown_y) {
+	drop_passed(f);
+	assert_true(request(f, subsurface, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_POSITION,
+		ARGS({.i = x}, {.i = y})));
+	assert_true(take_request(f, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_POSITION));
+	assert_int_equal(f->args[0].i, shown_x);
+	assert_int_equal(f->args[1].i, shown_y);
+}
+
+/* Firefox draws the picture of a tab into a subsurface of what is dragged. */
+static void test_icon_with_children(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t subcompositor = bind_new(f, d.screen.registry, &wl_subcompositor_interface);
+	uint32_t origin = new_surface(f, &d.screen), icon = new_surface(f, &d.screen);
+	uint32_t child = new_surface(f, &d.screen), grandchild = new_surface(f, &d.screen);
+	assert_true(drags_with(f, &d, origin, icon));
+	assert_true(get_subsurface(f, subcompositor, child, icon));
+	uint32_t subsurface = f->next_id - 1;
+	moves_subsurface(f, subsurface, 20, -20, 20, -20);
+	moves_subsurface(f, subsurface, 5000, -5000, 1024, -1024);
+	assert_true(show(f, &d.screen, child, 1024, 1024));
+	assert_true(is_shown(f));
+	assert_true(show(f, &d.screen, child, 1500, 40));
+	assert_false(is_shown(f));
+	assert_true(commit(f, child));
+	assert_true(get_subsurface(f, subcompositor, grandchild, child));
+	assert_true(show(f, &d.screen, grandchild, 1500, 40));
+	drop_passed(f);
+	assert_true(commit(f, icon));
+	/* That of a window may be anywhere. */
+	assert_true(get_subsurface(f, subcompositor, new_surface(f, &d.screen), origin));
+	moves_subsurface(f, f->next_id - 1, 5000, -5000, 5000, -5000);
+	assert_false(get_subsurface(f, subcompositor, new_surface(f, &d.screen), grandchild));
+	assert_broken(f, "more than 2 subsurfaces in each other in an icon");
+}
+
+/* They are not put together elsewhere and brought there. */
+static void test_icon_with_grown_children(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t subcompositor = bind_new(f, d.screen.registry, &wl_subcompositor_interface);
+	uint32_t origin = new_surface(f, &d.screen), surfaces[4];
+	for (unsigned i = 0; i < 4; i++) {
+		surfaces[i] = new_surface(f, &d.screen);
+		assert_true(drags_with(f, &d, origin, surfaces[i]));
+	}
+	assert_true(get_subsurface(f, subcompositor, surfaces[3], surfaces[2]));
+	assert_true(get_subsurface(f, subcompositor, surfaces[2], surfaces[1]));
+	assert_false(get_subsurface(f, subcompositor, surfaces[1], surfaces[0]));
+	assert_broken(f, "more than 2 subsurfaces in each other in an icon");
+}
+
+/* What was not bound to any size is not shown with it. */
+static void test_icon_with_others(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t subcompositor = bind_new(f, d.screen.registry, &wl_subcompositor_interface);
+	uint32_t origin = new_surface(f, &d.screen), icon = new_surface(f, &d.screen);
+	uint32_t child = new_surface(f, &d.screen);
+	assert_true(get_subsurface(f, subcompositor, new_surface(f, &d.screen), child));
+	assert_false(drags_with(f, &d, origin, child));
+	assert_true(drags_with(f, &d, origin, icon));
+	assert_false(get_subsurface(f, subcompositor, child, icon));
+	assert_broken(f, "a part of an icon with subsurfaces");
+}
+
 static int32_t moves(struct fixture *f, uint32_t surface, int32_t x) {
 	assert_true(request(
 		f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_OFFSET, ARGS({.i = x}, {.i = 0})));
@@ -2259,6 +2335,9 @@ int main(void) {
 		TEST(test_flood_of_accepts),
 		TEST(test_icon_too_large),
 		TEST(test_icon_moves),
+		TEST(test_icon_with_children),
+		TEST(test_icon_with_grown_children),
+		TEST(test_icon_with_others),
 		cmocka_unit_test_setup_teardown(test_clipboard_off, setup_off, teardown),
 		cmocka_unit_test_setup_teardown(test_clipboard_focus, setup_focus, teardown),
 		cmocka_unit_test_setup_teardown(test_clipboard_on, setup_on, teardown),
