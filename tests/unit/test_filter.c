@@ -64,9 +64,10 @@ static int setup_on(void **state) {
 static int teardown(void **state) {
 	struct fixture *f = *state;
 	filter_destroy(f->filter);
-	bool balanced = f->vm.objects == 0 && f->vm.senders == 0 && f->vm.pool_bytes == 0 &&
-			f->vm.focused == 0 && f->vm.region_boxes == 0 && f->vm.waiting_commits == 0 &&
-			f->vm.pools == 0 && f->vm.planes == 0 && f->vm.offered == 0 && f->vm.type_bytes == 0;
+	bool balanced = f->vm.objects == 0 && f->vm.senders == 0 && f->vm.windows == 0 &&
+			f->vm.subsurfaces == 0 && f->vm.pool_bytes == 0 && f->vm.focused == 0 &&
+			f->vm.region_boxes == 0 && f->vm.waiting_commits == 0 && f->vm.pools == 0 &&
+			f->vm.planes == 0 && f->vm.offered == 0 && f->vm.type_bytes == 0;
 	filter_vm_finish(&f->vm);
 	free(f);
 	return balanced ? 0 : -1;
@@ -2228,6 +2229,46 @@ static void test_too_many_keyboards(void **state) {
 	assert_broken(f, "too many keyboards");
 }
 
+/* Popups are in each other, and compositors call themselves for each. */
+static void test_too_many_windows(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t positioner = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_CREATE_POSITIONER, 0, 0);
+	uint32_t parent = 0, first = 0;
+	for (unsigned i = 0; i < FILTER_WINDOWS_MAX; i++) {
+		uint32_t surface = new_surface(f, &screen);
+		uint32_t xdg =
+			MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+		MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_POPUP, parent, positioner);
+		first = i == 0 ? xdg : first;
+		parent = xdg;
+	}
+	uint32_t surface = new_surface(f, &screen), next = f->next_id;
+	assert_true(request(f, first, &xdg_surface_interface, XDG_SURFACE_REQUEST_DESTROY, ARGS({0})));
+	assert_true(event(f, 1, &wl_display_interface, WL_DISPLAY_EVENT_DELETE_ID, ARGS({.u = first})));
+	f->next_id = first;
+	MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	assert_false(request(f, screen.shell, &xdg_wm_base_interface, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE,
+		ARGS({.object = next}, {.object = surface})));
+	assert_broken(f, "too many windows");
+}
+
+/* Each time that a surface is committed, compositors look at all that are in it. */
+static void test_too_many_subsurfaces(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
+	uint32_t window = new_surface(f, &screen);
+	unsigned count = 0;
+	while (count <= FILTER_SUBSURFACES_MAX &&
+		get_subsurface(f, subcompositor, new_surface(f, &screen), window)) {
+		drop_passed(f);
+		count++;
+	}
+	assert_int_equal(count, FILTER_SUBSURFACES_MAX);
+	assert_broken(f, "too many subsurfaces");
+}
+
 static void test_too_many_objects(void **state) {
 	struct fixture *f = *state;
 	struct filter *other = filter_create(&f->vm);
@@ -2343,6 +2384,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_clipboard_on, setup_on, teardown),
 		TEST(test_receive_into_memory),
 		TEST(test_too_many_keyboards),
+		TEST(test_too_many_windows),
+		TEST(test_too_many_subsurfaces),
 		TEST(test_too_many_objects),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
