@@ -88,6 +88,7 @@ struct filter_vm {
 	unsigned offered;                              /* bytes of types of selections and what is dragged */
 	unsigned focused;                              /* keyboards that are on one of the VM's windows */
 	uint64_t gesture_ns, clipboard_ns, primary_ns; /* when the user last did such a thing; 0: never */
+	bool may_grab; /* such a thing was done since a popup with a grab was last dismissed */
 };
 
 /* A global as the guest was told of it. */

@@ -49,6 +49,7 @@ static const struct {
 	{&xdg_wm_base_interface, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, filter_xdg_surface_create},
 	{&xdg_surface_interface, XDG_SURFACE_REQUEST_GET_POPUP, filter_popup_create},
 	{&xdg_surface_interface, XDG_SURFACE_REQUEST_GET_TOPLEVEL, filter_toplevel_create},
+	{&xdg_popup_interface, XDG_POPUP_REQUEST_GRAB, filter_popup_grab},
 	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE, filter_set_title},
 	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_APP_ID, filter_set_app_id},
 	{&xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_FULLSCREEN, filter_by_gesture},

@@ -528,3 +528,21 @@ enum verdict filter_by_gesture(struct passage *passage) {
 	bool recent = vm->gesture_ns != 0 && vm->now() - vm->gesture_ns <= FILTER_GESTURE_NS;
 	return recent ? FILTER_PASS : FILTER_DONE;
 }
+
+/* With a grab no window but the program's can be clicked on, and compositors do not ask what the serial is
+ * of. A popup is shown without one, too. Which popups have one is in their objects. */
+enum verdict filter_popup_grab(struct passage *passage) {
+	if (!passage->filter->vm->may_grab) {
+		return FILTER_DONE;
+	}
+	passage_object(passage)->data = passage->filter;
+	return FILTER_PASS;
+}
+
+/* The user has clicked elsewhere, most likely. */
+enum verdict filter_popup_done(struct passage *passage) {
+	if (passage_object(passage)->data != NULL) {
+		passage->filter->vm->may_grab = false;
+	}
+	return FILTER_PASS;
+}

@@ -1498,6 +1498,46 @@ static void test_touch(void **state) {
 	assert_true(goes_fullscreen(f, toplevel));
 }
 
+static bool grabs(struct fixture *f, const struct screen *screen, uint32_t popup) {
+	drop_passed(f);
+	assert_true(request(f, popup, &xdg_popup_interface, XDG_POPUP_REQUEST_GRAB,
+		ARGS({.object = screen->seat}, {.u = 1})));
+	return take_request(f, &xdg_popup_interface, XDG_POPUP_REQUEST_GRAB);
+}
+
+static void dismiss(struct fixture *f, uint32_t popup) {
+	assert_true(event(f, popup, &xdg_popup_interface, XDG_POPUP_EVENT_POPUP_DONE, ARGS({0})));
+	drop_passed(f);
+}
+
+/* Compositors look at no serial of it, and with a grab no other window can be clicked on: once the user has
+ * got rid of one there is none until the next gesture. Menus that are passed on the way to others go on. */
+static void test_popup_grabs(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t pointer = get_pointer(f, &screen);
+	uint32_t positioner = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_CREATE_POSITIONER, 0, 0);
+	uint32_t popups[6];
+	for (unsigned i = 0; i < 6; i++) {
+		uint32_t xdg = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE,
+			new_surface(f, &screen), 0);
+		popups[i] = MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_POPUP, 0, positioner);
+	}
+	assert_false(grabs(f, &screen, popups[0]));
+	press(f, pointer, 5, BTN_RIGHT);
+	assert_true(grabs(f, &screen, popups[1]));
+	clock_ns += 60 * FILTER_GESTURE_NS;
+	assert_true(grabs(f, &screen, popups[2]));
+	assert_true(request(f, popups[2], &xdg_popup_interface, XDG_POPUP_REQUEST_DESTROY, ARGS({0})));
+	dismiss(f, popups[0]); /* it had none */
+	assert_true(grabs(f, &screen, popups[3]));
+	dismiss(f, popups[3]);
+	dismiss(f, popups[1]);
+	assert_false(grabs(f, &screen, popups[4]));
+	press(f, pointer, 6, BTN_RIGHT);
+	assert_true(grabs(f, &screen, popups[5]));
+}
+
 /* The compositor tells of a new device, which is an object of its own. */
 static uint32_t add_device(struct fixture *f, uint32_t seat, uint16_t opcode) {
 	static uint32_t next = WIRE_SERVER_ID_FIRST;
@@ -2355,6 +2395,7 @@ int main(void) {
 		TEST(test_flood_of_texts),
 		TEST(test_typing_in_long_text),
 		TEST(test_fullscreen),
+		TEST(test_popup_grabs),
 		TEST(test_touch),
 		TEST(test_tablet),
 		TEST(test_short_keymap),
