@@ -28,6 +28,7 @@ static enum verdict note_serial(struct passage *passage) {
 /* The user does something in a window of the VM. */
 static void note_gesture(struct passage *passage) {
 	passage->filter->vm->gesture_ns = passage->filter->vm->now();
+	passage->filter->vm->may_grab = true;
 }
 
 static enum verdict note_press(struct passage *passage) {
@@ -192,6 +193,8 @@ static const struct {
 	{&zwp_tablet_tool_v2_interface, ZWP_TABLET_TOOL_V2_EVENT_PROXIMITY_IN, note_serial},
 	{&zwp_tablet_tool_v2_interface, ZWP_TABLET_TOOL_V2_EVENT_DOWN, note_press},
 	{&zwp_tablet_tool_v2_interface, ZWP_TABLET_TOOL_V2_EVENT_BUTTON, note_press},
+
+	{&xdg_popup_interface, XDG_POPUP_EVENT_POPUP_DONE, filter_popup_done},
 
 	{&wl_data_device_interface, WL_DATA_DEVICE_EVENT_ENTER, filter_drag},
 	{&wl_data_device_interface, WL_DATA_DEVICE_EVENT_LEAVE, filter_drag},

@@ -52,9 +52,34 @@ static bool is_sender(const struct wl_interface *interface) {
 	return interface == &wl_keyboard_interface || interface == &zwp_linux_dmabuf_feedback_v1_interface;
 }
 
+/* What there may be fewer of than of other objects; count is NULL for those others. */
+struct scarce {
+	unsigned *count, most;
+	const char *rule; /* of whoever has more */
+};
+
+static struct scarce find_scarce(struct filter_vm *vm, const struct wl_interface *interface) {
+	if (is_sender(interface)) {
+		return (struct scarce){&vm->senders, FILTER_SENDERS_MAX,
+			"the VM has too many keyboards, or listens to too many feedbacks"};
+	}
+	if (interface == &xdg_surface_interface) {
+		return (struct scarce){
+			&vm->windows, FILTER_WINDOWS_MAX, "the VM has too many windows and popups"};
+	}
+	if (interface == &wl_subsurface_interface) {
+		return (struct scarce){
+			&vm->subsurfaces, FILTER_SUBSURFACES_MAX, "the VM has too many subsurfaces"};
+	}
+	return (struct scarce){0};
+}
+
 void filter_count(struct filter_vm *vm, const struct wl_interface *interface, int change) {
+	const struct scarce scarce = find_scarce(vm, interface);
 	vm->objects += (unsigned)change;
-	vm->senders += is_sender(interface) ? (unsigned)change : 0;
+	if (scarce.count != NULL) {
+		*scarce.count += (unsigned)change;
+	}
 }
 
 struct filter *filter_create(struct filter_vm *vm) {
@@ -184,9 +209,9 @@ static enum verdict add_object(
 	if (from_guest && filter->vm->objects >= FILTER_OBJECTS_MAX) {
 		return filter_break(passage, "the VM has too many objects");
 	}
-	if (from_guest && is_sender(interface) && filter->vm->senders >= FILTER_SENDERS_MAX) {
-		return filter_break(
-			passage, "the VM has too many keyboards, or listens to too many feedbacks");
+	const struct scarce scarce = find_scarce(filter->vm, interface);
+	if (from_guest && scarce.count != NULL && *scarce.count >= scarce.most) {
+		return filter_break(passage, "%s", scarce.rule);
 	}
 	struct wire_object *old = wire_objects_find(&filter->objects, id);
 	if (old != NULL && old->dead && !from_guest) {

@@ -18,6 +18,10 @@
  * as the user's, and from 1024 on, by their usual limit, no other program of the user's can send one.
  */
 #define FILTER_SENDERS_MAX 256u
+/* Windows and popups, which are in each other, and subsurfaces: compositors call themselves for each, or look
+ * at all of them whenever one is committed. */
+#define FILTER_WINDOWS_MAX 1024u
+#define FILTER_SUBSURFACES_MAX 2048u
 /* Bytes that the compositor has of a VM: the window's, and as much in pages of the guest's own. */
 #define FILTER_POOLS_MAX (2ull << 30)
 /* Rectangles and bands that the compositor has of regions, and of surfaces' copies, in all connections. */
@@ -74,7 +78,7 @@ struct filter_vm {
 	uint64_t (*now)(void);       /* ns */
 	struct chords *chords;       /* of keys; NULL: nobody can tell */
 	unsigned objects;
-	unsigned senders;                              /* of those, FILTER_SENDERS_MAX at most */
+	unsigned senders, windows, subsurfaces;        /* of those, at most as many as there may be of each */
 	uint64_t pool_bytes;                           /* in pools and dma-bufs, FILTER_POOLS_MAX at most */
 	unsigned pools, planes;                        /* that the compositor has */
 	unsigned waiting_commits;                      /* FILTER_WAITING_MAX at most */
@@ -84,6 +88,7 @@ struct filter_vm {
 	unsigned offered;                              /* bytes of types of selections and what is dragged */
 	unsigned focused;                              /* keyboards that are on one of the VM's windows */
 	uint64_t gesture_ns, clipboard_ns, primary_ns; /* when the user last did such a thing; 0: never */
+	bool may_grab; /* such a thing was done since a popup with a grab was last dismissed */
 };
 
 /* A global as the guest was told of it. */

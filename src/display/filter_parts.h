@@ -98,6 +98,7 @@ enum verdict filter_viewport_create(struct passage *passage);
 enum verdict filter_viewport_size(struct passage *passage);
 enum verdict filter_subsurface(struct passage *passage);
 enum verdict filter_subsurface_change(struct passage *passage);
+enum verdict filter_subsurface_move(struct passage *passage);
 enum verdict filter_pointer_cursor(struct passage *passage);
 enum verdict filter_popup_create(struct passage *passage);
 enum verdict filter_positioner_size(struct passage *passage);
@@ -106,6 +107,8 @@ enum verdict filter_toplevel_create(struct passage *passage);
 enum verdict filter_set_title(struct passage *passage);
 enum verdict filter_set_app_id(struct passage *passage);
 enum verdict filter_by_gesture(struct passage *passage);
+enum verdict filter_popup_grab(struct passage *passage);
+enum verdict filter_popup_done(struct passage *passage);
 /* The surface that this argument names becomes the icon of what is dragged, unless it is too large. */
 enum verdict filter_set_icon(struct passage *passage, union wire_arg *surface);
 

@@ -197,6 +197,7 @@ enum verdict filter_drag(struct passage *passage) {
 		add_flags(passage->filter, offer, OFFER_DRAGGED);
 		break;
 	case WL_DATA_DEVICE_EVENT_DROP:
+		passage->filter->vm->may_grab = true; /* to ask what is to be done with it */
 		add_flags(passage->filter, (uint32_t)(uintptr_t)device->data, OFFER_DROPPED);
 		break;
 	default:

@@ -1,8 +1,8 @@
 /*
  * What surfaces may do on the user's screen: the VM's name on windows; pointers and icons of bounded size, so
- * that none of them can cover what is not the VM's; so are popups, but not their subsurfaces; fullscreen and
- * activation only for a user who is at one of the VM's windows. Runs on the display's loop. All numbers and
- * texts are hostile.
+ * that none of them can cover what is not the VM's; so are popups, but not their subsurfaces; fullscreen,
+ * activation and grabs only for a user who is at one of the VM's windows. Runs on the display's loop. All
+ * numbers and texts are hostile.
  */
 #include "display/filter_parts.h"
 
@@ -11,6 +11,7 @@
 /* In pixels, before any scaling down. */
 #define CURSOR_MAX 512
 #define ICON_MAX 1024
+#define ICON_DEPTH 2 /* subsurfaces in each other in an icon: Firefox draws a tab into one */
 #define POPUP_MAX 8192
 #define POSITIONER_MAX 4096
 /* Rectangles that the compositor has of a surface until it is committed: each one more costs it a walk
@@ -79,6 +80,11 @@ static const char *name_of(enum filter_role role) {
 	return role == ROLE_CURSOR ? "pointer" : role == ROLE_ICON ? "icon" : "popup";
 }
 
+/* What is in it already was not bound to what an icon is, nor is anything that is in a pointer. */
+static bool has_others(const struct filter_surface *surface, enum filter_role role) {
+	return is_picture(role) && surface->role != role && surface->has_children;
+}
+
 static enum verdict check_size(
 	struct passage *passage, enum filter_role role, const struct filter_size *size) {
 	if (!fits(role, size)) {
@@ -97,8 +103,8 @@ static enum verdict set_role(struct passage *passage, uint32_t id, enum filter_r
 	if (surface->role != role && is_picture(surface->role)) {
 		return filter_break(passage, "a %s that is to be something else", name_of(surface->role));
 	}
-	if (is_picture(role) && surface->has_children) {
-		return filter_break(passage, "a pointer or an icon with subsurfaces");
+	if (has_others(surface, role)) {
+		return filter_break(passage, "a part of an icon with subsurfaces of another size");
 	}
 	if (surface->role != role) {
 		surface->offset_x = surface->offset_y = 0;
@@ -110,10 +116,12 @@ static enum verdict set_role(struct passage *passage, uint32_t id, enum filter_r
 }
 
 /* Programs draw what is dragged as large as it is, and have pointers for huge screens: what is too large is
- * not shown, and costs nobody the connection. The argument is the surface's. */
+ * not shown, nor what has subsurfaces already, and costs nobody the connection. The argument is the
+ * surface's. */
 static enum verdict set_picture(struct passage *passage, union wire_arg *arg, enum filter_role role) {
 	const struct filter_surface *surface = filter_surface_of(passage, arg->object);
-	if (surface != NULL && !(fits(role, &surface->committed) && fits(role, &surface->pending))) {
+	if (surface != NULL && (has_others(surface, role) || !fits(role, &surface->committed) ||
+				       !fits(role, &surface->pending))) {
 		arg->object = 0;
 		passage->rewritten = true;
 		return FILTER_PASS;
@@ -314,14 +322,20 @@ enum verdict filter_viewport_create(struct passage *passage) {
 	return FILTER_PASS;
 }
 
-/* Not to have a size where there has to be one would break a rule of the compositor's. */
-static void limit_size(struct passage *passage, int32_t most) {
+/* The first two arguments. */
+static void limit(struct passage *passage, int32_t least, int32_t most) {
 	for (unsigned i = 0; i < 2; i++) {
-		if (passage->args[i].i > most) {
-			passage->args[i].i = most;
+		int32_t *value = &passage->args[i].i;
+		if (*value < least || *value > most) {
+			*value = *value < least ? least : most;
 			passage->rewritten = true;
 		}
 	}
+}
+
+/* Not to have a size where there has to be one would break a rule of the compositor's. */
+static void limit_size(struct passage *passage, int32_t most) {
+	limit(passage, INT32_MIN, most);
 }
 
 enum verdict filter_viewport_size(struct passage *passage) {
@@ -354,16 +368,34 @@ static enum verdict check_depth(
 	return FILTER_PASS;
 }
 
+/* What is in an icon is bound to what the icon is. */
+static enum verdict set_child_role(
+	struct passage *passage, uint32_t id, const struct filter_surface *parent) {
+	if (parent->role != ROLE_ICON) {
+		return parent->role == ROLE_CURSOR ? filter_break(passage, "a pointer with subsurfaces")
+						   : set_role(passage, id, ROLE_OTHER);
+	}
+	const struct filter_surface *child = filter_surface_of(passage, id);
+	unsigned depth = child != NULL ? child->height + 1 : 1;
+	for (; parent->parent != 0 && depth <= ICON_DEPTH; depth++) {
+		const struct filter_surface *next = filter_surface_of(passage, parent->parent);
+		if (next == NULL) {
+			break;
+		}
+		parent = next;
+	}
+	return depth <= ICON_DEPTH ? set_role(passage, id, ROLE_ICON)
+				   : filter_break(passage,
+					     "more than %u subsurfaces in each other in an icon", ICON_DEPTH);
+}
+
 enum verdict filter_subsurface(struct passage *passage) {
 	struct filter_surface *parent = filter_surface_of(passage, passage->args[2].object);
 	if (parent == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
-	if (is_picture(parent->role)) {
-		return filter_break(passage, "a pointer or an icon with subsurfaces");
-	}
+	enum verdict verdict = set_child_role(passage, passage->args[1].object, parent);
 	parent->has_children = true;
-	enum verdict verdict = set_role(passage, passage->args[1].object, ROLE_OTHER);
 	struct filter_surface *child = filter_surface_of(passage, passage->args[1].object);
 	struct wire_object *object = wire_objects_find(&passage->filter->objects, passage->args[0].object);
 	object->data = (void *)(uintptr_t)passage->args[1].object;
@@ -390,6 +422,16 @@ enum verdict filter_subsurface_change(struct passage *passage) {
 	}
 	surface->synchronized = passage->message.opcode == WL_SUBSURFACE_REQUEST_SET_SYNC;
 	return was_synchronized && !surface->synchronized ? keep_waiting(passage, surface) : FILTER_PASS;
+}
+
+/* Those of icons stay near. */
+enum verdict filter_subsurface_move(struct passage *passage) {
+	uint32_t id = (uint32_t)(uintptr_t)passage_object(passage)->data;
+	const struct filter_surface *surface = filter_surface_of(passage, id);
+	if (surface != NULL && surface->role == ROLE_ICON) {
+		limit(passage, -ICON_MAX, ICON_MAX);
+	}
+	return FILTER_PASS;
 }
 
 /* Of pointers and of tablets' tools. */
@@ -485,4 +527,22 @@ enum verdict filter_by_gesture(struct passage *passage) {
 	const struct filter_vm *vm = passage->filter->vm;
 	bool recent = vm->gesture_ns != 0 && vm->now() - vm->gesture_ns <= FILTER_GESTURE_NS;
 	return recent ? FILTER_PASS : FILTER_DONE;
+}
+
+/* With a grab no window but the program's can be clicked on, and compositors do not ask what the serial is
+ * of. A popup is shown without one, too. Which popups have one is in their objects. */
+enum verdict filter_popup_grab(struct passage *passage) {
+	if (!passage->filter->vm->may_grab) {
+		return FILTER_DONE;
+	}
+	passage_object(passage)->data = passage->filter;
+	return FILTER_PASS;
+}
+
+/* The user has clicked elsewhere, most likely. */
+enum verdict filter_popup_done(struct passage *passage) {
+	if (passage_object(passage)->data != NULL) {
+		passage->filter->vm->may_grab = false;
+	}
+	return FILTER_PASS;
 }

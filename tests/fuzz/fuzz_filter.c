@@ -542,9 +542,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	/* The last one may be as long as a message. */
 	require(titles * 256 <= ALLOWANCE + WIRE_LIBWAYLAND_MAX + (clock_ns - START_NS) / FILTER_NEWS_NS);
 	filter_destroy(filter);
-	require(vm.objects == 0 && vm.senders == 0 && vm.pool_bytes == 0 && vm.region_boxes == 0 &&
-		vm.pools == 0 && vm.planes == 0 && vm.waiting_commits == 0 && vm.region_boxes == 0 &&
-		vm.offered == 0);
+	require(vm.objects == 0 && vm.senders == 0 && vm.windows == 0 && vm.subsurfaces == 0 &&
+		vm.pool_bytes == 0 && vm.region_boxes == 0 && vm.pools == 0 && vm.planes == 0 &&
+		vm.waiting_commits == 0 && vm.region_boxes == 0 && vm.offered == 0);
 	filter_vm_finish(&vm);
 	wl_client_destroy(client);
 	close(end);

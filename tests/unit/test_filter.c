@@ -64,9 +64,10 @@ static int setup_on(void **state) {
 static int teardown(void **state) {
 	struct fixture *f = *state;
 	filter_destroy(f->filter);
-	bool balanced = f->vm.objects == 0 && f->vm.senders == 0 && f->vm.pool_bytes == 0 &&
-			f->vm.focused == 0 && f->vm.region_boxes == 0 && f->vm.waiting_commits == 0 &&
-			f->vm.pools == 0 && f->vm.planes == 0 && f->vm.offered == 0 && f->vm.type_bytes == 0;
+	bool balanced = f->vm.objects == 0 && f->vm.senders == 0 && f->vm.windows == 0 &&
+			f->vm.subsurfaces == 0 && f->vm.pool_bytes == 0 && f->vm.focused == 0 &&
+			f->vm.region_boxes == 0 && f->vm.waiting_commits == 0 && f->vm.pools == 0 &&
+			f->vm.planes == 0 && f->vm.offered == 0 && f->vm.type_bytes == 0;
 	filter_vm_finish(&f->vm);
 	free(f);
 	return balanced ? 0 : -1;
@@ -1173,15 +1174,23 @@ static void test_cursor_by_viewport(void **state) {
 	assert_true(becomes_cursor(f, pointer, surface));
 }
 
+static bool get_subsurface(struct fixture *f, uint32_t subcompositor, uint32_t surface, uint32_t parent) {
+	return request(f, subcompositor, &wl_subcompositor_interface, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE,
+		ARGS({.object = f->next_id++}, {.object = surface}, {.object = parent}));
+}
+
+/* What has subsurfaces is not shown; what is shown may not get any. */
 static void test_cursor_with_children(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
 	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
 	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen),
-		 child = new_surface(f, &screen);
-	MAKE(f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, child, surface);
-	assert_false(set_cursor(f, pointer, surface, 0));
-	assert_broken(f, "with subsurfaces");
+		 child = new_surface(f, &screen), plain = new_surface(f, &screen);
+	assert_true(get_subsurface(f, subcompositor, child, surface));
+	assert_false(becomes_cursor(f, pointer, surface));
+	assert_true(becomes_cursor(f, pointer, plain));
+	assert_false(get_subsurface(f, subcompositor, new_surface(f, &screen), plain));
+	assert_broken(f, "a pointer with subsurfaces");
 }
 
 static unsigned commits(struct fixture *f, uint32_t surface, unsigned most) {
@@ -1487,6 +1496,46 @@ static void test_touch(void **state) {
 	assert_true(take_event(f, &wl_touch_interface, WL_TOUCH_EVENT_DOWN));
 	assert_int_equal(f->args[2].object, surface);
 	assert_true(goes_fullscreen(f, toplevel));
+}
+
+static bool grabs(struct fixture *f, const struct screen *screen, uint32_t popup) {
+	drop_passed(f);
+	assert_true(request(f, popup, &xdg_popup_interface, XDG_POPUP_REQUEST_GRAB,
+		ARGS({.object = screen->seat}, {.u = 1})));
+	return take_request(f, &xdg_popup_interface, XDG_POPUP_REQUEST_GRAB);
+}
+
+static void dismiss(struct fixture *f, uint32_t popup) {
+	assert_true(event(f, popup, &xdg_popup_interface, XDG_POPUP_EVENT_POPUP_DONE, ARGS({0})));
+	drop_passed(f);
+}
+
+/* Compositors look at no serial of it, and with a grab no other window can be clicked on: once the user has
+ * got rid of one there is none until the next gesture. Menus that are passed on the way to others go on. */
+static void test_popup_grabs(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t pointer = get_pointer(f, &screen);
+	uint32_t positioner = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_CREATE_POSITIONER, 0, 0);
+	uint32_t popups[6];
+	for (unsigned i = 0; i < 6; i++) {
+		uint32_t xdg = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE,
+			new_surface(f, &screen), 0);
+		popups[i] = MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_POPUP, 0, positioner);
+	}
+	assert_false(grabs(f, &screen, popups[0]));
+	press(f, pointer, 5, BTN_RIGHT);
+	assert_true(grabs(f, &screen, popups[1]));
+	clock_ns += 60 * FILTER_GESTURE_NS;
+	assert_true(grabs(f, &screen, popups[2]));
+	assert_true(request(f, popups[2], &xdg_popup_interface, XDG_POPUP_REQUEST_DESTROY, ARGS({0})));
+	dismiss(f, popups[0]); /* it had none */
+	assert_true(grabs(f, &screen, popups[3]));
+	dismiss(f, popups[3]);
+	dismiss(f, popups[1]);
+	assert_false(grabs(f, &screen, popups[4]));
+	press(f, pointer, 6, BTN_RIGHT);
+	assert_true(grabs(f, &screen, popups[5]));
 }
 
 /* The compositor tells of a new device, which is an object of its own. */
@@ -2054,6 +2103,74 @@ static void test_icon_too_large(void **state) {
 	assert_int_equal(f->args[1].i, 1024);
 }
 
+static void moves_subsurface(
+	struct fixture *f, uint32_t subsurface, int32_t x, int32_t y, int32_t shown_x, int32_t shown_y) {
+	drop_passed(f);
+	assert_true(request(f, subsurface, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_POSITION,
+		ARGS({.i = x}, {.i = y})));
+	assert_true(take_request(f, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_SET_POSITION));
+	assert_int_equal(f->args[0].i, shown_x);
+	assert_int_equal(f->args[1].i, shown_y);
+}
+
+/* Firefox draws the picture of a tab into a subsurface of what is dragged. */
+static void test_icon_with_children(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t subcompositor = bind_new(f, d.screen.registry, &wl_subcompositor_interface);
+	uint32_t origin = new_surface(f, &d.screen), icon = new_surface(f, &d.screen);
+	uint32_t child = new_surface(f, &d.screen), grandchild = new_surface(f, &d.screen);
+	assert_true(drags_with(f, &d, origin, icon));
+	assert_true(get_subsurface(f, subcompositor, child, icon));
+	uint32_t subsurface = f->next_id - 1;
+	moves_subsurface(f, subsurface, 20, -20, 20, -20);
+	moves_subsurface(f, subsurface, 5000, -5000, 1024, -1024);
+	assert_true(show(f, &d.screen, child, 1024, 1024));
+	assert_true(is_shown(f));
+	assert_true(show(f, &d.screen, child, 1500, 40));
+	assert_false(is_shown(f));
+	assert_true(commit(f, child));
+	assert_true(get_subsurface(f, subcompositor, grandchild, child));
+	assert_true(show(f, &d.screen, grandchild, 1500, 40));
+	drop_passed(f);
+	assert_true(commit(f, icon));
+	/* That of a window may be anywhere. */
+	assert_true(get_subsurface(f, subcompositor, new_surface(f, &d.screen), origin));
+	moves_subsurface(f, f->next_id - 1, 5000, -5000, 5000, -5000);
+	assert_false(get_subsurface(f, subcompositor, new_surface(f, &d.screen), grandchild));
+	assert_broken(f, "more than 2 subsurfaces in each other in an icon");
+}
+
+/* They are not put together elsewhere and brought there. */
+static void test_icon_with_grown_children(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t subcompositor = bind_new(f, d.screen.registry, &wl_subcompositor_interface);
+	uint32_t origin = new_surface(f, &d.screen), surfaces[4];
+	for (unsigned i = 0; i < 4; i++) {
+		surfaces[i] = new_surface(f, &d.screen);
+		assert_true(drags_with(f, &d, origin, surfaces[i]));
+	}
+	assert_true(get_subsurface(f, subcompositor, surfaces[3], surfaces[2]));
+	assert_true(get_subsurface(f, subcompositor, surfaces[2], surfaces[1]));
+	assert_false(get_subsurface(f, subcompositor, surfaces[1], surfaces[0]));
+	assert_broken(f, "more than 2 subsurfaces in each other in an icon");
+}
+
+/* What was not bound to any size is not shown with it. */
+static void test_icon_with_others(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	uint32_t subcompositor = bind_new(f, d.screen.registry, &wl_subcompositor_interface);
+	uint32_t origin = new_surface(f, &d.screen), icon = new_surface(f, &d.screen);
+	uint32_t child = new_surface(f, &d.screen);
+	assert_true(get_subsurface(f, subcompositor, new_surface(f, &d.screen), child));
+	assert_false(drags_with(f, &d, origin, child));
+	assert_true(drags_with(f, &d, origin, icon));
+	assert_false(get_subsurface(f, subcompositor, child, icon));
+	assert_broken(f, "a part of an icon with subsurfaces");
+}
+
 static int32_t moves(struct fixture *f, uint32_t surface, int32_t x) {
 	assert_true(request(
 		f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_OFFSET, ARGS({.i = x}, {.i = 0})));
@@ -2152,6 +2269,46 @@ static void test_too_many_keyboards(void **state) {
 	assert_broken(f, "too many keyboards");
 }
 
+/* Popups are in each other, and compositors call themselves for each. */
+static void test_too_many_windows(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t positioner = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_CREATE_POSITIONER, 0, 0);
+	uint32_t parent = 0, first = 0;
+	for (unsigned i = 0; i < FILTER_WINDOWS_MAX; i++) {
+		uint32_t surface = new_surface(f, &screen);
+		uint32_t xdg =
+			MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+		MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_POPUP, parent, positioner);
+		first = i == 0 ? xdg : first;
+		parent = xdg;
+	}
+	uint32_t surface = new_surface(f, &screen), next = f->next_id;
+	assert_true(request(f, first, &xdg_surface_interface, XDG_SURFACE_REQUEST_DESTROY, ARGS({0})));
+	assert_true(event(f, 1, &wl_display_interface, WL_DISPLAY_EVENT_DELETE_ID, ARGS({.u = first})));
+	f->next_id = first;
+	MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	assert_false(request(f, screen.shell, &xdg_wm_base_interface, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE,
+		ARGS({.object = next}, {.object = surface})));
+	assert_broken(f, "too many windows");
+}
+
+/* Each time that a surface is committed, compositors look at all that are in it. */
+static void test_too_many_subsurfaces(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
+	uint32_t window = new_surface(f, &screen);
+	unsigned count = 0;
+	while (count <= FILTER_SUBSURFACES_MAX &&
+		get_subsurface(f, subcompositor, new_surface(f, &screen), window)) {
+		drop_passed(f);
+		count++;
+	}
+	assert_int_equal(count, FILTER_SUBSURFACES_MAX);
+	assert_broken(f, "too many subsurfaces");
+}
+
 static void test_too_many_objects(void **state) {
 	struct fixture *f = *state;
 	struct filter *other = filter_create(&f->vm);
@@ -2238,6 +2395,7 @@ int main(void) {
 		TEST(test_flood_of_texts),
 		TEST(test_typing_in_long_text),
 		TEST(test_fullscreen),
+		TEST(test_popup_grabs),
 		TEST(test_touch),
 		TEST(test_tablet),
 		TEST(test_short_keymap),
@@ -2259,11 +2417,16 @@ int main(void) {
 		TEST(test_flood_of_accepts),
 		TEST(test_icon_too_large),
 		TEST(test_icon_moves),
+		TEST(test_icon_with_children),
+		TEST(test_icon_with_grown_children),
+		TEST(test_icon_with_others),
 		cmocka_unit_test_setup_teardown(test_clipboard_off, setup_off, teardown),
 		cmocka_unit_test_setup_teardown(test_clipboard_focus, setup_focus, teardown),
 		cmocka_unit_test_setup_teardown(test_clipboard_on, setup_on, teardown),
 		TEST(test_receive_into_memory),
 		TEST(test_too_many_keyboards),
+		TEST(test_too_many_windows),
+		TEST(test_too_many_subsurfaces),
 		TEST(test_too_many_objects),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
