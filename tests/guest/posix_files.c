@@ -128,6 +128,17 @@ static void test_unlinked(void) {
 	fd = open("empty", O_RDONLY | O_DIRECTORY);
 	check(rmdir("empty") == 0 && fstat(fd, &stat) == 0, "a removed directory that is open");
 	close(fd);
+	close(make("gone", "hello"));
+	fd = open("gone", O_PATH);
+	check(unlink("gone") == 0 && fstat(fd, &stat) == 0 && stat.st_nlink == 0,
+		"fstat by O_PATH without a name");
+	close(fd);
+	fd = open(".", O_RDONLY | O_DIRECTORY);
+	mkdir("empty", 0755);
+	check(chdir("empty") == 0 && rmdir("../empty") == 0 && lstat(".", &stat) == 0,
+		"a removed working directory");
+	check(fchdir(fd) == 0, "leave it");
+	close(fd);
 }
 
 static void test_names(void) {
