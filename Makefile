@@ -36,7 +36,7 @@ CPPFLAGS = -Iinclude -Isrc -I$(BUILD)/gen -D_GNU_SOURCE
 # libdbus is loaded only where it is needed (src/base/dbus.c): of it, only the headers are.
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 CPPFLAGS += -isystem /usr/include/dbus-1.0 -isystem /usr/lib/$(MULTIARCH)/dbus-1.0/include
-CFLAGS = -std=gnu11 -O2 -g -pthread $(WARNINGS) $(HARDENING) -ffile-prefix-map=$(CURDIR)=.
+CFLAGS = -std=gnu11 -O2 -g -pthread $(WARNINGS) $(HARDENING) '-ffile-prefix-map=$(CURDIR)=.'
 LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--build-id=sha1
 # What a host may lack is linked in: the binary needs nothing but the C library.
 LDLIBS = -Wl,-Bstatic -lelf -lz -luring -lseccomp -lsodium -linih -Wl,-Bdynamic
@@ -122,17 +122,19 @@ run: deps
 	$(MAKE) --no-print-directory -j$(JOBS) ph
 	tests/host/run --interactive $(if $(filter 0,$(shell id -u)),--root) -- $(BUILD)/ph $(ARGS)
 
+# A folder's name may have blanks; a PREFIX that begins with ~ is the shell's to read.
+TO = $(if $(DESTDIR),"$(DESTDIR)")$(PREFIX)
 install: all
-	install -D -m 755 $(BUILD)/ph $(DESTDIR)$(PREFIX)/bin/ph
+	install -D -m 755 $(BUILD)/ph $(TO)/bin/ph
 	for page in $(MANUALS); do \
-		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
+		install -D -m 644 $$page $(TO)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
 	for shell in bash zsh fish; do $(BUILD)/ph --completion $$shell >$(BUILD)/ph.$$shell || exit 1; done
-	install -D -m 644 $(BUILD)/ph.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ph
-	install -D -m 644 $(BUILD)/ph.zsh $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_ph
-	install -D -m 644 $(BUILD)/ph.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ph.fish
+	install -D -m 644 $(BUILD)/ph.bash $(TO)/share/bash-completion/completions/ph
+	install -D -m 644 $(BUILD)/ph.zsh $(TO)/share/zsh/vendor-completions/_ph
+	install -D -m 644 $(BUILD)/ph.fish $(TO)/share/fish/vendor_completions.d/ph.fish
 	for example in ph-terminal.desktop 90-ph-limits.conf; do \
-		install -D -m 644 docs/install/$$example $(DESTDIR)$(PREFIX)/share/doc/ph/examples/$$example || exit 1; done
-	install -D -m 644 docs/install/70-ph-udmabuf.rules $(DESTDIR)$(PREFIX)/lib/udev/rules.d/70-ph-udmabuf.rules
+		install -D -m 644 docs/install/$$example $(TO)/share/doc/ph/examples/$$example || exit 1; done
+	install -D -m 644 docs/install/70-ph-udmabuf.rules $(TO)/lib/udev/rules.d/70-ph-udmabuf.rules
 
 # The package is of the version that ph says it is.
 .PHONY: deb

@@ -20,6 +20,9 @@
 #define P9_DIRECTORY 0200000u
 #define P9_SYNC 04000000u
 
+/* How often a file is opened or made that others make and remove meanwhile. */
+#define CREATE_TRIES 32
+
 /*
  * What of the guest's flags reaches the host. Not O_APPEND: Linux would then ignore the offset of each write,
  * and a caching guest writes whole pages back. Not O_DIRECT: the guest's buffers are as they are.
@@ -161,20 +164,29 @@ static int create_new(struct p9_server *server, struct p9_node *parent, int dire
 }
 
 /* Somebody else's file of that name is opened as a walk and an open would. */
-static int create_or_open(struct p9_server *server, struct p9_node *parent, int directory,
-	const struct creation *creation, struct p9_node **node) {
-	int fd = create_new(server, parent, directory, creation, node);
-	if (fd != -EEXIST || (creation->flags & P9_EXCL) != 0) {
-		return fd;
-	}
+static int open_existing(struct p9_server *server, struct p9_node *parent, const struct creation *creation,
+	struct p9_node **node) {
 	struct statx stat;
 	int ret = p9_walk_child(server, parent, creation->name, node, &stat);
 	if (ret < 0) {
 		return ret;
 	}
-	fd = (*node)->type == S_IFDIR ? -EISDIR : open_node(server, *node, open_flags(creation->flags));
+	int fd = (*node)->type == S_IFDIR ? -EISDIR : open_node(server, *node, open_flags(creation->flags));
 	if (fd < 0) {
 		p9_node_unref(&server->tree, *node);
+	}
+	return fd;
+}
+
+/* Who makes a file is not told that it is not there: what was in the way may be gone by now. */
+static int create_or_open(struct p9_server *server, struct p9_node *parent, int directory,
+	const struct creation *creation, struct p9_node **node) {
+	int fd = -ENOENT;
+	for (unsigned i = 0; i < CREATE_TRIES && fd == -ENOENT; i++) {
+		fd = create_new(server, parent, directory, creation, node);
+		if (fd == -EEXIST && (creation->flags & P9_EXCL) == 0) {
+			fd = open_existing(server, parent, creation, node);
+		}
 	}
 	return fd;
 }

@@ -43,6 +43,11 @@ for _ in $(seq 100); do nothing_kept && break; sleep 0.1; done
 [ -e "$work/compiling" ] && nothing_kept
 result "nor does one that is interrupted"
 
+compile 'echo no && false'
+mkdir -p "$work/cache/ph/kernel-build.killed/linux"
+! build && nothing_kept
+result "what one left that was killed outright goes with the next"
+
 compile 'cp /bin/true vmlinux'
 build && [ -x "$work/vmlinux" ] && [ -z "$(cat "$work/out" "$work/err")" ]
 result "one that succeeds says nothing in a pipe"

@@ -19,11 +19,14 @@ result "lintian has neither errors nor warnings"
 dpkg-deb -f "$work/ph.deb" Depends >"$work/out"
 [[ $(cat "$work/out") =~ ^libc6\ \(\>=\ [0-9.]+\)$ ]]
 result "it depends on the C library alone"
-make -s -o all BUILD="$BUILD" DESTDIR="$work/installed" PREFIX=/usr install >"$work/out" 2>"$work/err"
-diff <(cd "$work/installed" && find . -type f | sed 's/$//' | sort) \
+make -s -o all BUILD="$BUILD" DESTDIR="$work/a folder" PREFIX=/usr install >"$work/out" 2>"$work/err"
+diff <(cd "$work/a folder" && find . -type f | sed 's/$//' | sort) \
 	<(dpkg-deb -c "$work/ph.deb" | awk '/^-/ { print $6 }' | sed -E '/\/(copyright|changelog\.gz)$/d; /\/man\//s/\.gz$//' | sort) >"$work/out"
 [ ! -s "$work/out" ]
 result "what make install installs, the licence and the changelog"
+make -s CURDIR="$work/a folder" BUILD="$work/build" "$work/build/src/base/fd.o" >"$work/out" 2>"$work/err" &&
+	[ -e "$work/build/src/base/fd.o" ]
+result "it can be built in a folder with a space in its name"
 
 make_root && find "$root" | sort >"$work/before"
 root_dpkg -i "$work/ph.deb" >"$work/out" 2>"$work/err" &&

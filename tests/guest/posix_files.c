@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/time.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -126,6 +127,17 @@ static void test_unlinked(void) {
 	mkdir("empty", 0755);
 	fd = open("empty", O_RDONLY | O_DIRECTORY);
 	check(rmdir("empty") == 0 && fstat(fd, &stat) == 0, "a removed directory that is open");
+	close(fd);
+	close(make("gone", "hello"));
+	fd = open("gone", O_PATH);
+	check(unlink("gone") == 0 && fstat(fd, &stat) == 0 && stat.st_nlink == 0,
+		"fstat by O_PATH without a name");
+	close(fd);
+	fd = open(".", O_RDONLY | O_DIRECTORY);
+	mkdir("empty", 0755);
+	check(chdir("empty") == 0 && rmdir("../empty") == 0 && lstat(".", &stat) == 0,
+		"a removed working directory");
+	check(fchdir(fd) == 0, "leave it");
 	close(fd);
 }
 
@@ -282,9 +294,16 @@ static void test_special(void) {
 	check(bind(server, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(server, 1) == 0,
 		"bind");
 	check(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0, "connect");
+	close(client);
+	/* How ssh makes the socket that others share a connection by. */
+	check(link("socket", "named") == 0 && unlink("socket") == 0, "link a socket");
+	strcpy(address.sun_path, "named");
+	client = socket(AF_UNIX, SOCK_STREAM, 0);
+	check(connect(client, (struct sockaddr *)&address, sizeof(address)) == 0,
+		"connect by its other name");
 	close(server);
 	close(client);
-	unlink("socket");
+	unlink("named");
 	check(mknod("null", S_IFCHR | 0666, makedev(1, 3)) < 0 && errno == EPERM, "a device: EPERM");
 }
 
@@ -461,6 +480,96 @@ static void test_many_open(void) {
 	check(good, "written and gone");
 }
 
+static void interrupted(int signal) {
+	(void)signal;
+}
+
+/* A signal is no reason to write less than all to a file, or nothing. */
+static void test_signals(void) {
+	const struct sigaction handler = {.sa_handler = interrupted}, fatal = {.sa_handler = SIG_DFL};
+	const struct itimerval often = {{0, 1000}, {0, 1000}};
+	const size_t size = 4 << 20;
+	char *data = calloc(1, size);
+	int fd = make("signals", "");
+	ssize_t n = (ssize_t)size;
+	sigaction(SIGALRM, &handler, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	for (int i = 0; i < 25 && n == (ssize_t)size; i++) {
+		n = pwrite(fd, data, size, 0);
+	}
+	int error = errno;
+	alarm(300);
+	sigaction(SIGALRM, &fatal, NULL);
+	errno = error;
+	check(n == (ssize_t)size, "writes amid signals are whole");
+	close(fd);
+	unlink("signals");
+	free(data);
+}
+
+#define PIECE 4096
+#define PIECES 40
+
+/* In a process of its own: pieces of one letter to the end of the file. */
+static pid_t append_pieces(const char *name, int flags, char letter) {
+	static char piece[PIECE] __attribute__((aligned(PIECE)));
+	pid_t pid = fork();
+	if (pid == 0) {
+		bool good = true;
+		memset(piece, letter, sizeof(piece));
+		int fd = open(name, O_WRONLY | O_APPEND | flags);
+		for (int i = 0; i < PIECES; i++) {
+			good = good && write(fd, piece, PIECE) == PIECE;
+		}
+		_exit(!good);
+	}
+	return pid;
+}
+
+static bool two_append(int flags) {
+	int first, second, counts[2] = {0};
+	char piece[PIECE];
+	close(make("pieces", ""));
+	pid_t pid = append_pieces("pieces", flags, 'a');
+	waitpid(append_pieces("pieces", flags, 'b'), &second, 0);
+	waitpid(pid, &first, 0);
+	int fd = open("pieces", O_RDONLY);
+	while (read(fd, piece, PIECE) == PIECE && (piece[0] == 'a' || piece[0] == 'b')) {
+		counts[piece[0] == 'b'] += memcmp(piece, piece + 1, PIECE - 1) == 0;
+	}
+	close(fd);
+	unlink("pieces");
+	return first == 0 && second == 0 && counts[0] == PIECES && counts[1] == PIECES;
+}
+
+/* What is written to be safe at once, or past the cache, is what others read, map and write. */
+static void test_synchronous(void) {
+	const off_t size = (3 << 20) + 100;
+	int file = make("safe", "");
+	char data[16], *map;
+	ftruncate(file, size);
+	check(pread(file, data, 16, size - 8) == 8, "read the end of a file");
+	int fd = open("safe", O_WRONLY | O_APPEND | O_SYNC);
+	check(write(fd, "appended", 8) == 8 && pread(file, data, 16, size) == 8 &&
+			memcmp(data, "appended", 8) == 0,
+		"what is appended behind it with O_SYNC");
+	close(fd);
+	fd = open("safe", O_WRONLY | O_DSYNC);
+	map = mmap(NULL, PIECE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	bool good = map != MAP_FAILED;
+	for (char i = 1; i < 20 && good; i++) {
+		map[0] = i;
+		good = pwrite(fd, &i, 1, 1) == 1 && map[0] == i && map[1] == i;
+	}
+	check(good, "a map of what is written with O_DSYNC");
+	munmap(map, PIECE);
+	close(fd);
+	close(file);
+	unlink("safe");
+	check(two_append(O_SYNC), "two append with O_SYNC");
+	check(two_append(O_DIRECT), "two append with O_DIRECT");
+}
+
 int main(void) {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	alarm(300);
@@ -479,6 +588,8 @@ int main(void) {
 	test_directory();
 	test_xattr();
 	test_many_open();
+	test_signals();
+	test_synchronous();
 	printf("1..%d\n", number);
 	return 0;
 }

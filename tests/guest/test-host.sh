@@ -13,10 +13,12 @@ host() {
 }
 
 head -c 1000000 /dev/urandom >"$work/in"
-# The host's shell expands these.
+# Whatever the caller's own files are like. The host's shell expands these.
+umask 077
 # shellcheck disable=SC2016
 host --stdin --output "$work/made" --env WORD='two words' -- \
 	sh -c 'cat; echo "$WORD" >&2; id -u >"$PH_OUTPUT/uid"; exit 7' <"$work/in"
+umask 022
 cmp "$work/in" "$work/out" && [ "$(cat "$work/err")" = 'two words' ]
 result "streams are apart, and every byte as it was"
 [ $status_of_host -eq 7 ]

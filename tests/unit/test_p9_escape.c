@@ -465,6 +465,33 @@ static void *move(void *data) {
 	return NULL;
 }
 
+static void *come_and_go(void *data) {
+	struct p9_client *c = data;
+	while (atomic_load(&racing)) {
+		close(openat(c->directory_fd, "lock", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+		unlinkat(c->directory_fd, "lock", 0);
+	}
+	return NULL;
+}
+
+/* A file that others make and remove all the time is opened, or made: O_CREAT knows no ENOENT. */
+static void test_race_of_makers(void **state) {
+	struct p9_client *c = *state;
+	long tries = race_tries(), wrong = 0;
+	pthread_t thread;
+	c->reply_room = 8192;
+	atomic_store(&racing, true);
+	assert_int_equal(pthread_create(&thread, NULL, come_and_go, c), 0);
+	for (long i = 0; i < tries; i++) {
+		assert_int_equal(p9_walk(c, 0, 1, ""), 0);
+		wrong += p9_create(c, 1, "lock", RDWR, 0600) != 0;
+		assert_int_equal(p9_clunk(c, 1), 0);
+	}
+	atomic_store(&racing, false);
+	pthread_join(thread, NULL);
+	assert_int_equal(wrong, 0);
+}
+
 /* A directory that leaves the one it is looked up in: it was there or it was not. */
 static void test_race_between_directories(void **state) {
 	struct p9_client *c = *state;
@@ -499,6 +526,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_hidden_moved, setup_hidden, teardown),
 		cmocka_unit_test_setup_teardown(test_race, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_race_between_directories, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_race_of_makers, setup, teardown),
 	};
 	p9_drop_root();
 	return cmocka_run_group_tests_name("p9 escapes", tests, NULL, NULL);
