@@ -240,8 +240,9 @@ $(BUILD)/unit/test_faults_sockets: SAN_LDLIBS += $(SOCKET_FAULTS:%=-Wl,--wrap=%)
 URING_FAULTS = register_restrictions register_ring_fd submit_and_wait submit_and_get_events
 $(BUILD)/unit/test_block_old_host: SAN_LDLIBS += $(URING_FAULTS:%=-Wl,--wrap=io_uring_%)
 
-# What tests/unit/test_p9_long_names.c puts itself in the place of.
+# What tests/unit/test_p9_long_names.c and test_p9_io.c put themselves in the place of.
 $(BUILD)/unit/test_p9_long_names: SAN_LDLIBS += -Wl,--wrap=syscall
+$(BUILD)/unit/test_p9_io: SAN_LDLIBS += -Wl,--wrap=fstatfs
 
 # And tests/unit/test_clock.c and test_vcpu.c.
 $(BUILD)/unit/test_clock: SAN_LDLIBS += -Wl,--wrap=timerfd_settime -Wl,--wrap=control_tell_time

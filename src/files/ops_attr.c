@@ -216,7 +216,8 @@ int p9_op_statfs(struct p9_request *request) {
 		return ret;
 	}
 	p9_put_u32(out, (uint32_t)fs.f_type);
-	p9_put_u32(out, (uint32_t)fs.f_bsize);
+	/* What blocks are counted in; some file systems prefer to be read in larger ones. */
+	p9_put_u32(out, (uint32_t)(fs.f_frsize != 0 ? fs.f_frsize : fs.f_bsize));
 	p9_put_u64(out, fs.f_blocks);
 	p9_put_u64(out, fs.f_bfree);
 	p9_put_u64(out, fs.f_bavail);

@@ -373,6 +373,32 @@ static void test_unlinked(void **state) {
 	assert_int_equal(p9_read(c, 2, 0, data, 8), 1);
 }
 
+/* How much smaller than its f_bsize a host's file system has the blocks that it counts in. */
+static unsigned blocks_in_one;
+
+int __real_fstatfs(int fd, struct statfs *fs);
+int __wrap_fstatfs(int fd, struct statfs *fs);
+int __wrap_fstatfs(int fd, struct statfs *fs) {
+	int ret = __real_fstatfs(fd, fs);
+	if (ret == 0 && blocks_in_one > 0) {
+		fs->f_frsize = fs->f_bsize / blocks_in_one;
+	}
+	return ret;
+}
+
+/* The message has one size of blocks, by which the guest counts. */
+static void test_statfs_of_fragments(void **state) {
+	struct p9_client *c = *state;
+	struct statfs fs;
+	assert_int_equal(statfs(c->directory, &fs), 0);
+	blocks_in_one = 8;
+	assert_int_equal(p9_call(c, P9_TSTATFS, "w", 0), 0);
+	blocks_in_one = 0;
+	p9_u32(c);
+	assert_int_equal(p9_u32(c), fs.f_bsize / 8);
+	assert_int_equal(p9_u64(c), fs.f_blocks);
+}
+
 static void test_fsync_statfs(void **state) {
 	struct p9_client *c = *state;
 	p9_host_make(c, "file", "x");
@@ -552,6 +578,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_set_id_stripped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unlinked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fsync_statfs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_statfs_of_fragments, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_readdir, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_readdir_stable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_readdir_root, setup, teardown),
