@@ -30,7 +30,7 @@ static int stop_bus(void **state) {
 /* A service that is still coming up is asked again, and so is one whose answer came too late for ph. */
 static int list(void) {
 	int count = bus_list(realms);
-	for (int i = 0; i < 200 && (count == -ENODATA || count == -ETIMEDOUT); i++) {
+	for (int i = 0; i < 1500 && (count == -ENODATA || count == -ETIMEDOUT); i++) {
 		usleep(20000);
 		count = bus_list(realms);
 	}
