@@ -1,9 +1,8 @@
 /*
  * Fuzz the network device: guest RAM holds good rings, the input patches RAM, notifies the queues, writes to
  * the link's other end, ends it and brings a new one. Beside memory errors it looks for frames that leave
- * without a length of their own, for those that would reach the host's loopback or the
- * resolver by TCP, and for headers that a tap
- * should not see.
+ * without a length of their own, for those that would reach the host's loopback, or the resolver by TCP, and
+ * for headers that a tap should not see.
  *
  * Input: a byte (bit 0 MRG_RXBUF, 1 CSUM, 2 INDIRECT, 3 EVENT_IDX, 6 all a tap offers, 7 a tap with two pairs
  * of queues instead of passt's stream), then steps: see step().

@@ -48,7 +48,7 @@ result "unless it was asked for"
 
 # passt stands for the name server by UDP alone.
 ip address add 10.213.112.3/32 dev outside
-vm --net -- "timeout 100 /mnt/net_peer refuse 10.213.112.3 7000 || echo gave up: \$?
+vm --net -- "timeout 30 /mnt/net_peer refuse 10.213.112.3 7000 || echo gave up: \$?
 	getent ahostsv4 name.example.test | head -n 1"
 grep -q '^refused' "$work/out" && grep -q '^192.0.2.77' "$work/out"
 result "TCP to the name server's address is refused, whoever has it outside"

@@ -533,7 +533,6 @@ static void the_environment(void **state) {
 	plan_finish(&plan);
 }
 
-/* A VM that has the home can leave it there: opening it waits for somebody to write, reading for an end. */
 /* What a command with a terminal gets of it, as bits; without one none. */
 static int variables_of_terminal(bool tty) {
 	int master, slave;
@@ -567,6 +566,7 @@ static void the_terminal(void **state) {
 	}
 }
 
+/* A VM that has the home can leave it there: opening it waits for somebody to write, reading for an end. */
 static void settings_that_never_end(void **state) {
 	(void)state;
 	static const char path[] = ".config/gtk-3.0/settings.ini";
@@ -740,9 +740,7 @@ static bool write_text(const char *path, const char *text) {
 
 /* In a tree of control groups of the test's own. False: not possible here. */
 static bool take_own_groups(const char *own, const char *memory, const char *cpus) {
-	return unshare((getuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWNS) == 0 &&
-	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-	       mount("tmpfs", "/sys/fs/cgroup", "tmpfs", 0, NULL) == 0 && write_text("own", own) &&
+	return take_own("/sys/fs/cgroup") && write_text("own", own) &&
 	       mount("own", "/proc/self/cgroup", NULL, MS_BIND, NULL) == 0 &&
 	       mkdir("/sys/fs/cgroup/a.slice", 0755) == 0 &&
 	       mkdir("/sys/fs/cgroup/a.slice/b.scope", 0755) == 0 &&

@@ -79,6 +79,7 @@ static int add_memory(const struct config *config) {
 static void set_kernel_rules(void) {
 	write_text("/proc/sys/fs/protected_symlinks", "1");
 	write_text("/proc/sys/fs/protected_hardlinks", "1");
+	/* Where there is a network, it was set with that. */
 	write_text("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
 }
 
