@@ -244,7 +244,8 @@ $(BUILD)/unit/test_block_old_host: SAN_LDLIBS += $(URING_FAULTS:%=-Wl,--wrap=io_
 $(BUILD)/unit/test_p9_long_names: SAN_LDLIBS += -Wl,--wrap=syscall
 $(BUILD)/unit/test_p9_io: SAN_LDLIBS += -Wl,--wrap=fstatfs
 
-# And tests/unit/test_clock.c and test_vcpu.c.
+# And tests/unit/test_plan.c, test_clock.c and test_vcpu.c.
+$(BUILD)/unit/test_plan: SAN_LDLIBS += -Wl,--wrap=sched_getaffinity
 $(BUILD)/unit/test_clock: SAN_LDLIBS += -Wl,--wrap=timerfd_settime -Wl,--wrap=control_tell_time
 $(BUILD)/unit/test_vcpu: SAN_LDLIBS += -Wl,--wrap=ioctl
 

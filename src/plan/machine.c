@@ -16,10 +16,12 @@
 #define MEMORY_DEFAULT_MAX (8192 * MIB)
 #define MEMORY_STEP (2 * MIB)
 #define CPUS_MAX 16
+#define HOST_CPUS_MAX 8192 /* Linux' for x86; with room for less it may tell nothing */
 
 static unsigned default_cpus(const struct plan_limits *limits) {
-	cpu_set_t set;
-	unsigned count = sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+	cpu_set_t sets[HOST_CPUS_MAX / CPU_SETSIZE];
+	bool known = sched_getaffinity(0, sizeof(sets), sets) == 0;
+	unsigned count = known ? (unsigned)CPU_COUNT_S(sizeof(sets), sets) : 1;
 	count = count > limits->cpus ? (unsigned)limits->cpus : count;
 	return count > CPUS_MAX ? CPUS_MAX : count == 0 ? 1 : count;
 }

@@ -777,6 +777,39 @@ static void a_part_of_the_host(void **state) {
 	assert_limited("0::/a.slice/b.scope\n", "0\n", "100000 100000\n", 64);
 }
 
+static unsigned processors; /* of a host that may have 8192: not this one, where it has any */
+
+int __real_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set) {
+	if (processors == 0) {
+		return __real_sched_getaffinity(pid, size, set);
+	}
+	if (size < 8192 / 8) {
+		errno = EINVAL;
+		return -1;
+	}
+	CPU_ZERO_S(size, set);
+	for (unsigned i = 0; i < processors; i++) {
+		CPU_SET_S(8191 - i, size, set);
+	}
+	return 0;
+}
+
+static void a_large_host(void **state) {
+	(void)state;
+	struct plan plan;
+	static const unsigned cases[][2] = {{1, 1}, {5, 5}, {16, 16}, {17, 16}, {4000, 16}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		processors = cases[i][0];
+		assert_plan(&plan, &(struct plan_request){0});
+		processors = 0;
+		assert_int_equal(plan.cpus, cases[i][1]);
+		plan_finish(&plan);
+	}
+}
+
 static void commands(void **state) {
 	(void)state;
 	struct plan plan;
@@ -840,6 +873,7 @@ int main(void) {
 		cmocka_unit_test(a_writer_is_alone),
 		cmocka_unit_test(the_machine),
 		cmocka_unit_test(a_part_of_the_host),
+		cmocka_unit_test(a_large_host),
 		cmocka_unit_test(commands),
 		cmocka_unit_test(long_addresses),
 		cmocka_unit_test(root_in_the_vm),
