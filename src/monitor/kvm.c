@@ -126,8 +126,8 @@ static void leave_out_counters(const struct kvm *kvm) {
 
 static int ask_for_cpuid(struct kvm *kvm) {
 	char clock_source[64] = "";
-	kvm->supported.header.nent = CPUID_ENTRIES_MAX;
-	if (ioctl(kvm->dev_fd, KVM_GET_SUPPORTED_CPUID, &kvm->supported.header) < 0) {
+	kvm->supported.nent = CPUID_ENTRIES_MAX;
+	if (ioctl(kvm->dev_fd, KVM_GET_SUPPORTED_CPUID, &kvm->supported) < 0) {
 		return -errno;
 	}
 	/* KVM offers what the processor says, whatever came of it. */

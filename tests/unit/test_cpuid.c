@@ -12,12 +12,12 @@
 static void fill(struct cpuid_table *table, const struct kvm_cpuid_entry2 *entries, unsigned count) {
 	memset(table, 0, sizeof(*table));
 	memcpy(table->entries, entries, count * sizeof(entries[0]));
-	table->header.nent = count;
+	table->nent = count;
 }
 
 static const struct kvm_cpuid_entry2 *find(
 	const struct cpuid_table *table, uint32_t function, uint32_t index) {
-	for (unsigned i = 0; i < table->header.nent; i++) {
+	for (unsigned i = 0; i < table->nent; i++) {
 		if (table->entries[i].function == function && table->entries[i].index == index) {
 			return &table->entries[i];
 		}
@@ -195,12 +195,12 @@ static void test_states(void **state) {
 
 static void test_full_table(void **state) {
 	(void)state;
-	struct cpuid_table table = {.header.nent = CPUID_ENTRIES_MAX};
+	struct cpuid_table table = {.nent = CPUID_ENTRIES_MAX};
 	for (unsigned i = 0; i < CPUID_ENTRIES_MAX; i++) {
 		table.entries[i].function = 0x40000000 + i;
 	}
 	cpuid_edit(&table, 0, 1);
-	assert_int_equal(table.header.nent, CPUID_ENTRIES_MAX);
+	assert_int_equal(table.nent, CPUID_ENTRIES_MAX);
 }
 
 static void test_physical_bits(void **state) {
@@ -208,7 +208,7 @@ static void test_physical_bits(void **state) {
 	struct cpuid_table table;
 	edited(&table, 0, 1);
 	assert_int_equal(cpuid_physical_bits(&table), 40);
-	table.header.nent = 0;
+	table.nent = 0;
 	assert_int_equal(cpuid_physical_bits(&table), 36);
 }
 

@@ -40,21 +40,21 @@
 static int set_msrs(int fd, unsigned physical_bits) {
 	const uint64_t hole = MEMORY_HOLE_END - MEMORY_HOLE_START;
 	const uint64_t mask = ((1ULL << physical_bits) - 1) & ~(hole - 1);
-	const struct kvm_msr_entry values[] = {
-		{.index = MSR_MTRR_PHYS_BASE0, .data = MEMORY_HOLE_START | MTRR_UNCACHED},
-		{.index = MSR_MTRR_PHYS_MASK0, .data = mask | MTRR_MASK_VALID},
-		{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE | MTRR_WRITE_BACK},
-		{.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
-	};
-	const unsigned count = sizeof(values) / sizeof(values[0]);
-	struct {
-		struct kvm_msrs header;
+	struct { /* struct kvm_msrs with its entries */
+		uint32_t nmsrs;
+		uint32_t pad;
 		struct kvm_msr_entry entries[4];
-	} msrs = {.header.nmsrs = count};
-	memcpy(msrs.entries, values, sizeof(values));
+	} msrs = {.nmsrs = sizeof(msrs.entries) / sizeof(msrs.entries[0]),
+		.entries = {
+			{.index = MSR_MTRR_PHYS_BASE0, .data = MEMORY_HOLE_START | MTRR_UNCACHED},
+			{.index = MSR_MTRR_PHYS_MASK0, .data = mask | MTRR_MASK_VALID},
+			{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE | MTRR_WRITE_BACK},
+			{.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
+		}};
 	int set = ioctl(fd, KVM_SET_MSRS, &msrs);
-	if (set >= 0 && (unsigned)set < count) {
-		log_verbose("KVM does not know MSR 0x%x; the guest starts without it", values[set].index);
+	if (set >= 0 && (unsigned)set < msrs.nmsrs) {
+		log_verbose(
+			"KVM does not know MSR 0x%x; the guest starts without it", msrs.entries[set].index);
 	}
 	return set < 0 ? -errno : 0;
 }
@@ -98,7 +98,7 @@ int cpu_setup(int fd, const struct cpuid_table *supported, unsigned apic_id, uns
 	}
 	memcpy(table, supported, sizeof(*table));
 	cpuid_edit(table, apic_id, cpus);
-	int ret = ioctl(fd, KVM_SET_CPUID2, &table->header) < 0 ? -errno : 0;
+	int ret = ioctl(fd, KVM_SET_CPUID2, table) < 0 ? -errno : 0;
 	unsigned physical_bits = cpuid_physical_bits(table);
 	free(table);
 	if (ret == 0) {

@@ -189,7 +189,7 @@ static void edit_entry(struct kvm_cpuid_entry2 *entry, unsigned apic_id, unsigne
 /* KVM lists leaf B as far as the host has it; the guest gets both levels whatever the host has. */
 static void add_topology(struct cpuid_table *table) {
 	unsigned kept = 0;
-	for (unsigned i = 0; i < table->header.nent; i++) {
+	for (unsigned i = 0; i < table->nent; i++) {
 		if (table->entries[i].function != 0xb) {
 			table->entries[kept++] = table->entries[i];
 		}
@@ -198,13 +198,13 @@ static void add_topology(struct cpuid_table *table) {
 		table->entries[kept++] = (struct kvm_cpuid_entry2){
 			.function = 0xb, .index = index, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX};
 	}
-	table->header.nent = kept;
+	table->nent = kept;
 }
 
 /* The bytes of the area that holds these states: to the end of the last. */
 static uint32_t states_size(const struct cpuid_table *table, uint32_t states) {
 	uint32_t size = LEGACY_STATES_SIZE;
-	for (unsigned i = 0; i < table->header.nent; i++) {
+	for (unsigned i = 0; i < table->nent; i++) {
 		const struct kvm_cpuid_entry2 *entry = &table->entries[i];
 		if (entry->function == 0xd && entry->index >= 2 && entry->index < 32 &&
 			(states & BIT(entry->index)) && entry->ebx + entry->eax > size) {
@@ -215,7 +215,7 @@ static uint32_t states_size(const struct cpuid_table *table, uint32_t states) {
 }
 
 static void withhold_tiles(struct cpuid_table *table) {
-	for (unsigned i = 0; i < table->header.nent; i++) {
+	for (unsigned i = 0; i < table->nent; i++) {
 		struct kvm_cpuid_entry2 *entry = &table->entries[i];
 		if (entry->function == 0xd && entry->index == 0 && (entry->eax & STATES_OF_TILES)) {
 			entry->eax &= ~STATES_OF_TILES;
@@ -227,7 +227,7 @@ static void withhold_tiles(struct cpuid_table *table) {
 void cpuid_edit(struct cpuid_table *table, unsigned apic_id, unsigned cpus) {
 	add_topology(table);
 	withhold_tiles(table);
-	for (unsigned i = 0; i < table->header.nent; i++) {
+	for (unsigned i = 0; i < table->nent; i++) {
 		struct kvm_cpuid_entry2 *entry = &table->entries[i];
 		if (entry->function == 0 && entry->eax < 0xb) {
 			entry->eax = 0xb;
@@ -248,7 +248,7 @@ bool cpuid_trusts_tsc(const char *clock_source) {
 }
 
 void cpuid_distrust_tsc(struct cpuid_table *table) {
-	for (unsigned i = 0; i < table->header.nent; i++) {
+	for (unsigned i = 0; i < table->nent; i++) {
 		if (table->entries[i].function == 0x80000007) {
 			table->entries[i].edx &= ~INVARIANT_TSC;
 		}
@@ -262,7 +262,7 @@ bool cpuid_is_in_vm(void) {
 }
 
 unsigned cpuid_physical_bits(const struct cpuid_table *table) {
-	for (unsigned i = 0; i < table->header.nent; i++) {
+	for (unsigned i = 0; i < table->nent; i++) {
 		if (table->entries[i].function == 0x80000008) {
 			return table->entries[i].eax & 0xff;
 		}

@@ -4,11 +4,14 @@
 
 #include <linux/kvm.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #define CPUID_ENTRIES_MAX 256
 
+/* struct kvm_cpuid2 with room for its entries. */
 struct cpuid_table {
-	struct kvm_cpuid2 header;
+	uint32_t nent;
+	uint32_t padding;
 	struct kvm_cpuid_entry2 entries[CPUID_ENTRIES_MAX];
 };
 
