@@ -81,6 +81,14 @@ static bool act(
 	return true;
 }
 
+/* The frame at hand has a shorter command now, at the end of its place. */
+static void shorten(struct sound_flow *flow, size_t from, size_t to) {
+	uint8_t *head = flow->in + flow->in_start;
+	tags_put(head, (uint32_t)to);
+	memmove(head + (from - to), head, PULSE_DESCRIPTOR_SIZE + to);
+	consume(flow, from - to);
+}
+
 enum progress { MORE, STUCK, OVER };
 
 static enum progress step_command(struct sound_flow *flow, uint32_t size) {
@@ -94,10 +102,14 @@ static enum progress step_command(struct sound_flow *flow, uint32_t size) {
 		return STUCK;
 	}
 	uint8_t *command = flow->in + flow->in_start + PULSE_DESCRIPTOR_SIZE;
+	size_t kept = size;
 	enum sound_verdict verdict = flow->from_guest
-					     ? sound_filter_request(filter, command, size, &tag)
+					     ? sound_filter_request(filter, command, &kept, &tag)
 					     : sound_filter_answer(filter, command, size, &tag, &channel);
-	return act(flow, verdict, size, tag, channel) ? MORE : OVER;
+	if (kept < size) {
+		shorten(flow, size, kept);
+	}
+	return act(flow, verdict, kept, tag, channel) ? MORE : OVER;
 }
 
 static enum progress step_data(struct sound_flow *flow, uint32_t size, uint32_t channel, uint32_t flags) {

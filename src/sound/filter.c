@@ -9,6 +9,7 @@
  */
 #include "sound/filter.h"
 
+#include "sound/properties.h"
 #include "sound/protocol.h"
 #include "sound/tags.h"
 
@@ -43,9 +44,7 @@ static const uint8_t requests[PULSE_COMMANDS] = {
 	[PULSE_SET_PLAYBACK_BUFFER] = ALLOWED,
 	[PULSE_UPDATE_PLAYBACK_RATE] = ALLOWED,
 	[PULSE_UPDATE_PLAYBACK_PROPLIST] = ALLOWED,
-	[PULSE_REMOVE_PLAYBACK_PROPLIST] = ALLOWED,
 	[PULSE_UPDATE_CLIENT_PROPLIST] = ALLOWED,
-	[PULSE_REMOVE_CLIENT_PROPLIST] = ALLOWED,
 	[PULSE_GET_SINK_INPUT_INFO] = OWN_INPUT,
 	[PULSE_SET_SINK_INPUT_VOLUME] = OWN_INPUT,
 	[PULSE_SET_SINK_INPUT_MUTE] = OWN_INPUT,
@@ -62,7 +61,6 @@ static const uint8_t requests[PULSE_COMMANDS] = {
 	[PULSE_SET_RECORD_BUFFER] = MICROPHONE,
 	[PULSE_UPDATE_RECORD_RATE] = MICROPHONE,
 	[PULSE_UPDATE_RECORD_PROPLIST] = MICROPHONE,
-	[PULSE_REMOVE_RECORD_PROPLIST] = MICROPHONE,
 };
 
 /* What of the server's passes unread. */
@@ -199,8 +197,9 @@ static enum sound_verdict judge(
 /* libpulse counts its tags upwards, so each is asked to: with a tag that was there before, the answer to
  * another command would pass for that about a new stream. */
 enum sound_verdict sound_filter_request(
-	struct sound_filter *filter, uint8_t *command, size_t size, uint32_t *tag) {
-	struct tags tags = {.next = command, .left = size};
+	struct sound_filter *filter, uint8_t *command, size_t *size, uint32_t *tag) {
+	*size = sound_keep_properties(command, *size);
+	struct tags tags = {.next = command, .left = *size};
 	uint32_t number;
 	if (!tags_number(&tags, &number) || !tags_number(&tags, tag) || *tag >= SOUND_OWN_TAG ||
 		*tag < filter->next_tag) {

@@ -44,10 +44,10 @@ struct sound_filter {
 	unsigned pending_count;
 };
 
-/* A whole command, from the guest or from the server; it may be changed. *tag is the one to refuse by and,
- * for SOUND_CANCEL, *channel the stream's. */
+/* A whole command, from the guest or from the server; it may be changed, and the guest's get shorter. *tag is
+ * the one to refuse by and, for SOUND_CANCEL, *channel the stream's. */
 enum sound_verdict sound_filter_request(
-	struct sound_filter *filter, uint8_t *command, size_t size, uint32_t *tag);
+	struct sound_filter *filter, uint8_t *command, size_t *size, uint32_t *tag);
 enum sound_verdict sound_filter_answer(
 	struct sound_filter *filter, uint8_t *command, size_t size, uint32_t *tag, uint32_t *channel);
 /* A stream's data, by their descriptor. */

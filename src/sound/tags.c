@@ -69,3 +69,44 @@ bool tags_bytes(struct tags *tags, size_t size, uint8_t **bytes) {
 	*bytes = value == NULL ? NULL : value + 4;
 	return value != NULL;
 }
+
+/* The size of a value whose size is known; the others have it in them. */
+static bool find_size(const struct tags *tags, size_t *size) {
+	static const struct {
+		char letter;
+		uint8_t size;
+	} sizes[] = {{'0', 0}, {'1', 0}, {'N', 0}, {TAG_PROPERTIES, 0}, {'f', 0}, {'B', 1}, {'L', 4},
+		{'V', 4}, {'a', 6}, {'R', 8}, {'T', 8}, {'U', 8}, {'r', 8}};
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		if (tags->next[0] == (uint8_t)sizes[i].letter) {
+			*size = sizes[i].size;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool tags_any(struct tags *tags) {
+	const char *string;
+	uint8_t *bytes;
+	size_t size;
+	if (tags->left == 0) {
+		return false;
+	}
+	char letter = (char)tags->next[0];
+	if (find_size(tags, &size)) {
+		return take(tags, letter, size) != NULL;
+	}
+	switch (letter) {
+	case 't':
+		return tags_string(tags, &string);
+	case 'm':
+		return tags_channel_map(tags);
+	case 'v': /* a volume for each channel */
+		return tags->left >= 2 && take(tags, 'v', 1 + 4 * (size_t)tags->next[1]) != NULL;
+	case 'x':
+		return tags->left >= 5 && tags_bytes(tags, tags_get(tags->next + 1), &bytes);
+	default:
+		return false;
+	}
+}

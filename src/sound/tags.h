@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define TAG_PROPERTIES 'P' /* behind it keys, sizes and values, up to the string that is none */
+
 struct tags {
 	uint8_t *next;
 	size_t left;
@@ -19,6 +21,8 @@ bool tags_channel_map(struct tags *tags);
 bool tags_string(struct tags *tags, const char **string);
 /* size bytes, where they are. */
 bool tags_bytes(struct tags *tags, size_t size, uint8_t **bytes);
+/* Whatever comes next; of a list of properties, and of a format, which is a number and a list, the letter. */
+bool tags_any(struct tags *tags);
 
 uint32_t tags_get(const uint8_t *bytes);
 void tags_put(uint8_t *bytes, uint32_t value);

@@ -1,7 +1,7 @@
 /*
  * Fuzz the sound filter: the input is what the guest and the server write, in pieces. Beside memory errors it
- * looks for anything at the server's end that a program of the VM may not ask, for anything at the guest's
- * that it may not hear, and for frames that are cut.
+ * looks for anything at the server's end that a program of the VM may not ask or say of itself, for anything
+ * at the guest's that it may not hear, and for frames that are cut.
  *
  * Input: a byte (bit 0: a microphone, bit 1: it begins with an AUTH), then pieces: a byte (bit 7: the
  * server's; bit 6: all is passed on first; bit 5: the tag is the input's, otherwise the guest's are counted
@@ -59,6 +59,42 @@ static bool *entry(bool *table, uint32_t number) {
 	return number < NUMBERS ? &table[number] : &unknown;
 }
 
+/* Of properties only what describes. */
+static bool is_description(const char *key) {
+	static const char *const starts[] = {"application.", "event.", "format.", "media."};
+	bool known = false;
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		known |= strncmp(key, starts[i], strlen(starts[i])) == 0;
+	}
+	return known && strcmp(key, "media.class") != 0 && strcmp(key, "media.icon") != 0;
+}
+
+static void check_list(struct tags *tags) {
+	const char *key;
+	uint32_t size;
+	uint8_t *value;
+	for (;;) {
+		require(tags_string(tags, &key));
+		if (key == NULL) {
+			return;
+		}
+		require(is_description(key));
+		require(tags_number(tags, &size) && tags_bytes(tags, size, &value) && size > 0);
+		require(memchr(value, 0, size) == value + size - 1 && memchr(value, '\n', size) == NULL);
+	}
+}
+
+static void check_values(uint8_t *command, size_t size) {
+	struct tags tags = {.next = command, .left = size};
+	while (tags.left > 0) {
+		bool list = tags.next[0] == TAG_PROPERTIES;
+		require(tags_any(&tags));
+		if (list) {
+			check_list(&tags);
+		}
+	}
+}
+
 static void check_command(const uint8_t *command, size_t size) {
 	uint32_t number = tags_get(command + 1), tag = tags_get(command + 6);
 	bool records = number == PULSE_CREATE_RECORD_STREAM || number == PULSE_LOOKUP_SOURCE ||
@@ -72,7 +108,7 @@ static void check_command(const uint8_t *command, size_t size) {
 		!(number >= 25 && number <= 28));
 	require(!(number >= 30 && number <= 34) && number != 36 && !(number >= 38 && number <= 40));
 	require(number != 44 && number != 45 && number != 48 && !(number >= 50 && number <= 53));
-	require(!(number >= 61 && number <= 68) && number != 70 && number != 71 && number <= 85);
+	require(!(number >= 61 && number <= 68) && number != 70 && number != 71 && number < 83);
 	if (number == PULSE_DELETE_RECORD_STREAM && tag == SOUND_OWN_TAG) {
 		*entry(recording, tags_get(command + 11)) = false; /* the filter does not want it */
 	}
@@ -123,6 +159,7 @@ static void check_frame(struct end *end, size_t size, uint32_t channel) {
 		/* Nothing of what the host plays. */
 		require(end == &at_server || *entry(recording, channel));
 	} else if (end == &at_server) {
+		check_values(command, size);
 		check_command(command, size);
 	} else {
 		check_answer(command, size);
@@ -181,6 +218,28 @@ static void write_end(int fd, const void *data, size_t size) {
 	(void)n;
 }
 
+/* Up to three properties. */
+static uint8_t *put_properties(struct input *input, uint8_t *to) {
+	static const char *const keys[] = {"media.name", "filter.apply", "media.class", "media.icon_name"};
+	const uint8_t kind = (uint8_t)take(input, 1);
+	*to++ = TAG_PROPERTIES;
+	for (unsigned i = 0; i < kind % 4; i++) {
+		const char *key = keys[take(input, 1) % 4];
+		uint8_t value = (uint8_t)take(input, 1);
+		uint32_t size = value % 4;
+		*to++ = 't';
+		strcpy((char *)to, key);
+		to = tags_put_number(to + strlen(key) + 1, size);
+		*to++ = 'x';
+		tags_put(to, kind < 250 ? size : value);
+		memset(to + 4, value / 2, size);
+		to += 4 + size;
+		to[-1] = value % 8 > 3 || size == 0 ? to[-1] : 0;
+	}
+	*to = 'N';
+	return to + 1;
+}
+
 /* A letter and its value: numbers, names of sources, formats, channels, truths. */
 static uint8_t *put_value(struct input *input, uint8_t *to) {
 	static const char *const names[] = {"alsa_input.usb", "alsa_output.pci.monitor", "", "monitor"};
@@ -204,6 +263,9 @@ static uint8_t *put_value(struct input *input, uint8_t *to) {
 		memset(to + 2, 1, channels);
 		return to + 2 + channels;
 	case 4:
+		if (kind / 8 > 15) {
+			return put_properties(input, to);
+		}
 		*to = kind / 8 % 2 != 0 ? '1' : '0';
 		return to + 1;
 	default:
@@ -213,7 +275,7 @@ static uint8_t *put_value(struct input *input, uint8_t *to) {
 
 /* A command with its tag and up to 15 values. */
 static void write_command(struct input *input, int fd, bool own_tag) {
-	uint8_t frame[PULSE_DESCRIPTOR_SIZE + 512] = {0}, *end = frame + PULSE_DESCRIPTOR_SIZE;
+	uint8_t frame[PULSE_DESCRIPTOR_SIZE + 2048] = {0}, *end = frame + PULSE_DESCRIPTOR_SIZE;
 	uint32_t number = take(input, 1) % PULSE_COMMANDS;
 	unsigned values = take(input, 1) % 16;
 	guest_tag += fd == guest && !own_tag;

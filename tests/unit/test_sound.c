@@ -276,6 +276,134 @@ static void test_own_streams(void **state) {
 	tear_down(f);
 }
 
+/* ---- properties ---- */
+
+static void property_bytes(struct command *c, const char *key, const void *value, uint32_t size) {
+	uint8_t head[5] = {'x'};
+	tags_put(head + 1, size);
+	string(c, key);
+	number(c, size);
+	bytes(c, head, 5);
+	bytes(c, value, size);
+}
+
+static void property(struct command *c, const char *key, const char *value) {
+	property_bytes(c, key, value, (uint32_t)strlen(value) + 1);
+}
+
+/* Of those that servers act on: PulseAudio loads modules, and libraries; PipeWire makes devices, takes other
+ * rates, connects elsewhere. And what is listed, but no line of text, or no name of an icon. */
+static void add_forbidden(struct command *c) {
+	property(c, "filter.apply", "ladspa-sink");
+	property(c, "filter.apply.ladspa-sink.parameters", "plugin=/home/user/library label=x");
+	property(c, "filter.want", "echo-cancel");
+	property(c, "media.class", "Audio/Source");
+	property(c, "node.force-rate", "8000");
+	property(c, "remote.name", "/run/user/1000/bus");
+	property(c, "stream.capture.sink", "true");
+	property(c, "target.object", "speaker");
+	property(c, "application.process.id", "1");
+	property(c, "media.icon", "picture");
+	property(c, "media.name ", "x");
+	property(c, "", "x");
+	property(c, "media.name", "two\nlines");
+	property_bytes(c, "media.name", "no end", 6);
+	property_bytes(c, "media.name", "", 0);
+	property_bytes(c, "media.name", "a\0b", 4);
+	property(c, "media.icon_name", "/home/user/picture");
+	property(c, "application.icon_name", "https:example");
+}
+
+static void add_allowed(struct command *c, bool described) {
+	if (described) {
+		property(c, "application.name", "Füllhorn");
+	}
+	property(c, "application.icon_name", "org.example.Player-1_2");
+	property(c, "media.role", "music");
+	property(c, "media.name", "");
+}
+
+/* A command as libpulse makes it, with each kind of value and three lists. */
+static struct command *stream_with_properties(uint32_t tag, bool forbidden) {
+	struct command *c = command(PULSE_CREATE_PLAYBACK_STREAM, tag);
+	bytes(c, "a\3\2\0\0\xac\x44m\2\1\2", 11);
+	number(c, 0xffffffff);
+	string(c, NULL);
+	bytes(c,
+		"1v\2\0\1\0\0\0\1\0\0"
+		"0R12345678r12345678T12345678U12345678V1234",
+		53);
+	bytes(c, "P", 1);
+	add_allowed(c, false);
+	if (forbidden) {
+		add_forbidden(c);
+	}
+	add_allowed(c, true);
+	string(c, NULL);
+	bytes(c, "0B\2fB\1P", 7);
+	property(c, "format.rate", "44100");
+	if (forbidden) {
+		add_forbidden(c);
+	}
+	string(c, NULL);
+	bytes(c, "fB\3P", 4);
+	if (forbidden) {
+		add_forbidden(c);
+	}
+	string(c, NULL);
+	return c;
+}
+
+static void test_properties(void **state) {
+	(void)state;
+	struct fixture *f = set_up(false);
+	authenticate(f);
+	expect_passed(f, stream_with_properties(1, false));
+	send_command(f->guest, stream_with_properties(2, true));
+	/* What follows lies behind it as before. */
+	send_command(f->guest, command(PULSE_STAT, 3));
+	run(f);
+	expect_same(f->server, stream_with_properties(2, false));
+	expect_same(f->server, command(PULSE_STAT, 3));
+	for (uint32_t what = 83; what <= 85; what++) { /* to remove some */
+		send_command(f->guest, command(what, 100 + what));
+		expect_refused(f, 100 + what);
+	}
+	tear_down(f);
+}
+
+/* What is cut, or is no value of a known kind: servers might read it in another way. */
+static void test_no_values(void **state) {
+	(void)state;
+	static const char *const ends[] = {"", "L123", "R1234567", "m\3\1\2", "m", "v\2\1\1\1\1\1\1\1", "x",
+		"x\0\0\0\3ab", "x\377\377\377\377ab", "tno end", "P", "PtnameL\0\0\0\1", "P0", "Z", "\377"};
+	static const uint8_t sizes[] = {0, 4, 8, 4, 1, 9, 1, 7, 7, 7, 1, 10, 2, 1, 1};
+	for (size_t i = 1; i < sizeof(sizes); i++) {
+		struct fixture *f = set_up(false);
+		authenticate(f);
+		struct command *c = command(PULSE_SET_CLIENT_NAME, 1);
+		bytes(c, ends[i], sizes[i]);
+		send_command(f->guest, c);
+		expect_hung_up(f);
+		tear_down(f);
+	}
+	const size_t whole = stream_with_properties(1, true)->size;
+	for (size_t size = 10; size < whole; size++) {
+		struct fixture *f = set_up(false);
+		authenticate(f);
+		struct command *c = stream_with_properties(1, true);
+		c->size = size;
+		send_command(f->guest, c);
+		run(f);
+		if (f->list != NULL) { /* cut between two values */
+			static uint8_t got[70000];
+			uint32_t channel;
+			assert_true(receive(f->server, &channel, got, sizeof(got)) <= size);
+		}
+		tear_down(f);
+	}
+}
+
 /* The answer to one command must not pass for that to another: a tag serves once. */
 static void test_tags_only_grow(void **state) {
 	(void)state;
@@ -544,6 +672,8 @@ int main(void) {
 		cmocka_unit_test(test_auth),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_own_streams),
+		cmocka_unit_test(test_properties),
+		cmocka_unit_test(test_no_values),
 		cmocka_unit_test(test_tags_only_grow),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_data),
