@@ -1,26 +1,61 @@
 #!/bin/bash
-# Sound through a real PulseAudio server on the host: a tone that is played in the VM is heard there, and nothing else
-# is to be had of the server.
+# host: --with pulseaudio
+# Sound through a real server on the host, PulseAudio or (sound-pipewire.sh) PipeWire: a tone that is played in the VM
+# is heard there, and nothing else is to be had of the server.
 . tests/guest/lib.sh
+server=${server:-pulseaudio}
 export HOME=$work/home XDG_RUNTIME_DIR=$work/run
 mkdir -m 700 "$HOME" "$XDG_RUNTIME_DIR"
 mkdir "$work/share"
 gcc -O1 -static -o "$work/share/sound_tone" tests/guest/sound_tone.c -lm || exit 1
 tone=$work/share/sound_tone
 "$tone" make 440 3 >"$work/share/tone"
-pulseaudio -n --daemonize=no --exit-idle-time=-1 --disable-shm=no --log-target=stderr --use-pid-file=no \
-	-L "module-native-protocol-unix" -L "module-null-sink sink_name=speaker rate=44100" \
-	-L "module-null-sink sink_name=other" -L "module-remap-source master=other.monitor source_name=microphone" \
-	2>"$work/pulse.err" &
-pulse=$!
+cat >"$work/library.c" <<'END'
+#include <fcntl.h>
+__attribute__((constructor)) static void loaded(void) { open("LOADED", O_CREAT | O_WRONLY, 0600); }
+END
+sed -i "s:LOADED:$work/loaded:" "$work/library.c"
+gcc -shared -fPIC -o "$work/share/library.so" "$work/library.c" || exit 1
+
+# What filters streams ask for is as Debian has it.
+start_pulseaudio() {
+	pulseaudio -n --daemonize=no --exit-idle-time=-1 --disable-shm=no --log-target=stderr --use-pid-file=no \
+		-L module-native-protocol-unix -L module-filter-heuristics -L module-filter-apply 2>"$work/server.err" &
+	servers=($!)
+	for _ in $(seq 100); do pactl info >/dev/null 2>&1 && break; sleep 0.2; done
+}
+
+# Its session manager wants a bus, and would look for login sessions.
+start_pipewire() {
+	export XDG_CONFIG_HOME=$work/home/config
+	mkdir -p "$XDG_CONFIG_HOME/wireplumber/bluetooth.lua.d"
+	echo 'bluez_monitor.enabled = false' >"$XDG_CONFIG_HOME/wireplumber/bluetooth.lua.d/80-off.lua"
+	pipewire 2>"$work/server.err" >&2 &
+	servers=($!)
+	for _ in $(seq 100); do [ -S "$XDG_RUNTIME_DIR/pipewire-0" ] && break; sleep 0.2; done
+	dbus-daemon --session --nofork --address="unix:path=$work/bus" &
+	servers+=($!)
+	for _ in $(seq 100); do [ -S "$work/bus" ] && break; sleep 0.2; done
+	DBUS_SESSION_BUS_ADDRESS=unix:path=$work/bus wireplumber 2>>"$work/server.err" >&2 &
+	servers+=($!)
+	pipewire-pulse 2>>"$work/server.err" >&2 &
+	servers+=($!)
+	for _ in $(seq 100); do [ "$(pactl get-default-sink 2>/dev/null)" = auto_null ] && break; sleep 0.2; done
+}
+
 stop() {
-	kill $pulse
-	wait $pulse 2>/dev/null
+	kill "${servers[@]}"
+	wait "${servers[@]}" 2>/dev/null
 	finish
 }
+"start_$server"
 trap stop EXIT
-for _ in $(seq 100); do pactl info >/dev/null 2>&1 && break; sleep 0.2; done
-pactl set-default-sink speaker
+{
+	pactl load-module module-null-sink sink_name=speaker rate=44100
+	pactl load-module module-null-sink sink_name=other
+	pactl load-module module-remap-source master=other.monitor source_name=microphone
+	pactl set-default-sink speaker
+} >/dev/null || { cat "$work/server.err" && exit 1; } >&2
 
 # hear SECONDS SOURCE: what sounds there
 hear() {
@@ -56,8 +91,12 @@ for _ in $(seq 50); do
 	input=$(pactl list short sink-inputs | cut -f 1) && [ -n "$input" ] && break
 	sleep 0.1
 done
-pactl list short modules >"$work/modules"
-pactl list short sources >"$work/sources"
+# What there is, without the columns that tell what it does.
+devices() {
+	pactl list short modules
+	pactl list short sources | cut -f 2,3
+}
+devices >"$work/devices"
 pactl set-default-source speaker.monitor
 
 vm --sound --sandbox=strict -- "
@@ -73,14 +112,31 @@ vm --sound --sandbox=strict -- "
 	try parec
 	try parec -d speaker.monitor
 	try parec -d microphone
-	pactl list short sinks | wc -l; echo 1..10"
+	pactl list short sinks | grep -c -w -e speaker -e other; echo 1..10"
 pass_on "refused"
 grep -q '^2$' "$work/out"
 result "the outputs can be listed"
-pactl list short modules | diff "$work/modules" - && pactl list short sources | diff "$work/sources" - &&
+devices | diff "$work/devices" - &&
 	[ "$(pactl get-default-sink)" = speaker ] && pactl get-sink-volume speaker | grep -q 100% &&
 	pactl list sink-inputs | grep -q 'Mute: no'
 result "and nothing on the host has changed"
+
+# PulseAudio loads what filter.apply names; PipeWire makes a device of what says that it is one.
+vm --sound -- "$play --property=filter.apply=ladspa-sink --property=media.class=Audio/Source --property=node.name=trap \
+	--property='filter.apply.ladspa-sink.parameters=plugin=$work/share/library label=x' --property=media.title=kept \
+	/mnt/tone & for _ in \$(seq 100); do [ -e /mnt/seen ] && break; sleep 0.2; done; kill %1" &
+player_vm=$!
+for _ in $(seq 300); do
+	pactl list sink-inputs >"$work/inputs"
+	grep -q '"kept"' "$work/inputs" && break
+	sleep 0.2
+done
+devices | diff "$work/devices" - && grep -q '"kept"' "$work/inputs" && ! grep -q -e filter.apply -e trap "$work/inputs" &&
+	[ ! -e "$work/loaded" ]
+result "what a stream says of itself is only shown"
+touch "$work/share/seen"
+wait $player_vm
+rm "$work/share/seen"
 
 # ---- the microphone ----
 
@@ -94,7 +150,50 @@ grep -q -E '^8[78][0-9] Hz, [12][0-9]{4}$' "$work/out"
 result "with --microphone a program of the VM hears it"
 [ "$(grep -c -x denied "$work/out")" -eq 3 ] && ! grep -q heard "$work/out"
 result "but not what is played, by whatever name"
-kill $player
+
+recorded() {
+	stat -c %s "$work/out"
+}
+
+# The VM's recording is moved to SOURCE.
+move_to() {
+	pactl move-source-output "$(pactl list source-outputs |
+		awk '/^Source Output #/ { n = substr($3, 2) } /application.name = "parec"/ { print n }')" "$1"
+	from=$(recorded)
+}
+
+# How loud both tones are in it since then.
+levels() {
+	tail -c +$((from / 2 * 2 + 1)) "$work/out" | "$tone" levels 440 880
+}
+"$tone" make 440 600 | pacat --raw --format=s16le --rate=44100 --channels=1 -d speaker &
+played=$!
+vm --sound --microphone -- "$ear -d microphone & until [ -e /mnt/seen ]; do sleep 0.2; done; kill %1" &
+recorder=$!
+sleep 1
+for _ in $(seq 300); do [ "$(recorded)" -gt 100000 ] && break; sleep 0.2; done
+move_to speaker.monitor
+quiet=''
+for _ in $(seq 30); do
+	size=$(recorded)
+	sleep 2
+	[ "$(recorded)" != "$size" ] || { quiet=yes && break; }
+done
+levels >"$work/moved"
+move_to microphone
+for _ in $(seq 300); do [ "$(recorded)" -gt $((from + 200000)) ] && break; sleep 0.2; done
+levels >"$work/back"
+echo "# moved to what is played, and back: $(cat "$work/moved") ${quiet:+and then nothing}, $(cat "$work/back")"
+touch "$work/share/seen"
+wait $recorder
+: >"$work/out"
+kill $played $player
+read -r played _ <"$work/moved"
+[ -n "$quiet" ] && [ "$played" -lt 500 ]
+result "nor when the recording is moved to it"
+read -r played microphone <"$work/back"
+[ "$microphone" -gt 5000 ] && [ "$played" -lt 500 ]
+result "and the microphone again when it is moved back"
 
 refused "--microphone goes with --sound" --microphone
 XDG_RUNTIME_DIR=/nowhere refused "there is no PulseAudio server" --sound

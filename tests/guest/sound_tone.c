@@ -3,6 +3,8 @@
  *
  *   sound_tone make FREQUENCY SECONDS    to standard output
  *   sound_tone hear                      from standard input: the frequency and the loudest sample
+ *   sound_tone levels FREQUENCY...       from standard input: how loud each of them is in it, whatever else
+ * is
  */
 #include <math.h>
 #include <stdint.h>
@@ -39,9 +41,36 @@ static int hear(void) {
 	return 0;
 }
 
+/* By the Goertzel algorithm, in pieces: where a sound has gaps, a wave begins anew behind each. */
+static int levels(int count, char **frequencies) {
+	static int16_t samples[RATE / 10];
+	double sums[8] = {0};
+	long pieces = 0;
+	for (; fread(samples, sizeof(samples), 1, stdin) == 1; pieces++) {
+		for (int i = 0; i < count; i++) {
+			double step = 2 * cos(2 * M_PI * atof(frequencies[i]) / RATE), last = 0, before = 0;
+			for (int at = 0; at < RATE / 10; at++) {
+				double now = samples[at] + step * last - before;
+				before = last;
+				last = now;
+			}
+			double power = last * last + before * before - step * last * before;
+			sums[i] += 2 * sqrt(power > 0 ? power : 0) / (RATE / 10);
+		}
+	}
+	for (int i = 0; i < count; i++) {
+		printf(i == 0 ? "%.0f" : " %.0f", pieces > 0 ? sums[i] / (double)pieces : 0.0);
+	}
+	puts("");
+	return 0;
+}
+
 int main(int argc, char **argv) {
 	if (argc > 3 && strcmp(argv[1], "make") == 0) {
 		return make(atof(argv[2]), atof(argv[3]));
+	}
+	if (argc > 2 && argc < 11 && strcmp(argv[1], "levels") == 0) {
+		return levels(argc - 2, argv + 2);
 	}
 	return argc > 1 && strcmp(argv[1], "hear") == 0 ? hear() : 2;
 }
