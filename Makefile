@@ -118,8 +118,11 @@ $(MANUALS): $(BUILD)/%: docs/%.scd
 	SOURCE_DATE_EPOCH=0 scdoc <$< >$@
 
 # Where this machine's KVM cannot run a kernel, ph starts inside the test host.
+run: PACKAGES = $(BUILD_PACKAGES)
 run: deps
 	$(MAKE) --no-print-directory -j$(JOBS) ph
+	probe=$$(tests/host/prepare kvm_usable) && \
+		{ $$probe 2>/dev/null || make --no-print-directory deps PACKAGES='$(HOST_PACKAGES)'; }
 	tests/host/run --interactive $(if $(filter 0,$(shell id -u)),--root) -- $(BUILD)/ph $(ARGS)
 
 # A folder's name may have blanks; a PREFIX that begins with ~ is the shell's to read.
@@ -177,33 +180,36 @@ $(BUILD)/ph-wayland: $(PROXY_OBJECTS)
 	$(GUEST_CC) -static -no-pie -s -Wl,--gc-sections -o $@ $^
 
 # ---- the packages: what the parts list beside what is listed here ----
+packages_of = $(shell sed 's/\#.*//' $(1))
+HOST_PACKAGES := $(call packages_of,tests/host/packages)
 BUILD_PACKAGES = gcc make libc6-dev musl-tools libelf-dev zlib1g-dev liburing-dev libdrm-dev libseccomp-dev libwayland-dev libxkbcommon-dev \
 	wayland-protocols scdoc
 TEST_PACKAGES = xkb-data weston wayland-utils libcmocka-dev passt iproute2 clang-14 llvm-14 libclang-rt-14-dev clang-format-14 clang-tidy-14 cppcheck shellcheck e2fsprogs tmux procps bubblewrap \
 	attr fio git sqlite3 strace stress-ng
 # Realms: signatures, the bus, images of the tests.
 BUILD_PACKAGES += libinih-dev libsodium-dev libdbus-1-dev
+BUILD_PACKAGES += $(call packages_of,kernel-config/packages)
 TEST_PACKAGES += cryptsetup-bin dbus-daemon fdisk openssl
-# Sound: a server, and programs that play.
-TEST_PACKAGES += pulseaudio pulseaudio-utils
+# Sound: programs that play. The servers are for the test host alone.
+TEST_PACKAGES += pulseaudio-utils
 # Desktops: compositors, and programs with windows.
 TEST_PACKAGES += sway foot grim wtype wl-clipboard fonts-dejavu-core
 # The package, and the shells that complete.
 TEST_PACKAGES += dpkg-dev lintian fish zsh
 # What only the long tests need.
 LONG_PACKAGES = gtk-3-examples featherpad qtwayland5 firefox-esr debootstrap xwayland x11-apps
-PACKAGES = $(sort $(BUILD_PACKAGES) $(TEST_PACKAGES) \
-	$(shell sed 's/#.*//' kernel-config/packages tests/host/packages 2>/dev/null))
+PACKAGES = $(BUILD_PACKAGES) $(TEST_PACKAGES) $(HOST_PACKAGES)
 
+# Nothing that is here goes for what is not.
 .PHONY: deps
 deps:
 	present=$$(dpkg-query -W -f '$${db:Status-Status} $${Package}\n' $(PACKAGES) 2>/dev/null | sed -n 's/^installed //p'); \
-	missing=$$(printf '%s\n' $(PACKAGES) | grep -vxF "$$present" || true); \
+	missing=$$(printf '%s\n' $(PACKAGES) | sort -u | grep -vxF "$$present" || true); \
 	[ -n "$$missing" ] || exit 0; \
 	echo "Debian packages to install:" $$missing; \
 	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	$$sudo apt-get update -qq && \
-	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-remove --no-install-recommends $$missing >/dev/null
 
 # ---- unit tests, under ASan and UBSan ----
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer

@@ -52,6 +52,8 @@ newcomer "make run" >"$work/out" 2>"$work/err" <<<'echo "I am $(id -un) in $PWD,
 result "make run"
 
 # What they may run next, from the clone, on a screen.
+newcomer "make deps" >"$work/out" 2>&1 </dev/null
+result "make deps"
 newcomer "make install PREFIX=/home/newcomer/.local" >"$work/out" 2>&1 &&
 	newcomer "tests/host/run --desktop sway --copy /home/newcomer/.local/bin/ph --output picture -- bash tests/guest/first-window '$window'" \
 		>"$work/out" 2>"$work/err" </dev/null

@@ -49,6 +49,10 @@ done >"$work/out"
 [ ! -s "$work/out" ] && [ "$(fenced "Two commands")" = $'make run\nmake check' ]
 result "make knows both of the first commands"
 
+make -n run KERNEL=README.md BUILD="$work/build" BUILD_PACKAGES=what-builds TEST_PACKAGES=what-tests >"$work/out" 2>&1
+grep -q what-builds "$work/out" && ! grep -q what-tests "$work/out"
+result "to run ph takes no packages of the tests"
+
 # As a user make deps asks sudo. The real one would install: it is told what was asked.
 as_user=()
 [ "$(id -u)" != 0 ] || as_user=(setpriv --reuid 65534 --regid 65534 --clear-groups)
@@ -56,7 +60,7 @@ mkdir "$work/bin" && printf '#!/bin/sh\necho "$@" >&2\n' >"$work/bin/sudo" && ch
 if "${as_user[@]}" test -r Makefile; then
 	PATH=$work/bin:$PATH "${as_user[@]}" make -s deps BUILD_PACKAGES=bash TEST_PACKAGES=no-such-package >"$work/out" 2>"$work/err"
 	[[ $(cat "$work/out") == "Debian packages to install:"*" no-such-package"* ]] && ! grep -qw bash "$work/out" &&
-		[ "$(head -n 1 "$work/err")" = "apt-get update -qq" ] && grep -q "apt-get install .* no-such-package" "$work/err"
+		[ "$(head -n 1 "$work/err")" = "apt-get update -qq" ] && grep -q "apt-get install .*--no-remove .*no-such-package" "$work/err"
 	result "make deps says what is missing, and asks sudo for it"
 else
 	skip "make deps says what is missing, and asks sudo for it" "nobody may read this folder"
