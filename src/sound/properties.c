@@ -24,7 +24,6 @@ static const struct {
 	enum value value;
 } listed[] = {
 	{"application.icon_name", ICON},
-	{"application.id", TEXT},
 	{"application.language", TEXT},
 	{"application.name", TEXT},
 	{"application.process.binary", TEXT},
@@ -40,7 +39,6 @@ static const struct {
 	{"media.icon_name", ICON},
 	{"media.language", TEXT},
 	{"media.name", TEXT},
-	{"media.role", TEXT},
 	{"media.software", TEXT},
 	{"media.title", TEXT},
 };

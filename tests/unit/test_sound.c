@@ -304,6 +304,8 @@ static void add_forbidden(struct command *c) {
 	property(c, "target.object", "speaker");
 	property(c, "application.process.id", "1");
 	property(c, "media.icon", "picture");
+	property(c, "media.role", "phone");
+	property(c, "application.id", "org.example.Player");
 	property(c, "media.name ", "x");
 	property(c, "", "x");
 	property(c, "media.name", "two\nlines");
@@ -319,7 +321,7 @@ static void add_allowed(struct command *c, bool described) {
 		property(c, "application.name", "Füllhorn");
 	}
 	property(c, "application.icon_name", "org.example.Player-1_2");
-	property(c, "media.role", "music");
+	property(c, "media.title", "music");
 	property(c, "media.name", "");
 }
 
