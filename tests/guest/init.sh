@@ -86,7 +86,7 @@ for try in {1..20}; do
 	for process in /proc/[0-9]*; do
 		read -r its 2>/dev/null <$process/comm
 		[ "$its" = "$name" ] && [ $process != /proc/1 ] || continue
-		kill -STOP ${process#/proc/}
+		kill -STOP ${process#/proc/} 2>/dev/null || continue
 		timeout 10 cat && echo ended
 		kill -CONT ${process#/proc/}
 		exit

@@ -157,9 +157,9 @@ recorded() {
 
 # The VM's recording is moved to SOURCE.
 move_to() {
+	from=$(recorded)
 	pactl move-source-output "$(pactl list source-outputs |
 		awk '/^Source Output #/ { n = substr($3, 2) } /application.name = "parec"/ { print n }')" "$1"
-	from=$(recorded)
 }
 
 # How loud both tones are in it since then.
@@ -172,13 +172,17 @@ vm --sound --microphone -- "$ear -d microphone & until [ -e /mnt/seen ]; do slee
 recorder=$!
 sleep 1
 for _ in $(seq 300); do [ "$(recorded)" -gt 100000 ] && break; sleep 0.2; done
-move_to speaker.monitor
-quiet=''
+# A busy session manager may miss it once.
+first=$(recorded)
 for _ in $(seq 30); do
+	move_to speaker.monitor
+	sleep 2
 	size=$(recorded)
 	sleep 2
-	[ "$(recorded)" != "$size" ] || { quiet=yes && break; }
+	quiet=$([ "$(recorded)" != "$size" ] || echo yes)
+	[ -z "$quiet" ] || break
 done
+from=$first
 levels >"$work/moved"
 move_to microphone
 for _ in $(seq 300); do [ "$(recorded)" -gt $((from + 200000)) ] && break; sleep 0.2; done
