@@ -122,7 +122,7 @@ run: PACKAGES = $(BUILD_PACKAGES)
 run: deps
 	$(MAKE) --no-print-directory -j$(JOBS) ph
 	probe=$$(tests/host/prepare kvm_usable) && \
-		{ $$probe 2>/dev/null || make --no-print-directory deps PACKAGES='$(HOST_PACKAGES)'; }
+		{ "$$probe" 2>/dev/null || make --no-print-directory deps PACKAGES='$(HOST_PACKAGES)'; }
 	tests/host/run --interactive $(if $(filter 0,$(shell id -u)),--root) -- $(BUILD)/ph $(ARGS)
 
 # A folder's name may have blanks; a PREFIX that begins with ~ is the shell's to read.

@@ -5,11 +5,16 @@
 #ifndef PH_TEXT_H
 #define PH_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* Replace each byte of what is not printable by '?'; line ends and tabs, too. */
 void text_make_printable(char *text, size_t size);
+/* Whether there is nothing to replace. */
+bool text_is_printable(const char *text, size_t size);
+/* Of ASCII's letters and digits, '-', '_' and '.': what names consist of that are looked up. */
+bool text_is_name_letter(char c);
 /* How many of the first size bytes of text, which has more, are whole characters. */
 size_t text_cut(const char *text, size_t size);
 /* A number for what the text is beside another number (FNV-1a). Two texts may have the same, which somebody

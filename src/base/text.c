@@ -1,7 +1,6 @@
 /* Text of anybody's, looked at byte by byte; any thread. Hostile: all of it. */
 #include "ph/text.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /* The bytes of the UTF-8 character at text, 0 when it is none, or a control character of 0x80 to 0x9f. */
@@ -27,11 +26,16 @@ static unsigned utf8_length(const unsigned char *text, size_t size) {
 	return 0;
 }
 
+/* The bytes of the printable character at text, 0 when it is none. */
+static unsigned printable_length(const unsigned char *text, size_t size) {
+	return *text >= 0x20 && *text < 0x7f ? 1 : utf8_length(text, size);
+}
+
 /* Control characters could drive the user's terminal. */
 void text_make_printable(char *text, size_t size) {
 	unsigned char *c = (unsigned char *)text;
 	while (size > 0) {
-		unsigned length = *c >= 0x20 && *c < 0x7f ? 1 : utf8_length(c, size);
+		unsigned length = printable_length(c, size);
 		if (length == 0) {
 			*c = '?';
 			length = 1;
@@ -39,6 +43,20 @@ void text_make_printable(char *text, size_t size) {
 		c += length;
 		size -= length;
 	}
+}
+
+bool text_is_printable(const char *text, size_t size) {
+	const unsigned char *c = (const unsigned char *)text;
+	unsigned length = 1;
+	for (; size > 0 && length > 0; c += length, size -= length) {
+		length = printable_length(c, size);
+	}
+	return length > 0;
+}
+
+bool text_is_name_letter(char c) {
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+	       c == '_' || c == '.';
 }
 
 size_t text_cut(const char *text, size_t size) {

@@ -4,6 +4,8 @@
  */
 #include "display/filter_parts.h"
 
+#include "ph/text.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -60,14 +62,9 @@ void filter_tag_title(char text[FILTER_TITLE_SIZE], const char *tag, const char 
 	text[at] = '\0';
 }
 
-static bool is_id_letter(char c) {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-	       c == '_' || c == '.';
-}
-
 void filter_tag_app_id(char text[FILTER_APP_ID_SIZE], const char *tag, const char *app_id) {
 	snprintf(text, FILTER_APP_ID_SIZE, "ph.%s%s%s", tag, app_id[0] != '\0' ? "." : "", app_id);
 	for (char *c = text; *c != '\0'; c++) {
-		*c = is_id_letter(*c) ? *c : '_';
+		*c = text_is_name_letter(*c) ? *c : '_';
 	}
 }

@@ -4,11 +4,13 @@
  *
  * Servers act on them. With filter.apply PulseAudio loads a module of that name, with arguments that are
  * properties, too, and one of these is the path of a library. What PipeWire's clients may set of a node makes
- * it a microphone of the host's, or changes the rate at which everything plays. So only what describes
- * passes: what mixers show, and what a stream's volume is remembered by.
+ * it a microphone of the host's, or changes the rate at which everything plays. By a stream's role other
+ * streams are paused, and by that or the program's id its volume is remembered, for programs of the host,
+ * too. So only what mixers show passes.
  */
 #include "sound/properties.h"
 
+#include "ph/text.h"
 #include "sound/tags.h"
 
 #include <stdbool.h>
@@ -43,26 +45,21 @@ static const struct {
 	{"media.title", TEXT},
 };
 
-static bool is_name_byte(uint8_t byte) {
-	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
-	       byte == '-' || byte == '_' || byte == '.';
-}
-
-static bool is_text_byte(uint8_t byte) {
-	return byte >= 0x20 && byte != 0x7f;
+static bool is_name(const char *text, size_t size) {
+	size_t i = 0;
+	while (i < size && text_is_name_letter(text[i])) {
+		i++;
+	}
+	return i == size;
 }
 
 /* One line of text, with the zero at its end. */
 static bool is_value(enum value kind, const uint8_t *value, size_t size) {
+	const char *text = (const char *)value;
 	if (size == 0 || value[size - 1] != 0) {
 		return false;
 	}
-	for (size_t i = 0; i < size - 1; i++) {
-		if (!(kind == ICON ? is_name_byte(value[i]) : is_text_byte(value[i]))) {
-			return false;
-		}
-	}
-	return true;
+	return kind == ICON ? is_name(text, size - 1) : text_is_printable(text, size - 1);
 }
 
 static bool is_listed(const char *key, const uint8_t *value, size_t size) {

@@ -66,7 +66,11 @@ static bool is_description(const char *key) {
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
 		known |= strncmp(key, starts[i], strlen(starts[i])) == 0;
 	}
-	return known && strcmp(key, "media.class") != 0 && strcmp(key, "media.icon") != 0;
+	static const char *const others[] = {"application.id", "media.class", "media.icon", "media.role"};
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		known &= strcmp(key, others[i]) != 0;
+	}
+	return known;
 }
 
 static void check_list(struct tags *tags) {

@@ -3,8 +3,7 @@
  *
  *   sound_tone make FREQUENCY SECONDS    to standard output
  *   sound_tone hear                      from standard input: the frequency and the loudest sample
- *   sound_tone levels FREQUENCY...       from standard input: how loud each of them is in it, whatever else
- * is
+ *   sound_tone levels FREQUENCY...       from standard input: how loud each of them is in it
  */
 #include <math.h>
 #include <stdint.h>

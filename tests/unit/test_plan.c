@@ -777,7 +777,8 @@ static void a_part_of_the_host(void **state) {
 	assert_limited("0::/a.slice/b.scope\n", "0\n", "100000 100000\n", 64);
 }
 
-static unsigned processors; /* of a host that may have 8192: not this one, where it has any */
+/* Of a host that may have 8192; 0: of this one. */
+static unsigned processors;
 
 int __real_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
 int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);

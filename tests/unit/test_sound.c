@@ -309,6 +309,8 @@ static void add_forbidden(struct command *c) {
 	property(c, "media.name ", "x");
 	property(c, "", "x");
 	property(c, "media.name", "two\nlines");
+	property(c, "media.name", "\302\2332J"); /* which terminals take for an escape sequence */
+	property(c, "media.name", "\377");
 	property_bytes(c, "media.name", "no end", 6);
 	property_bytes(c, "media.name", "", 0);
 	property_bytes(c, "media.name", "a\0b", 4);
