@@ -8,10 +8,16 @@
 
 #include "ph/jail.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* What the connection is called that the guest asks virtio-wl for. */
 #define SOUND_CONTEXT "pulse"
+
+struct sound_rules {
+	const char *tag; /* what the VM is called: it is in front of its programs' names */
+	bool microphone; /* they may record */
+};
 
 struct sound {
 	pid_t pid;
@@ -21,7 +27,7 @@ struct sound {
 
 /* While the process has one thread. connector: the door (ph/connector.h) behind which the server is the
  * first. 0 or -errno. */
-int sound_start(struct sound *sound, int connector, bool microphone, enum jail_mode mode);
+int sound_start(struct sound *sound, int connector, const struct sound_rules *rules, enum jail_mode mode);
 /* Close the door here: whoever else holds it keeps the filter alive. Accepts a zeroed one, as the next. */
 void sound_leave(struct sound *sound);
 /* Wait for its end, which comes once the door is closed everywhere; killed after a grace time. */

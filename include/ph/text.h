@@ -11,8 +11,11 @@
 
 /* Replace each byte of what is not printable by '?'; line ends and tabs, too. */
 void text_make_printable(char *text, size_t size);
-/* Whether there is nothing to replace. */
-bool text_is_printable(const char *text, size_t size);
+/* A line of text with a '?' for what is not printable, not visible or changes the direction of what is beside
+ * it; cut where room, which is not 0, ends. Its length. */
+size_t text_copy_plain(char *to, size_t room, const char *text);
+/* That, behind the VM's name in brackets: what it is called on the host. */
+size_t text_tag(char *to, size_t room, const char *tag, const char *text);
 /* Of ASCII's letters and digits, '-', '_' and '.': what names consist of that are looked up. */
 bool text_is_name_letter(char c);
 /* How many of the first size bytes of text, which has more, are whole characters. */

@@ -1,57 +1,79 @@
 /* Text of anybody's, looked at byte by byte; any thread. Hostile: all of it. */
 #include "ph/text.h"
 
-#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
-/* The bytes of the UTF-8 character at text, 0 when it is none, or a control character of 0x80 to 0x9f. */
-static unsigned utf8_length(const unsigned char *text, size_t size) {
+#define NO_UTF8 (-1)
+
+/* The character at text, which has size bytes, and its length; where it is no UTF-8, that of a byte. */
+static int32_t character(const unsigned char *text, size_t size, unsigned *length) {
 	static const struct {
 		unsigned char mask, lead;
-		uint32_t least;
-	} forms[] = {{0xe0, 0xc0, 0xa0}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-	for (unsigned more = 1; more <= 3 && more < size; more++) {
-		if ((text[0] & forms[more - 1].mask) != forms[more - 1].lead) {
+		int32_t least;
+	} forms[] = {{0x80, 0, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+	*length = 1;
+	for (unsigned more = 0; more <= 3 && more < size; more++) {
+		if ((text[0] & forms[more].mask) != forms[more].lead) {
 			continue;
 		}
-		uint32_t code = text[0] & (unsigned char)~forms[more - 1].mask;
+		int32_t code = text[0] & (unsigned char)~forms[more].mask;
 		for (unsigned i = 1; i <= more; i++) {
 			if ((text[i] & 0xc0) != 0x80) {
-				return 0;
+				return NO_UTF8;
 			}
 			code = code << 6 | (text[i] & 0x3f);
 		}
-		bool surrogate = code >= 0xd800 && code < 0xe000;
-		return code >= forms[more - 1].least && code < 0x110000 && !surrogate ? more + 1 : 0;
+		if (code < forms[more].least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) {
+			return NO_UTF8;
+		}
+		*length = more + 1;
+		return code;
 	}
-	return 0;
-}
-
-/* The bytes of the printable character at text, 0 when it is none. */
-static unsigned printable_length(const unsigned char *text, size_t size) {
-	return *text >= 0x20 && *text < 0x7f ? 1 : utf8_length(text, size);
+	return NO_UTF8;
 }
 
 /* Control characters could drive the user's terminal. */
+static bool is_printable(int32_t code) {
+	return code >= 0x20 && (code < 0x7f || code > 0x9f);
+}
+
+/* What is not seen, or turns the direction of text around, could hide what is in front of it. */
+static bool is_plain(int32_t code) {
+	return is_printable(code) && code != 0x061c && !(code >= 0x200b && code <= 0x200f) &&
+	       !(code >= 0x2028 && code <= 0x202e) && !(code >= 0x2060 && code <= 0x206f) && code != 0xfeff;
+}
+
 void text_make_printable(char *text, size_t size) {
 	unsigned char *c = (unsigned char *)text;
-	while (size > 0) {
-		unsigned length = printable_length(c, size);
-		if (length == 0) {
-			*c = '?';
-			length = 1;
+	unsigned length;
+	for (; size > 0; c += length, size -= length) {
+		if (!is_printable(character(c, size, &length))) {
+			memset(c, '?', length);
 		}
-		c += length;
-		size -= length;
 	}
 }
 
-bool text_is_printable(const char *text, size_t size) {
+size_t text_copy_plain(char *to, size_t room, const char *text) {
 	const unsigned char *c = (const unsigned char *)text;
-	unsigned length = 1;
-	for (; size > 0 && length > 0; c += length, size -= length) {
-		length = printable_length(c, size);
+	size_t at = 0, left = strlen(text);
+	unsigned length;
+	for (; left > 0; c += length, left -= length) {
+		bool plain = is_plain(character(c, left, &length));
+		unsigned size = plain ? length : 1;
+		if (at + size >= room) {
+			break;
+		}
+		memcpy(to + at, plain ? (const char *)c : "?", size);
+		at += size;
 	}
-	return length > 0;
+	to[at] = '\0';
+	return at;
+}
+
+size_t text_tag(char *to, size_t room, const char *tag, const char *text) {
+	size_t size = (size_t)snprintf(to, room, "[%s]%s", tag, text[0] != '\0' ? " " : "");
+	return size < room ? size + text_copy_plain(to + size, room - size, text) : room - 1;
 }
 
 bool text_is_name_letter(char c) {

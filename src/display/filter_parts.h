@@ -185,10 +185,8 @@ enum chord {
 };
 enum chord chords_press(struct chords *chords, struct chord_keyboard *keyboard, uint32_t key);
 
-/* text.c: names with the VM's in them; cut to what fits a message. */
+/* Names with the VM's in them are cut to what fits a message. */
 #define FILTER_TITLE_SIZE 1024
 #define FILTER_APP_ID_SIZE 256
-void filter_tag_title(char text[FILTER_TITLE_SIZE], const char *tag, const char *title);
-void filter_tag_app_id(char text[FILTER_APP_ID_SIZE], const char *tag, const char *app_id);
 
 #endif

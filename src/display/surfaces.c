@@ -6,6 +6,9 @@
  */
 #include "display/filter_parts.h"
 
+#include "ph/text.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 
 /* In pixels, before any scaling down. */
@@ -486,6 +489,13 @@ static enum verdict name_toplevel(struct passage *passage, uint16_t opcode, cons
 	return ret < 0 ? filter_break(passage, "no memory for its name") : FILTER_DONE;
 }
 
+static void tag_app_id(char text[FILTER_APP_ID_SIZE], const char *tag, const char *app_id) {
+	snprintf(text, FILTER_APP_ID_SIZE, "ph.%s%s%s", tag, app_id[0] != '\0' ? "." : "", app_id);
+	for (char *c = text; *c != '\0'; c++) {
+		*c = text_is_name_letter(*c) ? *c : '_';
+	}
+}
+
 /* A window has the VM's name before its program gives it any, or none. */
 enum verdict filter_toplevel_create(struct passage *passage) {
 	char title[FILTER_TITLE_SIZE], app_id[FILTER_APP_ID_SIZE];
@@ -494,8 +504,8 @@ enum verdict filter_toplevel_create(struct passage *passage) {
 	if (surface != NULL) {
 		surface->is_window = true;
 	}
-	filter_tag_title(title, passage->filter->vm->tag, "");
-	filter_tag_app_id(app_id, passage->filter->vm->tag, "");
+	text_tag(title, sizeof(title), passage->filter->vm->tag, "");
+	tag_app_id(app_id, passage->filter->vm->tag, "");
 	enum verdict verdict = filter_forward(passage, &passage->filter->to_host);
 	if (verdict == FILTER_DONE) {
 		verdict = name_toplevel(passage, XDG_TOPLEVEL_REQUEST_SET_TITLE, title);
@@ -506,7 +516,7 @@ enum verdict filter_toplevel_create(struct passage *passage) {
 
 enum verdict filter_set_title(struct passage *passage) {
 	char title[FILTER_TITLE_SIZE];
-	filter_tag_title(title, passage->filter->vm->tag, passage->args[0].string);
+	text_tag(title, sizeof(title), passage->filter->vm->tag, passage->args[0].string);
 	passage->args[0].string = title;
 	passage->rewritten = true;
 	return filter_forward(passage, &passage->filter->to_host);
@@ -515,7 +525,7 @@ enum verdict filter_set_title(struct passage *passage) {
 /* Of windows, and of activation tokens. */
 enum verdict filter_set_app_id(struct passage *passage) {
 	char app_id[FILTER_APP_ID_SIZE];
-	filter_tag_app_id(app_id, passage->filter->vm->tag, passage->args[0].string);
+	tag_app_id(app_id, passage->filter->vm->tag, passage->args[0].string);
 	passage->args[0].string = app_id;
 	passage->rewritten = true;
 	return filter_forward(passage, &passage->filter->to_host);

@@ -12,6 +12,10 @@
 
 enum { ASKING_DISPLAY, ASKING_SOUND };
 
+static const char *tag_of(const struct plan *plan) {
+	return plan->tag != NULL ? plan->tag : "ph";
+}
+
 static int create_device(struct screen *screen, const struct plan *plan) {
 	struct display_socket sockets[DISPLAY_SOCKETS_MAX];
 	unsigned count = (unsigned)plan->socket_count;
@@ -23,7 +27,7 @@ static int create_device(struct screen *screen, const struct plan *plan) {
 	const struct display_options options = {.sockets = sockets,
 		.socket_count = count,
 		.connector = plan->socket_count > 0 ? screen->asking[ASKING_DISPLAY] : -1,
-		.tag = plan->tag,
+		.tag = tag_of(plan),
 		.clipboard = plan->clipboard,
 		.no_card = plan->no_card,
 		.window_fd = screen->window.client_fd,
@@ -53,7 +57,7 @@ static int start_connector(struct screen *screen, const struct plan *plan, enum 
 		[ASKING_DISPLAY] = {.sockets = sockets, .count = (unsigned)plan->socket_count},
 		[ASKING_SOUND] = {.sockets = &server, .count = plan->sound.server != NULL},
 	};
-	int ret = connector_start(&screen->connector, doors, 2, plan->tag != NULL ? plan->tag : "ph", mode);
+	int ret = connector_start(&screen->connector, doors, 2, tag_of(plan), mode);
 	screen->asking[ASKING_DISPLAY] = doors[ASKING_DISPLAY].fd;
 	screen->asking[ASKING_SOUND] = doors[ASKING_SOUND].fd;
 	return ret;
@@ -70,7 +74,8 @@ int screen_start(struct screen *screen, const struct plan *plan, const struct gu
 		ret = start_connector(screen, plan, mode);
 	}
 	if (ret == 0 && sound->server != NULL) {
-		ret = sound_start(&screen->sound, screen->asking[ASKING_SOUND], sound->microphone, mode);
+		const struct sound_rules rules = {.tag = tag_of(plan), .microphone = sound->microphone};
+		ret = sound_start(&screen->sound, screen->asking[ASKING_SOUND], &rules, mode);
 		fd_close(&screen->asking[ASKING_SOUND]);
 	}
 	if (ret == 0) {

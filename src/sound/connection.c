@@ -57,13 +57,26 @@ static void consume(struct sound_flow *flow, size_t size) {
 	flow->in_size -= size;
 }
 
+static void pass_command(struct sound_flow *flow, size_t size) {
+	const struct sound_filter *filter = &flow->connection->filter;
+	uint8_t head[PULSE_DESCRIPTOR_SIZE] = {0};
+	if (!flow->from_guest) {
+		append(flow, flow->in + flow->in_start, PULSE_DESCRIPTOR_SIZE + size);
+		return;
+	}
+	tags_put(head, (uint32_t)filter->command_size);
+	tags_put(head + 4, PULSE_CONTROL);
+	append(flow, head, sizeof(head));
+	append(flow, filter->command, filter->command_size);
+}
+
 /* False: the connection is over. */
 static bool act(
 	struct sound_flow *flow, enum sound_verdict verdict, size_t size, uint32_t tag, uint32_t channel) {
 	struct sound_flow *to_guest = &flow->connection->answers;
 	switch (verdict) {
 	case SOUND_PASS:
-		append(flow, flow->in + flow->in_start, PULSE_DESCRIPTOR_SIZE + size);
+		pass_command(flow, size);
 		break;
 	case SOUND_CANCEL:
 		add_note(&flow->connection->requests, PULSE_DELETE_RECORD_STREAM, SOUND_OWN_TAG, channel);
@@ -81,14 +94,6 @@ static bool act(
 	return true;
 }
 
-/* The frame at hand has a shorter command now, at the end of its place. */
-static void shorten(struct sound_flow *flow, size_t from, size_t to) {
-	uint8_t *head = flow->in + flow->in_start;
-	tags_put(head, (uint32_t)to);
-	memmove(head + (from - to), head, PULSE_DESCRIPTOR_SIZE + to);
-	consume(flow, from - to);
-}
-
 enum progress { MORE, STUCK, OVER };
 
 static enum progress step_command(struct sound_flow *flow, uint32_t size) {
@@ -97,19 +102,16 @@ static enum progress step_command(struct sound_flow *flow, uint32_t size) {
 	if (size == 0 || size > SOUND_COMMAND_MAX) {
 		return OVER;
 	}
-	if (flow->in_size < PULSE_DESCRIPTOR_SIZE + size || room(flow) < PULSE_DESCRIPTOR_SIZE + size ||
+	if (flow->in_size < PULSE_DESCRIPTOR_SIZE + size ||
+		room(flow) < PULSE_DESCRIPTOR_SIZE + size + SOUND_COMMAND_GROWTH ||
 		flow->note_count == SOUND_NOTES_MAX || opposite(flow)->note_count == SOUND_NOTES_MAX) {
 		return STUCK;
 	}
 	uint8_t *command = flow->in + flow->in_start + PULSE_DESCRIPTOR_SIZE;
-	size_t kept = size;
 	enum sound_verdict verdict = flow->from_guest
-					     ? sound_filter_request(filter, command, &kept, &tag)
+					     ? sound_filter_request(filter, command, size, &tag)
 					     : sound_filter_answer(filter, command, size, &tag, &channel);
-	if (kept < size) {
-		shorten(flow, size, kept);
-	}
-	return act(flow, verdict, kept, tag, channel) ? MORE : OVER;
+	return act(flow, verdict, size, tag, channel) ? MORE : OVER;
 }
 
 static enum progress step_data(struct sound_flow *flow, uint32_t size, uint32_t channel, uint32_t flags) {
@@ -248,7 +250,7 @@ static void server_ready(struct loop_source *source, uint32_t events) {
 }
 
 int sound_connection_create(struct sound_connection **list, unsigned *count, struct loop *loop, int guest,
-	int server, bool microphone) {
+	int server, const struct sound_rules *rules) {
 	struct sound_connection *connection = calloc(1, sizeof(*connection));
 	if (connection == NULL) {
 		fd_close(&guest);
@@ -256,7 +258,7 @@ int sound_connection_create(struct sound_connection **list, unsigned *count, str
 		return -ENOMEM;
 	}
 	connection->loop = loop;
-	connection->filter.microphone = microphone;
+	connection->filter.rules = rules;
 	connection->guest = (struct loop_source){.fd = guest, .ready = guest_ready};
 	connection->server = (struct loop_source){.fd = server, .ready = server_ready};
 	connection->requests.connection = connection->answers.connection = connection;

@@ -36,10 +36,10 @@ struct sound_connection {
 	struct sound_flow requests, answers;
 };
 
-/* Takes both descriptors and adds itself to the list. It ends when one of the two
- * does. 0 or -errno. */
+/* Takes both descriptors and adds itself to the list; the rules stay the caller's. It ends when one of the
+ * two does. 0 or -errno. */
 int sound_connection_create(struct sound_connection **list, unsigned *count, struct loop *loop, int guest,
-	int server, bool microphone);
+	int server, const struct sound_rules *rules);
 void sound_connection_destroy(struct sound_connection *connection);
 
 #endif

@@ -9,8 +9,8 @@
  */
 #include "sound/filter.h"
 
-#include "sound/properties.h"
 #include "sound/protocol.h"
+#include "sound/rewrite.h"
 #include "sound/tags.h"
 
 #include <string.h>
@@ -113,7 +113,7 @@ static void remove_stream(struct sound_filter *filter, bool record, uint32_t cha
 }
 
 static enum sound_verdict expect_stream(struct sound_filter *filter, uint32_t tag, bool record) {
-	if (filter->pending_count == SOUND_PENDING_MAX ||
+	if (!filter->named || filter->pending_count == SOUND_PENDING_MAX ||
 		filter->stream_count + filter->pending_count >= SOUND_STREAMS_MAX) {
 		return SOUND_REFUSE;
 	}
@@ -167,19 +167,35 @@ static enum sound_verdict subscribe(struct tags arguments) {
 	return SOUND_PASS;
 }
 
+/* The name is to stay, so what a program says is added to what it said, in place of all that. */
+static enum sound_verdict update(struct tags arguments) {
+	uint8_t *mode = arguments.next + 1;
+	uint32_t number;
+	if (!tags_number(&arguments, &number)) {
+		return SOUND_HANG_UP;
+	}
+	tags_put(mode, number == PULSE_UPDATE_SET ? PULSE_UPDATE_REPLACE : number);
+	return SOUND_PASS;
+}
+
 static enum sound_verdict judge(
 	struct sound_filter *filter, uint32_t number, uint32_t tag, struct tags arguments) {
 	struct tags rest = arguments;
 	uint32_t first = 0;
 	bool has_first = tags_number(&rest, &first);
 	enum rule rule = number < PULSE_COMMANDS ? requests[number] : REFUSED;
-	if (rule == REFUSED || (rule == MICROPHONE && !filter->microphone) ||
+	if (rule == REFUSED || (rule == MICROPHONE && !filter->rules->microphone) ||
 		(rule == OWN_INPUT && (!has_first || !is_own_input(filter, first)))) {
 		return SOUND_REFUSE;
 	}
 	switch (number) {
 	case PULSE_SUBSCRIBE:
 		return subscribe(arguments);
+	case PULSE_UPDATE_CLIENT_PROPLIST:
+		return update(arguments);
+	case PULSE_UPDATE_PLAYBACK_PROPLIST:
+	case PULSE_UPDATE_RECORD_PROPLIST:
+		return update(rest); /* behind the stream's number */
 	case PULSE_CREATE_PLAYBACK_STREAM:
 	case PULSE_CREATE_RECORD_STREAM:
 		return expect_stream(filter, tag, number == PULSE_CREATE_RECORD_STREAM);
@@ -197,9 +213,11 @@ static enum sound_verdict judge(
 /* libpulse counts its tags upwards, so each is asked to: with a tag that was there before, the answer to
  * another command would pass for that about a new stream. */
 enum sound_verdict sound_filter_request(
-	struct sound_filter *filter, uint8_t *command, size_t *size, uint32_t *tag) {
-	*size = sound_keep_properties(command, *size);
-	struct tags tags = {.next = command, .left = *size};
+	struct sound_filter *filter, uint8_t *command, size_t size, uint32_t *tag) {
+	bool named = false;
+	filter->command_size = sound_rewrite(
+		filter->rules->tag, command, size, filter->command, size + SOUND_COMMAND_GROWTH, &named);
+	struct tags tags = {.next = filter->command, .left = filter->command_size};
 	uint32_t number;
 	if (!tags_number(&tags, &number) || !tags_number(&tags, tag) || *tag >= SOUND_OWN_TAG ||
 		*tag < filter->next_tag) {
@@ -209,6 +227,7 @@ enum sound_verdict sound_filter_request(
 	if (number == PULSE_AUTH) {
 		return authenticate(filter, tags, *tag);
 	}
+	filter->named |= named && number == PULSE_SET_CLIENT_NAME;
 	return filter->authenticated ? judge(filter, number, *tag, tags) : SOUND_HANG_UP;
 }
 

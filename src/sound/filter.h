@@ -3,6 +3,8 @@
 #ifndef SOUND_FILTER_H
 #define SOUND_FILTER_H
 
+#include "ph/sound.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,6 +14,8 @@
 #define SOUND_PENDING_MAX 32
 /* The largest command: those with lists of properties, which may hold an icon. */
 #define SOUND_COMMAND_MAX (256 * 1024)
+/* How much longer the names of the VM make it, at most. */
+#define SOUND_COMMAND_GROWTH 4096
 /* The tag of commands of the filter's own. */
 #define SOUND_OWN_TAG 0xfffffffeu
 
@@ -31,8 +35,9 @@ struct sound_stream {
 };
 
 struct sound_filter {
-	bool microphone;
+	const struct sound_rules *rules;
 	bool authenticated; /* AUTH was sent */
+	bool named;         /* the program said what it is called */
 	uint32_t auth_tag;
 	uint32_t next_tag; /* the least that the guest's next command may have */
 	struct sound_stream streams[SOUND_STREAMS_MAX];
@@ -42,12 +47,16 @@ struct sound_filter {
 		bool record;
 	} pending[SOUND_PENDING_MAX]; /* streams that are being made */
 	unsigned pending_count;
+	size_t command_size;
+	uint8_t command[SOUND_COMMAND_MAX + SOUND_COMMAND_GROWTH];
 };
 
-/* A whole command, from the guest or from the server; it may be changed, and the guest's get shorter. *tag is
- * the one to refuse by and, for SOUND_CANCEL, *channel the stream's. */
+/* A whole command of the guest's; what passes of it is in filter->command then. *tag is the one to refuse by.
+ */
 enum sound_verdict sound_filter_request(
-	struct sound_filter *filter, uint8_t *command, size_t *size, uint32_t *tag);
+	struct sound_filter *filter, uint8_t *command, size_t size, uint32_t *tag);
+/* One of the server's, which may be changed where it is. *tag as above; for SOUND_CANCEL *channel is the
+ * stream's. */
 enum sound_verdict sound_filter_answer(
 	struct sound_filter *filter, uint8_t *command, size_t size, uint32_t *tag, uint32_t *channel);
 /* A stream's data, by their descriptor. */

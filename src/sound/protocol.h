@@ -77,6 +77,13 @@ enum pulse_command {
 	PULSE_COMMANDS = 105,
 };
 
+/* What becomes of the properties that are there when others come. */
+enum pulse_update {
+	PULSE_UPDATE_SET = 0, /* they go */
+	PULSE_UPDATE_MERGE = 1,
+	PULSE_UPDATE_REPLACE = 2, /* they stay, but for those with the same keys */
+};
+
 /* What SUBSCRIBE asks for, a bit each, and what an event is about, a number. */
 enum pulse_facility {
 	PULSE_FACILITY_SINK = 0,

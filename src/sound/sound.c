@@ -25,7 +25,7 @@ struct filter_process {
 	struct loop loop;
 	struct loop_source door;
 	int connector; /* the way to the server */
-	bool microphone;
+	const struct sound_rules *rules;
 	struct sound_connection *connections;
 	unsigned count;
 	struct log_limit messages;
@@ -44,7 +44,7 @@ static void serve_connection(struct filter_process *process, int guest) {
 		return;
 	}
 	sound_connection_create(
-		&process->connections, &process->count, &process->loop, guest, server, process->microphone);
+		&process->connections, &process->count, &process->loop, guest, server, process->rules);
 }
 
 static void knock(struct loop_source *source, uint32_t events) {
@@ -80,7 +80,7 @@ static int run(struct filter_process *process, enum jail_mode mode, pid_t parent
 	return ret < 0 ? ret : loop_run(&process->loop);
 }
 
-int sound_start(struct sound *sound, int connector, bool microphone, enum jail_mode mode) {
+int sound_start(struct sound *sound, int connector, const struct sound_rules *rules, enum jail_mode mode) {
 	int door[2];
 	pid_t parent = getpid();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, door) < 0) {
@@ -89,7 +89,7 @@ int sound_start(struct sound *sound, int connector, bool microphone, enum jail_m
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct filter_process process = {
-			.connector = connector, .microphone = microphone, .door = {.fd = door[1]}};
+			.connector = connector, .rules = rules, .door = {.fd = door[1]}};
 		int ret = run(&process, mode, parent);
 		if (ret < 0) {
 			log_error("sound filter: %s", strerror(-ret));

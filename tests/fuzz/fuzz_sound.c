@@ -3,10 +3,10 @@
  * looks for anything at the server's end that a program of the VM may not ask or say of itself, for anything
  * at the guest's that it may not hear, and for frames that are cut.
  *
- * Input: a byte (bit 0: a microphone, bit 1: it begins with an AUTH), then pieces: a byte (bit 7: the
- * server's; bit 6: all is passed on first; bit 5: the tag is the input's, otherwise the guest's are counted
- * and the server's are the last of those; the rest: what, see write_piece()), data. Half of them are commands
- * whose values are of the kinds that commands have, see write_command().
+ * Input: a byte (bit 0: a microphone, bit 1: it begins with an AUTH, bit 2: but without a name), then pieces:
+ * a byte (bit 7: the server's; bit 6: all is passed on first; bit 5: the tag is the input's, otherwise the
+ * guest's are counted and the server's are the last of those; the rest: what, see write_piece()), data. Half
+ * of them are commands whose values are of the kinds that commands have, see write_command().
  */
 #include "input.h"
 
@@ -24,7 +24,7 @@ static struct loop loop;
 static struct sound_connection *list;
 static unsigned count;
 static int guest, server;
-static bool microphone;
+static bool microphone, named;
 static uint32_t guest_tag, seen_tags;
 
 /* What has come out at one end, from the beginning of a frame on. */
@@ -47,11 +47,13 @@ static void create(void) {
 	int inner = ends[1];
 	require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
 	server = ends[0];
-	require(sound_connection_create(&list, &count, &loop, inner, ends[1], microphone) == 0);
+	static const struct sound_rules rules[] = {{.tag = "fuzz"}, {.tag = "fuzz", .microphone = true}};
+	require(sound_connection_create(&list, &count, &loop, inner, ends[1], &rules[microphone]) == 0);
 	at_server = at_guest = (struct end){.size = 0};
 	memset(recording, 0, sizeof(recording));
 	memset(own_inputs, 0, sizeof(own_inputs));
 	guest_tag = seen_tags = 0;
+	named = false;
 }
 
 static bool *entry(bool *table, uint32_t number) {
@@ -73,6 +75,8 @@ static bool is_description(const char *key) {
 	return known;
 }
 
+static bool seen_name; /* in the command at hand */
+
 static void check_list(struct tags *tags) {
 	const char *key;
 	uint32_t size;
@@ -85,11 +89,15 @@ static void check_list(struct tags *tags) {
 		require(is_description(key));
 		require(tags_number(tags, &size) && tags_bytes(tags, size, &value) && size > 0);
 		require(memchr(value, 0, size) == value + size - 1 && memchr(value, '\n', size) == NULL);
+		bool name = strcmp(key, "application.name") == 0;
+		require(!name || strncmp((const char *)value, "[fuzz]", 6) == 0);
+		seen_name |= name;
 	}
 }
 
 static void check_values(uint8_t *command, size_t size) {
 	struct tags tags = {.next = command, .left = size};
+	seen_name = false;
 	while (tags.left > 0) {
 		bool list = tags.next[0] == TAG_PROPERTIES;
 		require(tags_any(&tags));
@@ -105,6 +113,10 @@ static void check_command(const uint8_t *command, size_t size) {
 		       number == PULSE_GET_SOURCE_INFO || number == PULSE_GET_SOURCE_INFO_LIST;
 	require(size >= 10 && command[0] == 'L' && command[5] == 'L');
 	require(!records || microphone);
+	named |= number == PULSE_SET_CLIENT_NAME && seen_name;
+	require(named || (number != PULSE_CREATE_PLAYBACK_STREAM && number != PULSE_CREATE_RECORD_STREAM));
+	/* Nothing that was said before goes. */
+	require(number != PULSE_UPDATE_CLIENT_PROPLIST || tags_get(command + 11) != PULSE_UPDATE_SET);
 	/* No tag twice, but the filter's own. */
 	require(tag == SOUND_OWN_TAG || tag >= seen_tags);
 	seen_tags = tag == SOUND_OWN_TAG ? seen_tags : tag + 1;
@@ -224,7 +236,8 @@ static void write_end(int fd, const void *data, size_t size) {
 
 /* Up to three properties. */
 static uint8_t *put_properties(struct input *input, uint8_t *to) {
-	static const char *const keys[] = {"media.name", "filter.apply", "media.class", "media.icon_name"};
+	static const char *const keys[] = {
+		"media.name", "filter.apply", "application.name", "media.icon_name"};
 	const uint8_t kind = (uint8_t)take(input, 1);
 	*to++ = TAG_PROPERTIES;
 	for (unsigned i = 0; i < kind % 4; i++) {
@@ -327,6 +340,20 @@ static void write_auth(void) {
 	write_end(guest, frame, sizeof(frame));
 }
 
+static void write_name(void) {
+	static const char key[] = "Ptapplication.name";
+	uint8_t frame[PULSE_DESCRIPTOR_SIZE + 64] = {0}, *end = frame + PULSE_DESCRIPTOR_SIZE;
+	guest_tag = 1;
+	end = tags_put_number(tags_put_number(end, PULSE_SET_CLIENT_NAME), guest_tag);
+	memcpy(end, key, sizeof(key));
+	end = tags_put_number(end + sizeof(key), 1);
+	memcpy(end, "x\0\0\0\1\0N", 7);
+	size_t size = (size_t)(end + 7 - frame);
+	tags_put(frame, (uint32_t)(size - PULSE_DESCRIPTOR_SIZE));
+	tags_put(frame + 4, PULSE_CONTROL);
+	write_end(guest, frame, size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct input input = {.next = data, .left = size};
 	unsigned setup = take(&input, 1);
@@ -334,6 +361,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	create();
 	if ((setup & 2) != 0) {
 		write_auth();
+	}
+	if ((setup & 6) == 2) {
+		write_name();
 	}
 	while (input.left > 0) {
 		unsigned what = take(&input, 1);

@@ -20,7 +20,8 @@ gcc -shared -fPIC -o "$work/share/library.so" "$work/library.c" || exit 1
 # What filters streams ask for is as Debian has it.
 start_pulseaudio() {
 	pulseaudio -n --daemonize=no --exit-idle-time=-1 --disable-shm=no --log-target=stderr --use-pid-file=no \
-		-L module-native-protocol-unix -L module-filter-heuristics -L module-filter-apply 2>"$work/server.err" &
+		-L module-native-protocol-unix -L module-filter-heuristics -L module-filter-apply \
+		-L module-stream-restore 2>"$work/server.err" &
 	servers=($!)
 	for _ in $(seq 100); do pactl info >/dev/null 2>&1 && break; sleep 0.2; done
 }
@@ -122,9 +123,9 @@ devices | diff "$work/devices" - &&
 result "and nothing on the host has changed"
 
 # PulseAudio loads what filter.apply names; PipeWire makes a device of what says that it is one.
-vm --sound -- "$play --property=filter.apply=ladspa-sink --property=media.class=Audio/Source --property=node.name=trap \
+vm --sound --tag mail -- "$play --property=filter.apply=ladspa-sink --property=media.class=Audio/Source --property=node.name=trap \
 	--property='filter.apply.ladspa-sink.parameters=plugin=$work/share/library label=x' --property=media.title=kept \
-	/mnt/tone & for _ in \$(seq 100); do [ -e /mnt/seen ] && break; sleep 0.2; done; kill %1" &
+	/dev/zero & for _ in \$(seq 100); do [ -e /mnt/seen ] && break; sleep 0.2; done; kill %1" &
 player_vm=$!
 for _ in $(seq 300); do
 	pactl list sink-inputs >"$work/inputs"
@@ -134,9 +135,29 @@ done
 devices | diff "$work/devices" - && grep -q '"kept"' "$work/inputs" && ! grep -q -e filter.apply -e trap "$work/inputs" &&
 	[ ! -e "$work/loaded" ]
 result "what a stream says of itself is only shown"
+grep -q 'application.name = "\[mail\] pacat"' "$work/inputs"
+result "but that it is a VM's"
+pactl set-sink-input-volume "$(pactl list sink-inputs |
+	awk '/^Sink Input #/ { n = substr($3, 2) } /media.title = "kept"/ { print n }')" 8192
+for _ in $(seq 50); do
+	quiet=$(pactl list sink-inputs | grep 'Volume:.* 8192 ') && break
+	sleep 0.1
+done
 touch "$work/share/seen"
 wait $player_vm
 rm "$work/share/seen"
+# Servers remember volumes by the names of programs, and turned the VM's one down.
+$play /dev/zero &
+player_here=$!
+for _ in $(seq 50); do
+	pactl list sink-inputs >"$work/inputs"
+	grep -q 'application.process.id = "'$player_here'"' "$work/inputs" && break
+	sleep 0.1
+done
+kill $player_here
+[ -n "$quiet" ] && grep -q 'application.process.id = "'$player_here'"' "$work/inputs" &&
+	! grep -q 'Volume:.* 8192 ' "$work/inputs"
+result "and the volume of programs here is not that of the VM's of the same name"
 
 # ---- the microphone ----
 
@@ -159,7 +180,7 @@ recorded() {
 move_to() {
 	from=$(recorded)
 	pactl move-source-output "$(pactl list source-outputs |
-		awk '/^Source Output #/ { n = substr($3, 2) } /application.name = "parec"/ { print n }')" "$1"
+		awk '/^Source Output #/ { n = substr($3, 2) } /application.name = ".* parec"/ { print n }')" "$1"
 }
 
 # How loud both tones are in it since then.

@@ -258,7 +258,8 @@ static int filter_sound(struct error *error) {
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, guest), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, server), 0);
 	go_on(left);
-	int ret = sound_connection_create(&list, &count, &loop, guest[1], server[1], false);
+	const struct sound_rules rules = {.tag = "vm"};
+	int ret = sound_connection_create(&list, &count, &loop, guest[1], server[1], &rules);
 	left = spare();
 	assert_int_equal(count, ret == 0);
 	if (ret == 0) {

@@ -29,7 +29,10 @@ struct command {
 	uint8_t bytes[70000];
 };
 
+static const struct sound_rules deaf = {.tag = "mail"}, hearing = {.tag = "mail", .microphone = true};
+
 static struct fixture *set_up(bool microphone) {
+	const struct sound_rules *rules = microphone ? &hearing : &deaf;
 	struct fixture *f = calloc(1, sizeof(*f));
 	int guest[2], server[2];
 	assert_int_equal(loop_init(&f->loop), 0);
@@ -38,7 +41,7 @@ static struct fixture *set_up(bool microphone) {
 	f->guest = guest[0];
 	f->server = server[0];
 	assert_int_equal(
-		sound_connection_create(&f->list, &f->count, &f->loop, guest[1], server[1], microphone), 0);
+		sound_connection_create(&f->list, &f->count, &f->loop, guest[1], server[1], rules), 0);
 	return f;
 }
 
@@ -153,7 +156,7 @@ static struct command *auth(uint32_t version) {
 	return c;
 }
 
-static void authenticate(struct fixture *f) {
+static void be_authenticated(struct fixture *f) {
 	uint8_t buffer[512];
 	uint32_t channel;
 	send_command(f->guest, auth(0xc0000023));
@@ -181,6 +184,36 @@ static void expect_passed(struct fixture *f, struct command *c) {
 	run(f);
 	expect_same(f->server, c);
 	expect_nothing(f->guest);
+}
+
+static void property_bytes(struct command *c, const char *key, const void *value, uint32_t size) {
+	uint8_t head[5] = {'x'};
+	tags_put(head + 1, size);
+	string(c, key);
+	number(c, size);
+	bytes(c, head, 5);
+	bytes(c, value, size);
+}
+
+static void property(struct command *c, const char *key, const char *value) {
+	property_bytes(c, key, value, (uint32_t)strlen(value) + 1);
+}
+
+static struct command *client_name(uint32_t tag, const char *name) {
+	struct command *c = command(PULSE_SET_CLIENT_NAME, tag);
+	bytes(c, "P", 1);
+	property(c, "application.name", name);
+	property(c, "application.language", "C");
+	string(c, NULL);
+	return c;
+}
+
+/* A program that may do all it may: the server knows who it is, and what it is called. */
+static void authenticate(struct fixture *f) {
+	be_authenticated(f);
+	send_command(f->guest, client_name(1, "Firefox"));
+	run(f);
+	expect_same(f->server, client_name(1, "[mail] Firefox"));
 }
 
 static void test_auth(void **state) {
@@ -246,7 +279,7 @@ static void test_own_streams(void **state) {
 	static const uint32_t commands[] = {PULSE_SET_SINK_INPUT_VOLUME, PULSE_SET_SINK_INPUT_MUTE,
 		PULSE_GET_SINK_INPUT_INFO, PULSE_KILL_SINK_INPUT};
 	struct fixture *f = set_up(false);
-	uint32_t tag = 0;
+	uint32_t tag = 1;
 	authenticate(f);
 	for (size_t i = 0; i < 4; i++) {
 		struct command *c = command(commands[i], ++tag);
@@ -278,21 +311,8 @@ static void test_own_streams(void **state) {
 
 /* ---- properties ---- */
 
-static void property_bytes(struct command *c, const char *key, const void *value, uint32_t size) {
-	uint8_t head[5] = {'x'};
-	tags_put(head + 1, size);
-	string(c, key);
-	number(c, size);
-	bytes(c, head, 5);
-	bytes(c, value, size);
-}
-
-static void property(struct command *c, const char *key, const char *value) {
-	property_bytes(c, key, value, (uint32_t)strlen(value) + 1);
-}
-
 /* Of those that servers act on: PulseAudio loads modules, and libraries; PipeWire makes devices, takes other
- * rates, connects elsewhere. And what is listed, but no line of text, or no name of an icon. */
+ * rates, connects elsewhere. And what is listed, but no text, or no name of an icon. */
 static void add_forbidden(struct command *c) {
 	property(c, "filter.apply", "ladspa-sink");
 	property(c, "filter.apply.ladspa-sink.parameters", "plugin=/home/user/library label=x");
@@ -308,9 +328,6 @@ static void add_forbidden(struct command *c) {
 	property(c, "application.id", "org.example.Player");
 	property(c, "media.name ", "x");
 	property(c, "", "x");
-	property(c, "media.name", "two\nlines");
-	property(c, "media.name", "\302\2332J"); /* which terminals take for an escape sequence */
-	property(c, "media.name", "\377");
 	property_bytes(c, "media.name", "no end", 6);
 	property_bytes(c, "media.name", "", 0);
 	property_bytes(c, "media.name", "a\0b", 4);
@@ -320,7 +337,7 @@ static void add_forbidden(struct command *c) {
 
 static void add_allowed(struct command *c, bool described) {
 	if (described) {
-		property(c, "application.name", "Füllhorn");
+		property(c, "application.version", "Füllhorn");
 	}
 	property(c, "application.icon_name", "org.example.Player-1_2");
 	property(c, "media.title", "music");
@@ -362,18 +379,148 @@ static void test_properties(void **state) {
 	(void)state;
 	struct fixture *f = set_up(false);
 	authenticate(f);
-	expect_passed(f, stream_with_properties(1, false));
-	send_command(f->guest, stream_with_properties(2, true));
+	expect_passed(f, stream_with_properties(2, false));
+	send_command(f->guest, stream_with_properties(3, true));
 	/* What follows lies behind it as before. */
-	send_command(f->guest, command(PULSE_STAT, 3));
+	send_command(f->guest, command(PULSE_STAT, 4));
 	run(f);
-	expect_same(f->server, stream_with_properties(2, false));
-	expect_same(f->server, command(PULSE_STAT, 3));
+	expect_same(f->server, stream_with_properties(3, false));
+	expect_same(f->server, command(PULSE_STAT, 4));
 	for (uint32_t what = 83; what <= 85; what++) { /* to remove some */
 		send_command(f->guest, command(what, 100 + what));
 		expect_refused(f, 100 + what);
 	}
 	tear_down(f);
+}
+
+/* One line, which does nothing to a terminal where it is printed, nor to what is beside it. */
+static void test_texts(void **state) {
+	(void)state;
+	static const char *const texts[][2] = {{"two\nlines", "two?lines"}, {"\302\2332J", "?2J"},
+		{"a\377\303", "a??"}, {"\342\200\256gnp.f\303\274r", "?gnp.f\303\274r"}, {"", ""}};
+	struct fixture *f = set_up(false);
+	uint32_t tag = 1;
+	authenticate(f);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		for (size_t j = 0; j < 2; j++) { /* as it comes, and as it passes */
+			struct command *c = command(PULSE_SET_PLAYBACK_STREAM_NAME, tag + 1);
+			number(c, 3);
+			string(c, texts[i][j]);
+			j == 0 ? send_command(f->guest, c) : expect_same(f->server, c);
+			run(f);
+		}
+		tag++;
+		for (size_t j = 0; j < 2; j++) {
+			struct command *c = command(PULSE_UPDATE_PLAYBACK_PROPLIST, tag + 1);
+			number(c, 3);
+			number(c, PULSE_UPDATE_MERGE);
+			bytes(c, "P", 1);
+			property(c, "media.title", texts[i][j]);
+			string(c, NULL);
+			j == 0 ? send_command(f->guest, c) : expect_same(f->server, c);
+			run(f);
+		}
+		tag++;
+	}
+	tear_down(f);
+}
+
+/* Servers remember volumes by the names of programs, so the VM's stays in front of each. */
+static void test_names(void **state) {
+	(void)state;
+	char longest[5000], cut[256] = "[mail] ";
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	memset(cut + 7, 'x', sizeof(cut) - 8);
+	cut[255] = '\0';
+	const char *const names[][2] = {
+		{"", "[mail]"}, {"\342\200\256[x]", "[mail] ?[x]"}, {longest, cut}, {"\n", "[mail] ?"}};
+	struct fixture *f = set_up(false);
+	authenticate(f);
+	for (uint32_t i = 0; i < 4; i++) {
+		send_command(f->guest, client_name(2 + i, names[i][0]));
+		run(f);
+		expect_same(f->server, client_name(2 + i, names[i][1]));
+	}
+	/* All else may be said of a client or a stream, but not in place of what was said. */
+	static const uint32_t updates[] = {PULSE_UPDATE_CLIENT_PROPLIST, PULSE_UPDATE_PLAYBACK_PROPLIST};
+	for (uint32_t i = 0; i < 2; i++) {
+		for (uint32_t mode = 0; mode < 3; mode++) {
+			const uint32_t tag = 10 + 3 * i + mode;
+			for (unsigned j = 0; j < 2; j++) {
+				struct command *c = command(updates[i], tag);
+				if (i == 1) {
+					number(c, 3);
+				}
+				number(c, j == 0 || mode != PULSE_UPDATE_SET ? mode : PULSE_UPDATE_REPLACE);
+				bytes(c, "P", 1);
+				property(c, "application.name", j == 0 ? "Evil" : "[mail] Evil");
+				string(c, NULL);
+				j == 0 ? send_command(f->guest, c) : expect_same(f->server, c);
+				run(f);
+			}
+		}
+	}
+	struct command *c = command(PULSE_UPDATE_CLIENT_PROPLIST, 30);
+	string(c, "no mode");
+	send_command(f->guest, c);
+	expect_hung_up(f);
+	tear_down(f);
+}
+
+/* A stream without a name would be remembered by its title. */
+static void test_nameless(void **state) {
+	(void)state;
+	struct fixture *f = set_up(true);
+	be_authenticated(f);
+	struct command *c = command(PULSE_SET_CLIENT_NAME, 1);
+	bytes(c, "P", 1);
+	property_bytes(c, "application.name", "no end", 6);
+	property(c, "media.name", "music");
+	string(c, NULL);
+	send_command(f->guest, c);
+	run(f);
+	c = command(PULSE_SET_CLIENT_NAME, 1);
+	bytes(c, "P", 1);
+	property(c, "media.name", "music");
+	string(c, NULL);
+	expect_same(f->server, c);
+	send_command(f->guest, command(PULSE_CREATE_PLAYBACK_STREAM, 2));
+	expect_refused(f, 2);
+	send_command(f->guest, command(PULSE_CREATE_RECORD_STREAM, 3));
+	expect_refused(f, 3);
+	c = command(PULSE_UPDATE_CLIENT_PROPLIST, 4);
+	number(c, PULSE_UPDATE_MERGE);
+	bytes(c, "P", 1);
+	property(c, "application.name", "[mail] x");
+	string(c, NULL);
+	send_command(f->guest, c);
+	run(f);
+	uint8_t buffer[512];
+	uint32_t channel;
+	receive(f->server, &channel, buffer, sizeof(buffer));
+	send_command(f->guest, command(PULSE_CREATE_PLAYBACK_STREAM, 5));
+	expect_refused(f, 5);
+	tear_down(f);
+}
+
+/* Names make a command longer; a flood of them does not do so without end. */
+static void test_many_names(void **state) {
+	(void)state;
+	for (unsigned names = 500; names <= 600; names += 100) {
+		struct fixture *f = set_up(false);
+		authenticate(f);
+		struct command *c = command(PULSE_SET_CLIENT_NAME, 2);
+		bytes(c, "P", 1);
+		for (unsigned i = 0; i < names; i++) {
+			property(c, "application.name", "x");
+		}
+		string(c, NULL);
+		send_command(f->guest, c);
+		run(f);
+		assert_true((f->list != NULL) == (names * strlen("[mail] ") <= SOUND_COMMAND_GROWTH));
+		tear_down(f);
+	}
 }
 
 /* What is cut, or is no value of a known kind: servers might read it in another way. */
@@ -385,17 +532,17 @@ static void test_no_values(void **state) {
 	for (size_t i = 1; i < sizeof(sizes); i++) {
 		struct fixture *f = set_up(false);
 		authenticate(f);
-		struct command *c = command(PULSE_SET_CLIENT_NAME, 1);
+		struct command *c = command(PULSE_SET_CLIENT_NAME, 2);
 		bytes(c, ends[i], sizes[i]);
 		send_command(f->guest, c);
 		expect_hung_up(f);
 		tear_down(f);
 	}
-	const size_t whole = stream_with_properties(1, true)->size;
+	const size_t whole = stream_with_properties(2, true)->size;
 	for (size_t size = 10; size < whole; size++) {
 		struct fixture *f = set_up(false);
 		authenticate(f);
-		struct command *c = stream_with_properties(1, true);
+		struct command *c = stream_with_properties(2, true);
 		c->size = size;
 		send_command(f->guest, c);
 		run(f);
@@ -657,7 +804,7 @@ static void test_many_streams(void **state) {
 	struct fixture *f = set_up(false);
 	authenticate(f);
 	for (uint32_t i = 0; i < SOUND_STREAMS_MAX; i++) {
-		make_stream(f, 1 + i, i, 1000 + i);
+		make_stream(f, 2 + i, i, 1000 + i);
 	}
 	struct command *c = command(PULSE_CREATE_PLAYBACK_STREAM, 99);
 	send_command(f->guest, c);
@@ -677,6 +824,10 @@ int main(void) {
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_own_streams),
 		cmocka_unit_test(test_properties),
+		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_nameless),
+		cmocka_unit_test(test_many_names),
 		cmocka_unit_test(test_no_values),
 		cmocka_unit_test(test_tags_only_grow),
 		cmocka_unit_test(test_events),

@@ -217,7 +217,8 @@ static void test_who_stays_is_killed(void **state) {
 	struct connector connector;
 	struct sound sound;
 	assert_int_equal(connector_start(&connector, &door, 1, "test", JAIL_OFF), 0);
-	assert_int_equal(sound_start(&sound, door.fd, false, JAIL_OFF), 0);
+	const struct sound_rules rules = {.tag = "test"};
+	assert_int_equal(sound_start(&sound, door.fd, &rules, JAIL_OFF), 0);
 	const pid_t pids[] = {f->worker.pid, sound.pid, connector.pid};
 	for (size_t i = 0; i < 3; i++) {
 		kill(pids[i], SIGSTOP);
