@@ -169,6 +169,14 @@ enum verdict filter_source_cancelled(struct passage *passage);
 enum verdict filter_selection(struct passage *passage);
 enum verdict filter_drag(struct passage *passage);
 
+/* types.c: what data that are offered are. */
+#define FILTER_TYPE_SIZE 1024
+bool filter_is_mark(const char *type);
+/* What a type that the VM offers is called with the compositor; NULL: it is too long for that. */
+const char *filter_type_outside(const struct filter_vm *vm, char buffer[FILTER_TYPE_SIZE], const char *type);
+/* What a type that is offered is called in the VM; NULL: it is not for its programs. */
+const char *filter_type_inside(const struct filter_vm *vm, const char *type);
+
 /* chords.c: which keys are a paste chord. Needs libxkbcommon. */
 struct chord_keyboard;
 struct chords *chords_create(void); /* NULL: no library */

@@ -67,9 +67,14 @@ enum verdict filter_offer_source(struct passage *passage) {
 	return verdict;
 }
 
-/* A type that some VM's filter offers: whoever offered another VM's could pass for it. */
-static bool is_mark(const char *type) {
-	return type != NULL && strncmp(type, FILTER_MARK_PREFIX, strlen(FILTER_MARK_PREFIX)) == 0;
+/* Send the message with this type; without one it goes nowhere. */
+static enum verdict send_type(struct passage *passage, unsigned index, const char *type) {
+	if (type == NULL) {
+		return FILTER_DONE;
+	}
+	passage->rewritten |= passage->args[index].string != type;
+	passage->args[index].string = type;
+	return filter_forward(passage, &passage->filter->to_host);
 }
 
 /* Whoever gets the focus is told of all types at once, and is disconnected when it does not read as fast:
@@ -78,9 +83,10 @@ static bool is_mark(const char *type) {
 enum verdict filter_source_offer(struct passage *passage) {
 	struct filter_vm *vm = passage->filter->vm;
 	struct filter_source *source = passage_object(passage)->data;
-	const char *type = passage->args[0].string;
-	unsigned bytes = (unsigned)strlen(type);
-	if (is_mark(type) || source->types == FILTER_TYPES_MAX ||
+	char buffer[FILTER_TYPE_SIZE];
+	const char *type = filter_type_outside(vm, buffer, passage->args[0].string);
+	unsigned bytes = type != NULL ? (unsigned)strlen(type) : 0;
+	if (type == NULL || filter_is_mark(passage->args[0].string) || source->types == FILTER_TYPES_MAX ||
 		source->bytes + bytes > FILTER_TYPE_BYTES_MAX ||
 		vm->type_bytes + bytes + TYPE_COST > FILTER_VM_TYPES_MAX) {
 		return FILTER_DONE;
@@ -92,7 +98,7 @@ enum verdict filter_source_offer(struct passage *passage) {
 		vm->offered += bytes;
 		vm->news.bytes -= bytes;
 	}
-	return FILTER_PASS;
+	return send_type(passage, 0, type);
 }
 
 /* From now on others may be told of the source. A compositor that refuses it, or what is to replace it, does
@@ -123,9 +129,15 @@ void filter_source_release(struct filter_vm *vm, struct wire_object *object) {
 	object->data = NULL;
 }
 
-/* Nothing is behind a mark, for those of the host's who collect all types. */
+/* An event with a type, or none. Nothing is behind a mark alone, for those of the host's who collect all
+ * types.
+ */
 enum verdict filter_source_type(struct passage *passage) {
-	return is_mark(passage->args[0].string) ? FILTER_DONE : FILTER_PASS;
+	const char *type = passage->args[0].string;
+	const char *inside = type != NULL ? filter_type_inside(passage->filter->vm, type) : NULL;
+	passage->rewritten |= inside != type;
+	passage->args[0].string = inside;
+	return inside != NULL || type == NULL ? FILTER_PASS : FILTER_DONE;
 }
 
 static bool has_serial(const struct filter *filter, uint32_t serial) {
@@ -179,7 +191,7 @@ enum verdict filter_offer_type(struct passage *passage) {
 	if (strcmp(passage->args[0].string, passage->filter->vm->mark) == 0) {
 		add_flags(passage->filter, passage->message.object, OFFER_OWN);
 	}
-	return is_mark(passage->args[0].string) ? FILTER_DONE : FILTER_PASS;
+	return filter_source_type(passage);
 }
 
 enum verdict filter_selection(struct passage *passage) {
@@ -223,9 +235,20 @@ static enum verdict change_offer(struct passage *passage, uintptr_t mask, uintpt
 	return FILTER_PASS;
 }
 
+/* What the compositor calls a type of this offer. */
+static const char *type_of(const struct passage *passage, char buffer[FILTER_TYPE_SIZE], const char *type) {
+	bool own = (flags_of(passage_object(passage)) & OFFER_OWN) != 0;
+	return own ? filter_type_outside(passage->filter->vm, buffer, type) : type;
+}
+
 enum verdict filter_accept(struct passage *passage) {
-	uintptr_t number = number_of(passage->args[1].string);
-	return change_offer(passage, (uintptr_t)UINT32_MAX << OFFER_TYPE, number << OFFER_TYPE);
+	const char *type = passage->args[1].string;
+	uintptr_t number = number_of(type);
+	char buffer[FILTER_TYPE_SIZE];
+	enum verdict verdict =
+		change_offer(passage, (uintptr_t)UINT32_MAX << OFFER_TYPE, number << OFFER_TYPE);
+	return verdict == FILTER_PASS && type != NULL ? send_type(passage, 1, type_of(passage, buffer, type))
+						      : verdict;
 }
 
 enum verdict filter_set_actions(struct passage *passage) {
@@ -267,5 +290,9 @@ enum verdict filter_receive(struct passage *passage) {
 	if (passage->kinds[0] != FILTER_FD_PIPE) {
 		return filter_break(passage, "the descriptor is no pipe");
 	}
-	return may_receive(passage->filter, passage_object(passage)) ? FILTER_PASS : FILTER_DONE;
+	if (!may_receive(passage->filter, passage_object(passage))) {
+		return FILTER_DONE;
+	}
+	char buffer[FILTER_TYPE_SIZE];
+	return send_type(passage, 0, type_of(passage, buffer, passage->args[0].string));
 }

@@ -22,6 +22,11 @@ reach pasted
 timeout 30 wl-copy <.test/from-vm 2>/dev/null
 echo 'the primary of the VM' | timeout 30 wl-copy --primary 2>/dev/null
 reach copied
+await compared
+echo 'file:///etc/hostname' | timeout 30 wl-copy --type text/uri-list 2>/dev/null
+timeout 30 wl-paste --list-types >.test/types 2>/dev/null
+timeout 30 wl-paste --type text/uri-list >.test/named 2>/dev/null
+reach files
 await finished
 [ "$1" = key ] && exec foot --app-id=paster sh -c 'cat >.test/typed'
 END2
@@ -49,7 +54,7 @@ host_pastes() {
 
 # vm POLICY: the guest's script; it has pasted, or was not let, and copied, or was not let, when this returns
 vm() {
-	rm -f .test/{clipboard,primary,status,pasted,copied,finished}
+	rm -f .test/{clipboard,primary,status,pasted,copied,compared,files,finished}
 	host_copies .test/from-host 'the primary of the host'
 	start "$1" --clipboard "$1" -- bash .test/guest.sh "$1"
 	vm=$started
@@ -58,6 +63,23 @@ vm() {
 		[ "$(grep -c "'zwp_primary_selection_device_manager_v1'" .test/info)" -eq "$primary" ]
 	result "$1: who asks for the clipboard and the primary selection reads them to an end"
 	await copied
+}
+
+# copies_files: a program of the VM copies what names files, and those of the VM can paste it
+copies_files() {
+	reach compared
+	await files
+	wl-paste --list-types >.test/host-types
+	sed 's/^/# /' .test/host-types
+	[ "$(cat .test/named)" = file:///etc/hostname ] && grep -qx text/uri-list .test/types
+}
+
+host_has_files() {
+	grep -qx text/plain .test/host-types && grep -qx text/uri-list .test/host-types
+}
+
+host_has_text_alone() {
+	grep -qx text/plain .test/host-types && ! host_has_files
 }
 
 end_vm() {
@@ -84,6 +106,7 @@ pasted_nothing
 result "off: programs of the VM read nothing"
 host_pastes .test/from-host 'the primary of the host'
 result "off: and set nothing"
+reach compared
 end_vm
 
 for policy in on focus; do
@@ -92,6 +115,12 @@ for policy in on focus; do
 	result "$policy: a program with the keyboard reads the clipboard and the primary selection"
 	sets_both
 	result "$policy: and sets them"
+	if [ $policy = on ]; then
+		copies_files && host_has_files
+	else
+		copies_files && host_has_text_alone
+	fi
+	result "$policy: names of files that a program of the VM copied"
 	end_vm
 done
 
@@ -100,6 +129,8 @@ pasted_nothing
 result "key: a program with the keyboard reads nothing by itself"
 sets_both
 result "key: and sets what the host pastes"
+copies_files && host_has_text_alone
+result "key: names of files that a program of the VM copied"
 echo 'the clipboard: ü' >.test/short
 host_copies .test/short 'the primary: ü'
 reach finished

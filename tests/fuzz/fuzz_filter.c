@@ -2,8 +2,8 @@
  * Fuzz the filter with libwayland's own server behind it: whatever the guest sends, libwayland takes what
  * leaves the filter without complaint, no global that is not for guests is ever bound, and what the server
  * says, of itself too, passes back. Pixels lie in their buffers, sources have few types, regions and frames
- * few rectangles, selections go nowhere without a clipboard, and others are told no more than the VM's
- * allowance.
+ * few rectangles, selections go nowhere without a clipboard, types of data but for texts and pictures have
+ * the VM's mark outside and none inside, and others are told no more than the VM's allowance.
  *
  * Input: a byte that says which clipboard, then steps, each of a byte that says what and some that say with
  * what: see step(). Most make messages that are right in one way or another, since one that is not ends the
@@ -76,6 +76,16 @@ static void start_again(struct wl_resource *resource) {
 	wl_resource_set_user_data(resource, NULL);
 }
 
+static void check_type(const char *type) {
+	static const char *const open[] = {"text/plain", "text/html", "text/r", "text/csv", "text/markdown",
+		"application/rtf", "UTF8_STRING", "STRING", "TEXT", "COMPOUND_TEXT", "x-kde-", "image/"};
+	bool known = vm.clipboard == DISPLAY_CLIPBOARD_ON || strncmp(type, vm.mark, strlen(vm.mark)) == 0;
+	for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
+		known |= strncmp(type, open[i], strlen(open[i])) == 0;
+	}
+	require(known);
+}
+
 /* What libwayland's server would take, and a compositor should not. */
 static void check(struct wl_resource *resource, const char *request, const union wl_argument *args) {
 	const char *class = wl_resource_get_class(resource);
@@ -83,6 +93,7 @@ static void check(struct wl_resource *resource, const char *request, const union
 		require(args[4].i >= args[2].i * (int64_t)wire_pixel_size(args[5].u));
 		require(wire_pixel_size(args[5].u) > 0);
 	} else if (strcmp(request, "offer") == 0) {
+		check_type(args[0].s);
 		require(count_one_more(resource) <= FILTER_TYPES_MAX + 1); /* with the VM's mark */
 	} else if (strcmp(class, "wl_region") == 0 && strcmp(request, "add") == 0) {
 		require(count_one_more(resource) <= 4096);
@@ -201,6 +212,14 @@ static bool read_server(void) {
 	return n > 0;
 }
 
+/* The mark is secret. */
+static void check_told(const struct wire_message *message) {
+	const struct wire_object *object = wire_objects_find(&filter->objects, message->object);
+	const char *name = object != NULL ? object->interface->name : "";
+	require((strcmp(name, "wl_data_offer") != 0 && strcmp(name, "wl_data_source") != 0) ||
+		memmem(message->data, message->size, vm.mark, strlen(vm.mark)) == NULL);
+}
+
 /* The server has no complaints, and what it says passes. */
 static void from_server(void) {
 	while (read_server()) {
@@ -210,6 +229,7 @@ static void from_server(void) {
 			require(filter_host(filter));
 			while (wire_peek(wire_queue_data(queue), wire_queue_size(queue), &message) == 1) {
 				require(message.object != 1 || message.opcode != 0);
+				check_told(&message);
 				wire_queue_consume(queue, message.size);
 			}
 			wire_queue_finish(queue);
@@ -250,14 +270,16 @@ static uint32_t take_number(struct input *input) {
 }
 
 static void take_text(struct input *input, bool from_guest, char text[TEXT_SIZE]) {
+	const uint32_t kind = take(input, 1);
 	size_t size;
-	switch (take(input, 1) % 6) {
+	switch (kind % 6) {
 	case 0:
 		snprintf(text, TEXT_SIZE, "%s", shown[take(input, 1) % SHOWN]);
 		break;
 	case 1:
 		own_offers |= !from_guest;
-		snprintf(text, TEXT_SIZE, "%s", from_guest ? FILTER_MARK_PREFIX "0" : vm.mark);
+		snprintf(text, TEXT_SIZE, "%s%s", from_guest ? FILTER_MARK_PREFIX "0" : vm.mark,
+			!from_guest && kind > 200 ? "/text/uri-list" : "");
 		break;
 	case 2:
 		size = take(input, 2) %

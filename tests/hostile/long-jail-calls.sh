@@ -64,7 +64,8 @@ echo 0 >/proc/sys/kernel/io_uring_disabled
 
 echo end >$tracing/trace_marker
 wait $reader
-result "the trace was read to its end: $(cat "$work/events")"
+result "the trace was read to its end"
+sed 's/^/# /' "$work/events"
 [ -z "${PH_OUTPUT-}" ] || cp "$work/rows" "$PH_OUTPUT/"
 
 # What no script here brings about, and why it is needed.

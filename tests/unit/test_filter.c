@@ -1787,23 +1787,132 @@ static void test_marks_of_others(void **state) {
 	assert_true(take_event(f, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_TARGET));
 }
 
+static uint32_t new_source(struct fixture *f, const struct desk *d) {
+	return MAKE(f, d->manager, wl_data_device_manager, WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE,
+		0, 0);
+}
+
+static bool accepts(struct fixture *f, uint32_t offer, const char *type) {
+	assert_true(request(f, offer, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_ACCEPT,
+		ARGS({.u = 9}, {.string = type})));
+	return take_request(f, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_ACCEPT);
+}
+
+static bool offers_type(struct fixture *f, uint32_t source, bool primary, const char *type) {
+	const struct wl_interface *interface =
+		primary ? &zwp_primary_selection_source_v1_interface : &wl_data_source_interface;
+	assert_true(request(f, source, interface, 0, ARGS({.string = type})));
+	return take_request(f, interface, 0);
+}
+
+/* Whether the compositor's asking for this type of data reaches the program, as one for this other type. */
+static bool asks_for(struct fixture *f, uint32_t source, bool primary, const char *type, const char *inside) {
+	const struct wl_interface *interface =
+		primary ? &zwp_primary_selection_source_v1_interface : &wl_data_source_interface;
+	uint16_t opcode = primary ? ZWP_PRIMARY_SELECTION_SOURCE_V1_EVENT_SEND : WL_DATA_SOURCE_EVENT_SEND;
+	wire_queue_push_fd(&f->filter->from_host, memory(1), 0);
+	assert_true(event(f, source, interface, opcode, ARGS({.string = type}, {0})));
+	bool asked = take_event(f, interface, opcode) && strcmp(f->args[0].string, inside) == 0;
+	drop_passed(f);
+	return asked;
+}
+
+/* Of what a VM's programs offer the host's see texts and pictures: not what names files, which they would
+ * take for theirs, or makes them run something. */
+static void test_types_for_the_host(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	static const char *const open[] = {"text/plain", "text/plain;charset=utf-8", "UTF8_STRING",
+		"text/html", "image/png", "x-kde-passwordManagerHint"};
+	static const char *const hidden[] = {"text/uri-list", "x-special/gnome-copied-files",
+		"application/vnd.portal.filetransfer", "text/x-moz-url", "GTK_TREE_MODEL_ROW", "text/plain2",
+		"text", ";", "", "imagepng"};
+	const uint32_t sources[] = {new_source(f, &d),
+		MAKE(f, d.primary_manager, zwp_primary_selection_device_manager_v1,
+			ZWP_PRIMARY_SELECTION_DEVICE_MANAGER_V1_REQUEST_CREATE_SOURCE, 0, 0)};
+	for (unsigned primary = 0; primary < 2; primary++) {
+		for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
+			assert_true(offers_type(f, sources[primary], primary, open[i]));
+			assert_string_equal(f->args[0].string, open[i]);
+			assert_true(asks_for(f, sources[primary], primary, open[i], open[i]));
+		}
+		for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+			char outside[128];
+			snprintf(outside, sizeof(outside), "%s/%s", f->vm.mark, hidden[i]);
+			assert_true(offers_type(f, sources[primary], primary, hidden[i]));
+			assert_string_equal(f->args[0].string, outside);
+			assert_true(asks_for(f, sources[primary], primary, outside, hidden[i]));
+		}
+		char longest[2000] = {0};
+		memset(longest, 'x', sizeof(longest) - 1);
+		assert_false(offers_type(f, sources[primary], primary, longest));
+		static const char other[] = "x-ph/0123/text/uri-list";
+		assert_false(asks_for(f, sources[primary], primary, other, other));
+	}
+	assert_true(event(f, sources[0], &wl_data_source_interface, WL_DATA_SOURCE_EVENT_TARGET,
+		ARGS({.string = NULL})));
+	assert_true(take_event(f, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_TARGET));
+	assert_null(f->args[0].string);
+}
+
+/* The compositor hears that the program asks for this type; it is in f->args then. */
+static void expect_receive(struct fixture *f, uint32_t offered, const char *type, const char *outside) {
+	int ends[2];
+	assert_int_equal(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+	assert_true(filter_add_fd(f->filter, ends[1], FILTER_FD_PIPE));
+	assert_true(request(f, offered, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_RECEIVE,
+		ARGS({.string = type}, {0})));
+	assert_true(take_request(f, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_RECEIVE));
+	assert_string_equal(f->args[0].string, outside);
+	close(ends[0]);
+	drop_passed(f);
+}
+
+/* Among themselves a VM's programs have all types, and of the host's they are told. */
+static void test_types_within_the_vm(void **state) {
+	struct fixture *f = *state;
+	struct desk d = open_desk(f);
+	char outside[128], other[128];
+	snprintf(outside, sizeof(outside), "%s/text/uri-list", f->vm.mark);
+	snprintf(other, sizeof(other), "%s", outside);
+	other[strlen(FILTER_MARK_PREFIX)] ^= 1;
+	uint32_t own = select_offer(f, &d, false, f->vm.mark);
+	assert_true(event(
+		f, own, &wl_data_offer_interface, WL_DATA_OFFER_EVENT_OFFER, ARGS({.string = outside})));
+	assert_true(take_event(f, &wl_data_offer_interface, WL_DATA_OFFER_EVENT_OFFER));
+	assert_string_equal(f->args[0].string, "text/uri-list");
+	expect_receive(f, own, "text/uri-list", outside);
+	expect_receive(f, own, "text/plain", "text/plain");
+	assert_true(accepts(f, own, "text/uri-list"));
+	assert_string_equal(f->args[1].string, outside);
+	assert_false(accepts(f, own, "text/uri-list"));
+	assert_true(accepts(f, own, NULL));
+	char longest[2000] = {0};
+	memset(longest, 'x', sizeof(longest) - 1);
+	assert_false(accepts(f, own, longest));
+	uint32_t host = select_offer(f, &d, false, other);
+	assert_true(event(f, host, &wl_data_offer_interface, WL_DATA_OFFER_EVENT_OFFER,
+		ARGS({.string = "text/uri-list"})));
+	assert_true(take_event(f, &wl_data_offer_interface, WL_DATA_OFFER_EVENT_OFFER));
+	assert_string_equal(f->args[0].string, "text/uri-list");
+	key(f, &d, 10, CONTROL, KEY_V, 0);
+	drop_passed(f);
+	expect_receive(f, host, "text/uri-list", "text/uri-list");
+}
+
 /* How many of types of this length a source gets to offer. */
 static unsigned offers(
 	struct fixture *f, uint32_t source, const struct wl_interface *interface, size_t length) {
 	char type[4000];
 	unsigned passed = 0;
 	memset(type, 'x', length);
+	memcpy(type, "image/", length < 6 ? length : 6);
 	type[length] = '\0';
 	for (unsigned i = 0; i < 1000; i++) {
 		assert_true(request(f, source, interface, 0, ARGS({.string = type})));
 		passed += take_request(f, interface, 0);
 	}
 	return passed;
-}
-
-static uint32_t new_source(struct fixture *f, const struct desk *d) {
-	return MAKE(f, d->manager, wl_data_device_manager, WL_DATA_DEVICE_MANAGER_REQUEST_CREATE_DATA_SOURCE,
-		0, 0);
 }
 
 /* What a program may offer is enough for all, and not enough to flood who is told of it. */
@@ -1927,12 +2036,6 @@ static void test_drop(void **state) {
 	drop_passed(f);
 	assert_true(receives(f, second, false));
 	assert_false(receives(f, first, false));
-}
-
-static bool accepts(struct fixture *f, uint32_t offer, const char *type) {
-	assert_true(request(f, offer, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_ACCEPT,
-		ARGS({.u = 9}, {.string = type})));
-	return take_request(f, &wl_data_offer_interface, WL_DATA_OFFER_REQUEST_ACCEPT);
 }
 
 /* Whose window it is dragged from hears what is thought of it: once what is thought each time that the mouse
@@ -2233,6 +2336,10 @@ static void test_clipboard_on(void **state) {
 	assert_true(receives(f, select_offer(f, &d, false, NULL), false));
 	assert_true(receives(f, select_offer(f, &d, true, NULL), true));
 	assert_true(sets_selection(f, &d, 0));
+	uint32_t own = select_offer(f, &d, false, f->vm.mark);
+	assert_true(offers_type(f, new_source(f, &d), false, "text/uri-list"));
+	assert_string_equal(f->args[0].string, "text/uri-list");
+	expect_receive(f, own, "text/uri-list", "text/uri-list");
 }
 
 static void test_receive_into_memory(void **state) {
@@ -2403,6 +2510,8 @@ int main(void) {
 		TEST(test_paste_by_button),
 		TEST(test_paste_own),
 		TEST(test_marks_of_others),
+		TEST(test_types_for_the_host),
+		TEST(test_types_within_the_vm),
 		TEST(test_many_types),
 		TEST(test_types_of_many_sources),
 		TEST(test_flood_of_selections),
