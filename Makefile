@@ -38,8 +38,12 @@ MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 CPPFLAGS += -isystem /usr/include/dbus-1.0 -isystem /usr/lib/$(MULTIARCH)/dbus-1.0/include
 CFLAGS = -std=gnu11 -O2 -g -pthread $(WARNINGS) $(HARDENING) '-ffile-prefix-map=$(CURDIR)=.'
 LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed -Wl,--build-id=sha1
-# What a host may lack is linked in: the binary needs nothing but the C library.
-LDLIBS = -Wl,-Bstatic -lelf -lz -luring -lseccomp -lsodium -linih -Wl,-Bdynamic
+# What a host may lack is linked in: the binary needs nothing but the C library, and libelf where the distribution's
+# libelf.a is not whole (Debian 13).
+STATIC_ELF = -Wl,-Bstatic -lelf -lz -Wl,-Bdynamic
+ELF_TEST = echo 'int elf_end(void *); int main(void) { return elf_end(0); }' | $(CC) -x c - -o "$$program" $(STATIC_ELF)
+LIBELF = $(shell program=$$(mktemp); $(ELF_TEST) 2>/dev/null && echo '$(STATIC_ELF)' || echo -lelf; rm -f "$$program")
+LDLIBS = $(LIBELF) -Wl,-Bstatic -luring -lseccomp -lsodium -linih -Wl,-Bdynamic
 SAN_LDLIBS = -lelf -l:liburing.a -lseccomp -l:libsodium.a -l:libinih.a -lxkbcommon -lwayland-server
 
 # The protocols that programs of the VM may speak. Tables of their messages are made of the XML: NAME.c by

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# For scripts that need a Debian 12 without anything: debootstrap's smallest, in $debian, where newcomer may use sudo.
+# For scripts that need a Debian without anything: debootstrap's smallest, in $debian, where newcomer may use sudo.
 # PH_DEBIAN names one that was made already.
 
 # The archive that this machine's packages are from
@@ -7,17 +7,20 @@ mirror() {
 	apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep -v security | head -n 1
 }
 
+# make_debian [SUITE]: Debian 12, whose archives are this machine's, or another one
 make_debian() {
+	local suite=${1:-bookworm}
 	debian=$(mktemp -d "${TMPDIR:-/var/tmp}/ph-debian.XXXXXX")
 	chmod 755 "$debian"
 	if [ -n "${PH_DEBIAN-}" ]; then
 		cp -a "$PH_DEBIAN/." "$debian" || return
 	else
-		debootstrap --variant=minbase bookworm "$debian" "$(mirror)" >"$work/out" 2>&1 || return
+		debootstrap --variant=minbase "$suite" "$debian" "$(mirror)" >"$work/out" 2>&1 || return
 	fi
+	[ "$suite" = bookworm ] || echo "deb $(mirror)-security $suite-security main" >>"$debian/etc/apt/sources.list"
 	local list
 	for list in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
-		[ ! -f "$list" ] || install -D -m 644 "$list" "$debian$list"
+		[ "$suite" != bookworm ] || [ ! -f "$list" ] || install -D -m 644 "$list" "$debian$list"
 	done
 	cp /etc/resolv.conf /etc/hosts "$debian/etc/"
 	in_debian apt-get update -qq >"$work/out" 2>&1 && in_debian apt-get install -qq -y sudo >>"$work/out" 2>&1 || return

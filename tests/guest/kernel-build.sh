@@ -43,6 +43,11 @@ for _ in $(seq 100); do nothing_kept && break; sleep 0.1; done
 [ -e "$work/compiling" ] && nothing_kept
 result "nor does one that is interrupted"
 
+printf '#!/bin/sh\nread -r line; case $line in *close*) exit 1 ;; esac\n' >"$work/bin/patch"
+! build && grep -q '^0008-.*\.patch does not fit linux-source-6.12 6\.12\..*made for 6\.12\..*KERNEL=' "$work/err" && nothing_kept
+result "a patch that does not fit is named, and what to do"
+printf '#!/bin/sh\n' >"$work/bin/patch"
+
 compile 'echo no && false'
 mkdir -p "$work/cache/ph/kernel-build.killed/linux"
 ! build && nothing_kept

@@ -206,8 +206,13 @@ done
 from=$first
 levels >"$work/moved"
 # PipeWire has both for a moment, which is the first tenths of a second.
-move_to microphone
-for _ in $(seq 300); do [ "$(recorded)" -gt $((from + 300000)) ] && break; sleep 0.2; done
+for _ in $(seq 30); do
+	move_to microphone
+	for _ in $(seq 50); do
+		[ "$(recorded)" -gt $((from + 300000)) ] && break 2
+		sleep 0.2
+	done
+done
 from=$((from + 100000))
 levels >"$work/back"
 echo "# moved to what is played, and back: $(cat "$work/moved") ${quiet:+and then nothing}, $(cat "$work/back")"

@@ -151,7 +151,7 @@ static void report_no_port(int error) {
 int main(int argc, char **argv) {
 	uint64_t started = report_now();
 	/* By its name: a container in the guest has a PID 1 of its own. */
-	if (argc > 0 && strcmp(basename(argv[0]), "xdg-open") == 0) {
+	if (strcmp(program_invocation_short_name, "xdg-open") == 0) {
 		return xdg_open_main(argc, argv);
 	}
 	if (getpid() != 1) {
