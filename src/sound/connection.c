@@ -33,12 +33,17 @@ static void append(struct sound_flow *flow, const void *data, size_t size) {
 	flow->out_size += size;
 }
 
+/* What stands before a command of this size. */
+static void put_descriptor(uint8_t descriptor[PULSE_DESCRIPTOR_SIZE], size_t size) {
+	memset(descriptor, 0, PULSE_DESCRIPTOR_SIZE);
+	tags_put(descriptor, (uint32_t)size);
+	tags_put(descriptor + 4, PULSE_CONTROL);
+}
+
 /* A command and up to two numbers, for when the frame under way is complete. */
 static void add_note(struct sound_flow *flow, uint32_t number, uint32_t tag, uint32_t value) {
 	uint8_t *note = flow->notes[flow->note_count++];
-	memset(note, 0, PULSE_DESCRIPTOR_SIZE);
-	tags_put(note, SOUND_NOTE_SIZE - PULSE_DESCRIPTOR_SIZE);
-	tags_put(note + 4, PULSE_CONTROL);
+	put_descriptor(note, SOUND_NOTE_SIZE - PULSE_DESCRIPTOR_SIZE);
 	tags_put_number(tags_put_number(tags_put_number(note + PULSE_DESCRIPTOR_SIZE, number), tag), value);
 }
 
@@ -59,14 +64,13 @@ static void consume(struct sound_flow *flow, size_t size) {
 
 static void pass_command(struct sound_flow *flow, size_t size) {
 	const struct sound_filter *filter = &flow->connection->filter;
-	uint8_t head[PULSE_DESCRIPTOR_SIZE] = {0};
+	uint8_t descriptor[PULSE_DESCRIPTOR_SIZE];
 	if (!flow->from_guest) {
 		append(flow, flow->in + flow->in_start, PULSE_DESCRIPTOR_SIZE + size);
 		return;
 	}
-	tags_put(head, (uint32_t)filter->command_size);
-	tags_put(head + 4, PULSE_CONTROL);
-	append(flow, head, sizeof(head));
+	put_descriptor(descriptor, filter->command_size);
+	append(flow, descriptor, sizeof(descriptor));
 	append(flow, filter->command, filter->command_size);
 }
 

@@ -1,6 +1,16 @@
 # shellcheck shell=bash
 # For scripts that need a Debian without anything: debootstrap's smallest, in $debian, where newcomer may use sudo.
-# PH_DEBIAN names one that was made already.
+# PH_DEBIAN names a Debian 12 that was made already.
+
+if [ "$(id -u)" != 0 ]; then
+	skip "a clean Debian" "debootstrap needs root"
+	exit
+fi
+stop() {
+	remove_debian
+	finish
+}
+trap stop EXIT
 
 # The archive that this machine's packages are from
 mirror() {
@@ -12,7 +22,7 @@ make_debian() {
 	local suite=${1:-bookworm}
 	debian=$(mktemp -d "${TMPDIR:-/var/tmp}/ph-debian.XXXXXX")
 	chmod 755 "$debian"
-	if [ -n "${PH_DEBIAN-}" ]; then
+	if [ -n "${PH_DEBIAN-}" ] && [ "$suite" = bookworm ]; then
 		cp -a "$PH_DEBIAN/." "$debian" || return
 	else
 		debootstrap --variant=minbase "$suite" "$debian" "$(mirror)" >"$work/out" 2>&1 || return

@@ -6,15 +6,6 @@
 # native
 . tests/guest/lib.sh
 . tests/guest/debian.bash
-if [ "$(id -u)" != 0 ]; then
-	skip "a newcomer's path" "debootstrap needs root"
-	exit
-fi
-stop() {
-	remove_debian
-	finish
-}
-trap stop EXIT
 pictures=$(realpath -m "${PH_OUTPUT:-$BUILD}")
 
 # Between README's fences under "Two commands", without what is said about them
