@@ -3,14 +3,16 @@
  * filter's process. The guest's commands are hostile; the server's are not meant to harm, but it does not
  * know that it speaks to a VM.
  *
- * Anything that is not listed is refused. A program may play, and look after what it plays; it may know of
- * the outputs, as it has to choose one. It may record if the user said so, but never what other programs
+ * Anything that is not listed is refused. A program may play, and look after what it plays, once the server
+ * has said that the stream is there: PipeWire's ends when it gets the data of one before. It may know of the
+ * outputs, as it has to choose one. It may record if the user said so, but never what other programs
  * play: the server alone knows what a stream is connected to in the end, so its answer is what decides.
  */
 #include "sound/filter.h"
 
 #include "sound/protocol.h"
 #include "sound/rewrite.h"
+#include "sound/stream.h"
 #include "sound/tags.h"
 
 #include <string.h>
@@ -21,46 +23,48 @@ enum rule {
 	REFUSED,
 	ALLOWED,
 	MICROPHONE, /* allowed with a microphone */
-	OWN_INPUT,  /* the first number must be that of a playback stream of the connection */
+	PLAYBACK,   /* about a playback stream of the connection: the first number is its channel */
+	RECORD,     /* about a record stream of the connection: the same */
+	OWN_INPUT,  /* the first number is the server's of a playback stream of the connection */
 };
 
 static const uint8_t requests[PULSE_COMMANDS] = {
 	[PULSE_CREATE_PLAYBACK_STREAM] = ALLOWED,
-	[PULSE_DELETE_PLAYBACK_STREAM] = ALLOWED,
+	[PULSE_DELETE_PLAYBACK_STREAM] = PLAYBACK,
 	[PULSE_SET_CLIENT_NAME] = ALLOWED,
 	[PULSE_LOOKUP_SINK] = ALLOWED,
-	[PULSE_DRAIN_PLAYBACK_STREAM] = ALLOWED,
+	[PULSE_DRAIN_PLAYBACK_STREAM] = PLAYBACK,
 	[PULSE_STAT] = ALLOWED,
-	[PULSE_GET_PLAYBACK_LATENCY] = ALLOWED,
+	[PULSE_GET_PLAYBACK_LATENCY] = PLAYBACK,
 	[PULSE_GET_SERVER_INFO] = ALLOWED,
 	[PULSE_GET_SINK_INFO] = ALLOWED,
 	[PULSE_GET_SINK_INFO_LIST] = ALLOWED,
 	[PULSE_SUBSCRIBE] = ALLOWED,
-	[PULSE_CORK_PLAYBACK_STREAM] = ALLOWED,
-	[PULSE_FLUSH_PLAYBACK_STREAM] = ALLOWED,
-	[PULSE_TRIGGER_PLAYBACK_STREAM] = ALLOWED,
-	[PULSE_PREBUF_PLAYBACK_STREAM] = ALLOWED,
-	[PULSE_SET_PLAYBACK_STREAM_NAME] = ALLOWED,
-	[PULSE_SET_PLAYBACK_BUFFER] = ALLOWED,
-	[PULSE_UPDATE_PLAYBACK_RATE] = ALLOWED,
-	[PULSE_UPDATE_PLAYBACK_PROPLIST] = ALLOWED,
+	[PULSE_CORK_PLAYBACK_STREAM] = PLAYBACK,
+	[PULSE_FLUSH_PLAYBACK_STREAM] = PLAYBACK,
+	[PULSE_TRIGGER_PLAYBACK_STREAM] = PLAYBACK,
+	[PULSE_PREBUF_PLAYBACK_STREAM] = PLAYBACK,
+	[PULSE_SET_PLAYBACK_STREAM_NAME] = PLAYBACK,
+	[PULSE_SET_PLAYBACK_BUFFER] = PLAYBACK,
+	[PULSE_UPDATE_PLAYBACK_RATE] = PLAYBACK,
+	[PULSE_UPDATE_PLAYBACK_PROPLIST] = PLAYBACK,
 	[PULSE_UPDATE_CLIENT_PROPLIST] = ALLOWED,
 	[PULSE_GET_SINK_INPUT_INFO] = OWN_INPUT,
 	[PULSE_SET_SINK_INPUT_VOLUME] = OWN_INPUT,
 	[PULSE_SET_SINK_INPUT_MUTE] = OWN_INPUT,
 	[PULSE_KILL_SINK_INPUT] = OWN_INPUT,
 	[PULSE_CREATE_RECORD_STREAM] = MICROPHONE,
-	[PULSE_DELETE_RECORD_STREAM] = MICROPHONE,
+	[PULSE_DELETE_RECORD_STREAM] = RECORD,
 	[PULSE_LOOKUP_SOURCE] = MICROPHONE,
 	[PULSE_GET_SOURCE_INFO] = MICROPHONE,
 	[PULSE_GET_SOURCE_INFO_LIST] = MICROPHONE,
-	[PULSE_SET_RECORD_STREAM_NAME] = MICROPHONE,
-	[PULSE_GET_RECORD_LATENCY] = MICROPHONE,
-	[PULSE_CORK_RECORD_STREAM] = MICROPHONE,
-	[PULSE_FLUSH_RECORD_STREAM] = MICROPHONE,
-	[PULSE_SET_RECORD_BUFFER] = MICROPHONE,
-	[PULSE_UPDATE_RECORD_RATE] = MICROPHONE,
-	[PULSE_UPDATE_RECORD_PROPLIST] = MICROPHONE,
+	[PULSE_SET_RECORD_STREAM_NAME] = RECORD,
+	[PULSE_GET_RECORD_LATENCY] = RECORD,
+	[PULSE_CORK_RECORD_STREAM] = RECORD,
+	[PULSE_FLUSH_RECORD_STREAM] = RECORD,
+	[PULSE_SET_RECORD_BUFFER] = RECORD,
+	[PULSE_UPDATE_RECORD_RATE] = RECORD,
+	[PULSE_UPDATE_RECORD_PROPLIST] = RECORD,
 };
 
 /* What of the server's passes unread. */
@@ -96,24 +100,27 @@ static struct sound_stream *find_stream(const struct sound_filter *filter, bool 
 	return NULL;
 }
 
-static bool is_own_input(const struct sound_filter *filter, uint32_t input) {
+static struct sound_stream *find_input(const struct sound_filter *filter, uint32_t input) {
 	for (unsigned i = 0; i < filter->stream_count; i++) {
-		if (!filter->streams[i].record && filter->streams[i].input == input) {
-			return true;
+		const struct sound_stream *stream = &filter->streams[i];
+		if (!stream->record && stream->input == input) {
+			return (struct sound_stream *)stream;
 		}
 	}
-	return false;
+	return NULL;
 }
 
-static void remove_stream(struct sound_filter *filter, bool record, uint32_t channel) {
-	struct sound_stream *stream = find_stream(filter, record, channel);
+/* NULL: there is none. */
+static void remove_stream(struct sound_filter *filter, struct sound_stream *stream) {
 	if (stream != NULL) {
 		*stream = filter->streams[--filter->stream_count];
 	}
 }
 
-static enum sound_verdict expect_stream(struct sound_filter *filter, uint32_t tag, bool record) {
-	if (!filter->named || filter->pending_count == SOUND_PENDING_MAX ||
+static enum sound_verdict expect_stream(
+	struct sound_filter *filter, uint32_t tag, bool record, struct tags arguments) {
+	if (!filter->named || !sound_stream_is_plain(arguments, record) ||
+		filter->pending_count == SOUND_PENDING_MAX ||
 		filter->stream_count + filter->pending_count >= SOUND_STREAMS_MAX) {
 		return SOUND_REFUSE;
 	}
@@ -178,14 +185,30 @@ static enum sound_verdict update(struct tags arguments) {
 	return SOUND_PASS;
 }
 
+/* first: what the rules about streams are about; NULL: there is none. */
+static bool is_allowed(const struct sound_filter *filter, uint32_t number, const uint32_t *first) {
+	switch (number < PULSE_COMMANDS ? (enum rule)requests[number] : REFUSED) {
+	case ALLOWED:
+		return true;
+	case MICROPHONE:
+		return filter->rules->microphone;
+	case PLAYBACK:
+		return first != NULL && find_stream(filter, false, *first) != NULL;
+	case RECORD:
+		return first != NULL && find_stream(filter, true, *first) != NULL;
+	case OWN_INPUT:
+		return first != NULL && find_input(filter, *first) != NULL;
+	default:
+		return false;
+	}
+}
+
 static enum sound_verdict judge(
 	struct sound_filter *filter, uint32_t number, uint32_t tag, struct tags arguments) {
 	struct tags rest = arguments;
 	uint32_t first = 0;
 	bool has_first = tags_number(&rest, &first);
-	enum rule rule = number < PULSE_COMMANDS ? requests[number] : REFUSED;
-	if (rule == REFUSED || (rule == MICROPHONE && !filter->rules->microphone) ||
-		(rule == OWN_INPUT && (!has_first || !is_own_input(filter, first)))) {
+	if (!is_allowed(filter, number, has_first ? &first : NULL)) {
 		return SOUND_REFUSE;
 	}
 	switch (number) {
@@ -198,16 +221,22 @@ static enum sound_verdict judge(
 		return update(rest); /* behind the stream's number */
 	case PULSE_CREATE_PLAYBACK_STREAM:
 	case PULSE_CREATE_RECORD_STREAM:
-		return expect_stream(filter, tag, number == PULSE_CREATE_RECORD_STREAM);
+		return expect_stream(filter, tag, number == PULSE_CREATE_RECORD_STREAM, arguments);
 	case PULSE_DELETE_PLAYBACK_STREAM:
 	case PULSE_DELETE_RECORD_STREAM:
-		if (has_first) {
-			remove_stream(filter, number == PULSE_DELETE_RECORD_STREAM, first);
-		}
+		remove_stream(filter, find_stream(filter, number == PULSE_DELETE_RECORD_STREAM, first));
+		return SOUND_PASS;
+	case PULSE_KILL_SINK_INPUT:
+		remove_stream(filter, find_input(filter, first));
 		return SOUND_PASS;
 	default:
 		return SOUND_PASS;
 	}
+}
+
+/* With more than that one server takes the first alone, and another nothing. */
+static bool is_one_list(struct tags arguments) {
+	return tags_list(&arguments) && arguments.left == 0;
 }
 
 /* libpulse counts its tags upwards, so each is asked to: with a tag that was there before, the answer to
@@ -227,14 +256,16 @@ enum sound_verdict sound_filter_request(
 	if (number == PULSE_AUTH) {
 		return authenticate(filter, tags, *tag);
 	}
-	filter->named |= named && number == PULSE_SET_CLIENT_NAME;
+	filter->named |= named && number == PULSE_SET_CLIENT_NAME && is_one_list(tags);
 	return filter->authenticated ? judge(filter, number, *tag, tags) : SOUND_HANG_UP;
 }
 
 enum sound_verdict sound_filter_request_data(
 	const struct sound_filter *filter, uint32_t channel, uint32_t flags) {
-	(void)channel; /* the server drops what is for no stream of the connection */
-	return filter->authenticated && (flags & ~PULSE_SEEK_FLAGS) == 0 ? SOUND_PASS : SOUND_HANG_UP;
+	if (!filter->authenticated || (flags & ~PULSE_SEEK_FLAGS) != 0) {
+		return SOUND_HANG_UP;
+	}
+	return find_stream(filter, false, channel) != NULL ? SOUND_PASS : SOUND_DROP;
 }
 
 /* ---- from the server ---- */
@@ -261,7 +292,8 @@ static enum sound_verdict stream_made(
 		return SOUND_HANG_UP;
 	}
 	*channel = stream.channel;
-	remove_stream(filter, record, stream.channel); /* a server that says it twice means the new one */
+	remove_stream(filter, find_stream(filter, record,
+				      stream.channel)); /* a server that says it twice means the new one */
 	if (record && !is_microphone(find_source(arguments))) {
 		return SOUND_CANCEL;
 	}
@@ -297,7 +329,7 @@ static enum sound_verdict judge_event(const struct sound_filter *filter, struct 
 	case PULSE_FACILITY_SERVER:
 		return SOUND_PASS;
 	case PULSE_FACILITY_SINK_INPUT:
-		return is_own_input(filter, index) ? SOUND_PASS : SOUND_DROP;
+		return find_input(filter, index) != NULL ? SOUND_PASS : SOUND_DROP;
 	default:
 		return SOUND_DROP;
 	}
@@ -337,7 +369,8 @@ enum sound_verdict sound_filter_answer(
 	case PULSE_PLAYBACK_STREAM_KILLED:
 	case PULSE_RECORD_STREAM_KILLED:
 		if (tags_number(&tags, &first)) {
-			remove_stream(filter, number == PULSE_RECORD_STREAM_KILLED, first);
+			remove_stream(
+				filter, find_stream(filter, number == PULSE_RECORD_STREAM_KILLED, first));
 		}
 		return SOUND_PASS;
 	default:

@@ -17,6 +17,8 @@
 #define PULSE_COOKIE_SIZE 256
 
 #define PULSE_ERROR_ACCESS 1
+#define PULSE_NO_INDEX 0xffffffffu
+#define PULSE_ENCODING_PCM 1
 
 enum pulse_command {
 	PULSE_ERROR = 0,

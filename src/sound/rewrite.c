@@ -129,15 +129,12 @@ static bool rewrite_list(struct tags *tags, struct writer *writer) {
 		const char *key;
 		uint32_t size;
 		uint8_t *bytes;
-		if (!tags_string(tags, &key)) {
+		if (!tags_property(tags, &key, &bytes, &size)) {
 			return false;
 		}
 		if (key == NULL) {
 			put(writer, "N", 1);
 			return true;
-		}
-		if (!tags_number(tags, &size) || !tags_bytes(tags, size, &bytes)) {
-			return false;
 		}
 		const char *value = (const char *)bytes;
 		enum value kind = find_value(key);

@@ -70,6 +70,24 @@ bool tags_bytes(struct tags *tags, size_t size, uint8_t **bytes) {
 	return value != NULL;
 }
 
+bool tags_property(struct tags *tags, const char **key, uint8_t **value, uint32_t *size) {
+	return tags_string(tags, key) &&
+	       (*key == NULL || (tags_number(tags, size) && tags_bytes(tags, *size, value)));
+}
+
+bool tags_list(struct tags *tags) {
+	struct tags rest = *tags;
+	const char *key;
+	uint8_t *value;
+	uint32_t size;
+	bool whole = take(&rest, TAG_PROPERTIES, 0) != NULL;
+	do {
+		whole = whole && tags_property(&rest, &key, &value, &size);
+	} while (whole && key != NULL);
+	*tags = whole ? rest : *tags;
+	return whole;
+}
+
 /* The size of a value whose size is known; the others have it in them. */
 static bool find_size(const struct tags *tags, size_t *size) {
 	static const struct {

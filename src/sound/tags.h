@@ -21,6 +21,10 @@ bool tags_channel_map(struct tags *tags);
 bool tags_string(struct tags *tags, const char **string);
 /* size bytes, where they are. */
 bool tags_bytes(struct tags *tags, size_t size, uint8_t **bytes);
+/* The next property of a list, its value where it is; *key NULL: that was the list's end. */
+bool tags_property(struct tags *tags, const char **key, uint8_t **value, uint32_t *size);
+/* A list of properties, its letter included. */
+bool tags_list(struct tags *tags);
 /* Whatever comes next; of a list of properties, and of a format, which is a number and a list, the letter. */
 bool tags_any(struct tags *tags);
 

@@ -34,10 +34,10 @@ struct end {
 };
 static struct end at_server, at_guest;
 
-/* What the guest was told: channels that record what is no monitor, and inputs that may be its own; of large
- * numbers nothing is known. */
+/* What the guest was told: channels that record what is no monitor, channels that may play, and inputs that
+ * may be its own; of large numbers nothing is known. */
 #define NUMBERS 512
-static bool recording[NUMBERS], own_inputs[NUMBERS], unknown;
+static bool recording[NUMBERS], playing[NUMBERS], own_inputs[NUMBERS], unknown;
 
 static void create(void) {
 	int ends[2];
@@ -51,6 +51,7 @@ static void create(void) {
 	require(sound_connection_create(&list, &count, &loop, inner, ends[1], &rules[microphone]) == 0);
 	at_server = at_guest = (struct end){.size = 0};
 	memset(recording, 0, sizeof(recording));
+	memset(playing, 0, sizeof(playing));
 	memset(own_inputs, 0, sizeof(own_inputs));
 	guest_tag = seen_tags = 0;
 	named = false;
@@ -75,7 +76,13 @@ static bool is_description(const char *key) {
 	return known;
 }
 
-static bool seen_name; /* in the command at hand */
+/* Of the command at hand: what its lists name, how many there are, what stands behind the last, how many
+ * truths there are and which of them are so (bit 1: the first), whether a format is none of samples. */
+static struct {
+	bool name, encoded;
+	unsigned lists, behind, truths;
+	uint64_t set;
+} seen;
 
 static void check_list(struct tags *tags) {
 	const char *key;
@@ -91,19 +98,41 @@ static void check_list(struct tags *tags) {
 		require(memchr(value, 0, size) == value + size - 1 && memchr(value, '\n', size) == NULL);
 		bool name = strcmp(key, "application.name") == 0;
 		require(!name || strncmp((const char *)value, "[fuzz]", 6) == 0);
-		seen_name |= name;
+		seen.name |= name;
 	}
 }
 
 static void check_values(uint8_t *command, size_t size) {
 	struct tags tags = {.next = command, .left = size};
-	seen_name = false;
+	memset(&seen, 0, sizeof(seen));
 	while (tags.left > 0) {
-		bool list = tags.next[0] == TAG_PROPERTIES;
+		const uint8_t *value = tags.next;
 		require(tags_any(&tags));
-		if (list) {
+		seen.behind++;
+		if (value[0] == TAG_PROPERTIES) {
 			check_list(&tags);
+			seen.lists++;
+			seen.behind = 0;
 		}
+		if (value[0] == '0' || value[0] == '1') {
+			seen.truths += seen.truths < 63;
+			seen.set |= (uint64_t)(value[0] == '1') << seen.truths;
+		}
+		seen.encoded |= value[0] == 'f' && (tags.left < 2 || memcmp(tags.next, "B\1", 2) != 0);
+	}
+}
+
+/* Nothing that has a device for itself, nor what records a program's stream. */
+static void check_stream(const uint8_t *command, size_t size, bool record) {
+	require(named && !seen.encoded && (seen.set >> (record ? 18 : 17) & 1) == 0);
+	struct tags tags = {.next = (uint8_t *)command, .left = size};
+	unsigned numbers = 0;
+	while (record && tags.left > 0) {
+		const uint8_t *value = tags.next;
+		require(tags_list(&tags) || tags_any(&tags));
+		numbers += value[0] == 'L';
+		/* With the command's own and its tag. */
+		require(value[0] != 'L' || numbers != 6 || tags_get(value + 1) == PULSE_NO_INDEX);
 	}
 }
 
@@ -113,8 +142,11 @@ static void check_command(const uint8_t *command, size_t size) {
 		       number == PULSE_GET_SOURCE_INFO || number == PULSE_GET_SOURCE_INFO_LIST;
 	require(size >= 10 && command[0] == 'L' && command[5] == 'L');
 	require(!records || microphone);
-	named |= number == PULSE_SET_CLIENT_NAME && seen_name;
-	require(named || (number != PULSE_CREATE_PLAYBACK_STREAM && number != PULSE_CREATE_RECORD_STREAM));
+	bool only_list = seen.lists == 1 && seen.behind == 0 && command[10] == TAG_PROPERTIES;
+	named |= number == PULSE_SET_CLIENT_NAME && seen.name && only_list;
+	if (number == PULSE_CREATE_PLAYBACK_STREAM || number == PULSE_CREATE_RECORD_STREAM) {
+		check_stream(command, size, number == PULSE_CREATE_RECORD_STREAM);
+	}
 	/* Nothing that was said before goes. */
 	require(number != PULSE_UPDATE_CLIENT_PROPLIST || tags_get(command + 11) != PULSE_UPDATE_SET);
 	/* No tag twice, but the filter's own. */
@@ -157,6 +189,7 @@ static void check_answer(uint8_t *command, size_t size) {
 	bool numbers = tags_number(&tags, &first) && tags_number(&tags, &second);
 	if (number == PULSE_REPLY && numbers) {
 		*entry(own_inputs, second) = true;
+		*entry(playing, first) = true;
 		*entry(recording, first) |= !is_monitor(take_source(&tags));
 	} else if (number == PULSE_RECORD_STREAM_MOVED) {
 		bool named = numbers && tags_string(&tags, &name);
@@ -172,8 +205,8 @@ static void check_answer(uint8_t *command, size_t size) {
 static void check_frame(struct end *end, size_t size, uint32_t channel) {
 	uint8_t *command = end->bytes + PULSE_DESCRIPTOR_SIZE;
 	if (channel != PULSE_CONTROL) {
-		/* Nothing of what the host plays. */
-		require(end == &at_server || *entry(recording, channel));
+		/* Nothing of what the host plays, and nothing for a stream that is being made. */
+		require(*entry(end == &at_server ? playing : recording, channel));
 	} else if (end == &at_server) {
 		check_values(command, size);
 		check_command(command, size);
@@ -257,6 +290,23 @@ static uint8_t *put_properties(struct input *input, uint8_t *to) {
 	return to + 1;
 }
 
+/* What streams are made with: a format of samples or of something else, and all truths but one. */
+static uint8_t *put_rare(struct input *input, uint8_t *to, unsigned kind) {
+	switch (kind) {
+	case 31:
+	case 30:
+		memcpy(to, "fB", 2);
+		to[2] = (uint8_t)(kind - 30);
+		return put_properties(input, to + 3);
+	case 29:
+		memset(to, '0', 16);
+		return to + 16;
+	default:
+		*to = 'N';
+		return to + 1;
+	}
+}
+
 /* A letter and its value: numbers, names of sources, formats, channels, truths. */
 static uint8_t *put_value(struct input *input, uint8_t *to) {
 	static const char *const names[] = {"alsa_input.usb", "alsa_output.pci.monitor", "", "monitor"};
@@ -264,8 +314,7 @@ static uint8_t *put_value(struct input *input, uint8_t *to) {
 	unsigned channels;
 	switch (kind % 8) {
 	case 0:
-		*to = 'N';
-		return to + 1;
+		return put_rare(input, to, kind / 8);
 	case 1:
 		*to = 't';
 		strcpy((char *)to + 1, names[kind / 8 % 4]);

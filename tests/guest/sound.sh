@@ -8,6 +8,7 @@ export HOME=$work/home XDG_RUNTIME_DIR=$work/run
 mkdir -m 700 "$HOME" "$XDG_RUNTIME_DIR"
 mkdir "$work/share"
 gcc -O1 -static -o "$work/share/sound_tone" tests/guest/sound_tone.c -lm || exit 1
+gcc -O1 -static -o "$work/share/sound_early" tests/guest/sound_early.c || exit 1
 tone=$work/share/sound_tone
 "$tone" make 440 3 >"$work/share/tone"
 cat >"$work/library.c" <<'END'
@@ -158,6 +159,11 @@ kill $player_here
 [ -n "$quiet" ] && grep -q 'application.process.id = "'$player_here'"' "$work/inputs" &&
 	! grep -q 'Volume:.* 8192 ' "$work/inputs"
 result "and the volume of programs here is not that of the VM's of the same name"
+
+# PipeWire's server ends when it gets the data of a stream that it is making.
+vm --sound -- '/mnt/sound_early "$XDG_RUNTIME_DIR/pulse/native"'
+grep -q -x played "$work/out" && kill -0 "${servers[@]}" && devices | diff "$work/devices" -
+result "and no data reach the server before there is a stream"
 
 # ---- the microphone ----
 
