@@ -398,13 +398,19 @@ static bool handle_job_signal(struct vm *vm, int signo) {
 	}
 }
 
+/* A session that ends sends SIGTERM and SIGHUP, in any order; who sends one twice, or Ctrl-C, does not want
+ * to wait for the VM. before: the signal that ended it, or 0. */
+static bool insists(int signo, int before) {
+	return (signo == SIGINT && before != 0) || (signo == SIGTERM && before == SIGTERM);
+}
+
 /* SIGINT is the command's business; SIGTERM and SIGHUP end the VM in order, the commands first. With SIGHUP
  * the command's terminal is gone, where it has one: files and pipes take what it still has to say. */
 static void handle_signal(struct vm *vm, int signo) {
 	if (handle_job_signal(vm, signo)) {
 		return;
 	}
-	bool asked_before = vm->signal != 0;
+	const int before = vm->signal;
 	if (signo != SIGINT || vm->phase != RUN_COMMAND) {
 		vm->signal = signo;
 	}
@@ -412,7 +418,7 @@ static void handle_signal(struct vm *vm, int signo) {
 		force_end(vm);
 		return;
 	}
-	if (vm->phase == RUN_STOPPING && asked_before) {
+	if (vm->phase == RUN_STOPPING && insists(signo, before)) {
 		progress_clear();
 		log_error("the VM is ended before it has stored all; what it wrote last may be lost");
 		force_end(vm);

@@ -36,6 +36,20 @@ refused 'shared directory on /nix/busybox/x in the VM: Not a directory' --rootfs
 	--share "$PWD/share:/nix/busybox/x" -- /nix/busybox echo runs
 /usr/sbin/dumpe2fs -h odd.img >"$work/out" 2>"$work/err" && ! grep -q needs_recovery "$work/out"
 result "a writable root is stored all the same"
+
+# As when a desktop's session ends while its terminals close.
+/usr/sbin/mke2fs -q -t ext4 -d odd end.img 128M
+"$ph" --root --private-home --rootfs end.img --rootfs-mode rw -- /nix/busybox sh -c \
+	'b=/nix/busybox; $b dd if=/dev/zero of=/zeros bs=1M count=64 2>/dev/null; echo up; exec $b sleep 1000' >"$work/out" 2>"$work/err" &
+vm=$!
+for _ in $(seq 600); do [ -s "$work/out" ] && break || sleep 0.1; done
+kill -TERM $vm
+while kill -HUP $vm 2>/dev/null; do sleep 0.02; done
+wait $vm
+[ ! -s "$work/err" ] && /usr/sbin/debugfs -R 'stat /zeros' end.img 2>/dev/null | grep -q 'Size: 67108864' &&
+	! /usr/sbin/dumpe2fs -h end.img 2>/dev/null | grep needs_recovery
+result "SIGTERM and SIGHUP end a VM in order, though one comes while it stores"
+
 refused '/dev/vda' --private-home --rootfs broken.img -- /nix/busybox true
 run --share "$PWD/share:/new/place/deep" -- touch /new/place/deep/file
 printed '' && [ -e share/file ]
