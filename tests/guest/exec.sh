@@ -67,8 +67,12 @@ printed box
 result "the name is the host name"
 (cd /usr/share && run -- pwd && printed /usr/share)
 result "the directory is the same where it is shown"
-(cd /tmp && run -- pwd && printed "$HOME")
-result "elsewhere it is the home"
+(cd /tmp && run -- pwd && [ "$(cat "$work/out")" = "$HOME" ] &&
+	[ "$(cat "$work/err")" = "ph: /tmp is not shown in the VM, which starts in $HOME" ])
+result "elsewhere it is the home, which is said"
+(cd "$work" && touch here && run -- true && [ "$(cat "$work/err")" = "ph: $work is not shown in the VM, which starts in $HOME; --share . shows it" ] &&
+	run --share . -- ls here && printed here)
+result "and shared it is the same"
 DBUS_SESSION_BUS_ADDRESS=x SSH_AUTH_SOCK=y LC_TIME=C MINE=1 run --env MINE --env 'A=b c' -- env
 grep -qx LC_TIME=C "$work/out" && grep -qx MINE=1 "$work/out" && grep -qx 'A=b c' "$work/out" &&
 	! grep -q "^DBUS_SESSION_BUS_ADDRESS=x\|^SSH_AUTH_SOCK" "$work/out"
