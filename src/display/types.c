@@ -3,8 +3,9 @@
  *
  * Programs of the host act on some: a file manager copies, moves or uploads what a list of files names, and
  * the names mean the host's files, whatever they mean in the VM; others take objects with programs in them,
- * or addresses in their own memory. So of what a VM offers only those types are theirs that hold a text or a
- * picture. All others have the VM's mark in front of them, and so only its own programs know what they are.
+ * as rich text may have, or addresses in their own memory. So of what a VM offers only those types are theirs
+ * that hold a text or a picture. All others have the VM's mark in front of them, and so only its own programs
+ * know what they are.
  */
 #include "display/filter_parts.h"
 
@@ -12,8 +13,8 @@
 #include <string.h>
 
 /* Behind them may be parameters. */
-static const char *const open_types[] = {"text/plain", "text/html", "text/rtf", "text/richtext", "text/csv",
-	"text/markdown", "application/rtf", "UTF8_STRING", "STRING", "TEXT", "COMPOUND_TEXT",
+static const char *const open_types[] = {"text/plain", "text/html", "text/csv", "text/markdown",
+	"UTF8_STRING", "STRING", "TEXT", "COMPOUND_TEXT",
 	"x-kde-passwordManagerHint" /* by which it is not remembered */};
 
 static bool is_open(const char *type) {

@@ -77,8 +77,8 @@ static void start_again(struct wl_resource *resource) {
 }
 
 static void check_type(const char *type) {
-	static const char *const open[] = {"text/plain", "text/html", "text/r", "text/csv", "text/markdown",
-		"application/rtf", "UTF8_STRING", "STRING", "TEXT", "COMPOUND_TEXT", "x-kde-", "image/"};
+	static const char *const open[] = {"text/plain", "text/html", "text/csv", "text/markdown",
+		"UTF8_STRING", "STRING", "TEXT", "COMPOUND_TEXT", "x-kde-", "image/"};
 	bool known = vm.clipboard == DISPLAY_CLIPBOARD_ON || strncmp(type, vm.mark, strlen(vm.mark)) == 0;
 	for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
 		known |= strncmp(type, open[i], strlen(open[i])) == 0;

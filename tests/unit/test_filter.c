@@ -1825,8 +1825,8 @@ static void test_types_for_the_host(void **state) {
 	static const char *const open[] = {"text/plain", "text/plain;charset=utf-8", "UTF8_STRING",
 		"text/html", "image/png", "x-kde-passwordManagerHint"};
 	static const char *const hidden[] = {"text/uri-list", "x-special/gnome-copied-files",
-		"application/vnd.portal.filetransfer", "text/x-moz-url", "GTK_TREE_MODEL_ROW", "text/plain2",
-		"text", ";", "", "imagepng"};
+		"application/vnd.portal.filetransfer", "text/x-moz-url", "text/rtf", "application/rtf",
+		"GTK_TREE_MODEL_ROW", "text/plain2", "text", ";", "", "imagepng"};
 	const uint32_t sources[] = {new_source(f, &d),
 		MAKE(f, d.primary_manager, zwp_primary_selection_device_manager_v1,
 			ZWP_PRIMARY_SELECTION_DEVICE_MANAGER_V1_REQUEST_CREATE_SOURCE, 0, 0)};
