@@ -67,7 +67,8 @@ OBJECTS = $(HOST_SOURCES:%.c=$(BUILD)/%.o) $(WAYLAND_TABLES:%.c=$(BUILD)/%.o) $(
 
 .PHONY: all ph kernel run install clean
 MANUALS = $(patsubst docs/%.scd,$(BUILD)/%,$(wildcard docs/*.scd))
-all: ph $(MANUALS)
+COMPLETIONS = $(addprefix $(BUILD)/ph.,bash zsh fish)
+all: ph $(MANUALS) $(COMPLETIONS)
 ph: $(BUILD)/ph
 kernel: $(if $(DEBUG),$(BUILD)/vmlinux-debug,$(KERNEL))
 
@@ -121,23 +122,30 @@ $(MANUALS): $(BUILD)/%: docs/%.scd
 	mkdir -p $(@D)
 	SOURCE_DATE_EPOCH=0 scdoc <$< >$@
 
-# Where this machine's KVM cannot run a kernel, ph starts inside the test host.
+$(COMPLETIONS): $(BUILD)/ph.%: $(BUILD)/ph
+	$(call say,GEN)
+	$< --completion $* >$@
+
+# Where this machine's KVM cannot run a kernel, ph starts inside the test host; where it is closed to the user, ph
+# says so.
 run: PACKAGES = $(BUILD_PACKAGES)
 run: deps
 	$(MAKE) --no-print-directory -j$(JOBS) ph
+	if [ -e /dev/kvm ] && ! ([ -r /dev/kvm ] && [ -w /dev/kvm ]); then exec $(BUILD)/ph $(ARGS); fi; \
 	probe=$$(tests/host/prepare kvm_usable) && \
-		{ "$$probe" 2>/dev/null || make --no-print-directory deps PACKAGES='$(HOST_PACKAGES)'; }
-	tests/host/run --interactive $(if $(filter 0,$(shell id -u)),--root) -- $(BUILD)/ph $(ARGS)
+		{ "$$probe" 2>/dev/null || make --no-print-directory deps PACKAGES='$(HOST_PACKAGES)'; } && \
+	tests/host/run --interactive -- $(BUILD)/ph $(ARGS)
 
 # A folder's name may have blanks; a PREFIX that begins with ~ is the shell's to read.
+# Debian's zsh looks into one folder for packages, and another for what is installed beside them.
+ZSH_FOLDER = $(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 TO = $(if $(DESTDIR),"$(DESTDIR)")$(PREFIX)
 install: all
 	install -D -m 755 $(BUILD)/ph $(TO)/bin/ph
 	for page in $(MANUALS); do \
 		install -D -m 644 $$page $(TO)/share/man/man$${page##*.}/$${page##*/} || exit 1; done
-	for shell in bash zsh fish; do $(BUILD)/ph --completion $$shell >$(BUILD)/ph.$$shell || exit 1; done
 	install -D -m 644 $(BUILD)/ph.bash $(TO)/share/bash-completion/completions/ph
-	install -D -m 644 $(BUILD)/ph.zsh $(TO)/share/zsh/vendor-completions/_ph
+	install -D -m 644 $(BUILD)/ph.zsh $(TO)/share/zsh/$(ZSH_FOLDER)/_ph
 	install -D -m 644 $(BUILD)/ph.fish $(TO)/share/fish/vendor_completions.d/ph.fish
 	for example in ph-terminal.desktop 90-ph-limits.conf; do \
 		install -D -m 644 docs/install/$$example $(TO)/share/doc/ph/examples/$$example || exit 1; done

@@ -3,7 +3,7 @@ KERNEL_INPUTS = $(wildcard kernel-config/*.config kernel-config/patches/* src/gu
 	include/ph/wl_wire.h include/ph/wl_user.h kernel-config/build
 
 $(BUILD)/vmlinux: $(KERNEL_INPUTS)
-	@kernel-config/build $@
+	@LC_ALL=C kernel-config/build $@
 
 $(BUILD)/vmlinux-debug: $(KERNEL_INPUTS) kernel-config/build-debug
-	@kernel-config/build-debug $@
+	@LC_ALL=C kernel-config/build-debug $@

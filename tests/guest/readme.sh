@@ -65,3 +65,12 @@ if "${as_user[@]}" test -r Makefile; then
 else
 	skip "make deps says what is missing, and asks sudo for it" "nobody may read this folder"
 fi
+
+# The test host is for machines without KVM, not for users who may not have it.
+if [ -e /dev/kvm ] && ! "${as_user[@]}" test -w /dev/kvm && "${as_user[@]}" test -x "$ph"; then
+	"${as_user[@]}" make -s -o deps MAKE=: BUILD="$BUILD" run ARGS='-- true' >"$work/out" 2>"$work/err" </dev/null
+	[ ! -s "$work/out" ] && grep -q '^ph: /dev/kvm: not permitted: ' "$work/err" && ! grep -q host "$work/err"
+	result "make run tells whose KVM is closed to them what to do"
+else
+	skip "make run tells whose KVM is closed to them what to do" "there is none, or it is open"
+fi
