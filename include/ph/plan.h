@@ -144,6 +144,7 @@ struct plan {
 	char **command;        /* argv; [0] == NULL: the shell */
 	char **environment;    /* NAME=VALUE, NULL-terminated */
 	char *cwd;
+	char *hidden_cwd;       /* the caller's, which the VM does not show; NULL: it does */
 	bool tty;               /* stdin and stdout are a terminal, and ours now */
 	bool own_stderr;        /* stderr is something else than stdout, or than the terminal */
 	uint16_t rows, columns; /* of it */
@@ -210,6 +211,8 @@ struct plan_request {
 /* Resolve a request. 0, or -errno with *error set; plan_finish() undoes either and accepts a zeroed plan. */
 int plan_init(struct plan *plan, const struct plan_request *request, struct error *error);
 void plan_finish(struct plan *plan);
+/* Say so, when the command does not start where the caller is. Once it is certain that it does start. */
+void plan_tell_directory(const struct plan *plan);
 /* The command as records of enum guest_exec. */
 void plan_put_exec(const struct plan *plan, struct record_buffer *exec);
 /* What a VM with this plan tells those who join it, as records of enum instance_fact. */

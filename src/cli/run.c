@@ -298,6 +298,7 @@ static int start_named(const struct cli_options *options, struct instance *insta
 	int connection = ret;
 	streams.palette = plan.palette;
 	plan.palette = NULL;
+	plan_tell_directory(&plan);
 	/* Of the place and of what the plan has open, the holder has copies, which are to be the last. */
 	instance_finish(instance);
 	plan_finish(&plan);
@@ -517,7 +518,10 @@ static int join(const struct cli_options *options, const char *name, int connect
 		/* The other end may be gone since. */
 		ret = ret == -EPIPE || ret == -ECONNRESET ? -EAGAIN : ret;
 		streams.palette = plan.palette;
-		ret = ret < 0 ? ret : instance_attend(connection, &streams, error);
+		if (ret == 0) {
+			plan_tell_directory(&plan);
+			ret = instance_attend(connection, &streams, error);
+		}
 		instance_close_streams(streams.ours);
 	}
 	plan_finish(&plan);

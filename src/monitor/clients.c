@@ -307,6 +307,9 @@ void clients_ready(struct clients *clients) {
 }
 
 void clients_failed(struct clients *clients, const char *reason) {
+	if (clients->loop == NULL) {
+		return;
+	}
 	for (unsigned i = 0; i < LAST_PIECES && clients->messages.fd >= 0 && pass_messages_on(clients); i++) {
 	}
 	for (struct client *client = clients->list; client != NULL; client = client->next) {

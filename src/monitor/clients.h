@@ -42,7 +42,7 @@ void clients_finish(struct clients *clients);
 void clients_exited(struct clients *clients, uint32_t session, int status, bool last);
 /* The VM is up: tell all who wait for their commands. */
 void clients_ready(struct clients *clients);
-/* The VM ended early: tell all whose commands have not. */
+/* The VM ended early: tell all whose commands have not. Accepts a zeroed one. */
 void clients_failed(struct clients *clients, const char *reason);
 
 #endif

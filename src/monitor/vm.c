@@ -200,7 +200,10 @@ static int attach_stdio(struct vm *vm) {
 		stdio.in = seat->streams[0];
 		stdio.out = seat->streams[1];
 		stdio.err = seat->streams[2];
-	} else if (stdio.tty) {
+	} else {
+		plan_tell_directory(vm->plan);
+	}
+	if (seat->client_fd < 0 && stdio.tty) {
 		int ret = terminal_raw_with_signals(STDIN_FILENO);
 		if (ret == 0 && vm->plan->palette != NULL) {
 			ret = terminal_color(STDOUT_FILENO, vm->plan->palette);

@@ -184,22 +184,25 @@ static char *guest_directory(const struct plan *plan, const char *host) {
 }
 
 /* Who is in a directory of this system expects it: what a command removes or makes would be at home. */
-static void tell_where(const struct plan *plan, const char *here) {
-	if (plan->root != PLAN_ROOT_SELF || here == NULL || here[0] != '/' || plan->cwd == NULL ||
-		strcmp(here, plan->cwd) == 0) {
-		return;
+void plan_tell_directory(const struct plan *plan) {
+	if (plan->hidden_cwd != NULL) {
+		log_error("%s is not shown in the VM, which starts in %s%s", plan->hidden_cwd, plan->cwd,
+			plan_is_free_place(plan->hidden_cwd) ? "; --share . shows it" : "");
 	}
-	log_error("%s is not shown in the VM, which starts in %s%s", here, plan->cwd,
-		plan_is_free_place(here) ? "; --share . shows it" : "");
 }
 
 static int resolve_cwd(struct plan *plan, struct error *error) {
 	char *here = getcwd(NULL, 0);
 	/* A directory that was removed, or lies outside this root, reads "(unreachable)...". */
-	plan->cwd = here != NULL && here[0] == '/' ? guest_directory(plan, here) : NULL;
+	bool known = here != NULL && here[0] == '/';
+	plan->cwd = known ? guest_directory(plan, here) : NULL;
 	if (plan->cwd == NULL) {
 		plan->cwd = strdup(plan->as_root && plan->user.uid != 0 ? "/root" : plan->user.home);
-		tell_where(plan, here);
+		if (known && plan->root == PLAN_ROOT_SELF && plan->cwd != NULL &&
+			strcmp(here, plan->cwd) != 0) {
+			plan->hidden_cwd = here;
+			here = NULL;
+		}
 	}
 	free(here);
 	return plan->cwd == NULL ? error_set(error, -ENOMEM, "out of memory") : 0;

@@ -143,5 +143,6 @@ void plan_finish(struct plan *plan) {
 	free(plan->zone);
 	free(plan->gtk_settings);
 	free(plan->cwd);
+	free(plan->hidden_cwd);
 	*plan = (struct plan){0};
 }

@@ -33,6 +33,14 @@ wait $holder
 
 refused 'kernel nope: No such file' --kernel nope
 refused 'zero: not a kernel' --kernel zero
+# Somebody types, or the pipe of standard input stays open.
+mkfifo typed && exec 5<>typed && echo for-the-shell >&5
+limit=20
+refused 'zero: not a kernel' --kernel zero <&5
+unset limit
+read -r -t 5 said <&5 && [ "$said" = for-the-shell ]
+result "and what was typed meanwhile is still there"
+exec 5>&-
 { printf '\177ELF\2\1\1' && head -c 4000 /dev/zero; } >half
 refused 'half: an ELF file, but not' --kernel half
 { printf '\177ELF\1\1\1' && head -c 4000 /dev/zero; } >elf32
