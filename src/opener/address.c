@@ -16,6 +16,28 @@ static bool has_scheme(const char *url, size_t size, const char *scheme) {
 	return size > length && strncasecmp(url, scheme, length) == 0;
 }
 
+/* Behind a character as it is or with its number: "%3f". NULL: there is another, or none. */
+static const char *skip(const char *at, const char *end, char c, const char *encoded) {
+	if (at == NULL || at == end) {
+		return NULL;
+	}
+	if (*at == c) {
+		return at + 1;
+	}
+	return end - at >= 3 && strncasecmp(at, encoded, 3) == 0 ? at + 3 : NULL;
+}
+
+/* The beginning of what is encoded as in mails' headers, "=?" (RFC 2047): KMail splits an address into fields
+ * after it has replaced that. */
+static bool has_encoded_word(const char *url, const char *end) {
+	for (const char *at = url; at < end; at++) {
+		if (skip(skip(at, end, '=', "%3d"), end, '?', "%3f") != NULL) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* "attach" makes some mail programs send a file of the host's. */
 static bool is_harmless_field(const char *name, size_t size) {
 	static const char *const fields[] = {"subject", "body", "to", "cc", "bcc", "in-reply-to"};
@@ -29,6 +51,9 @@ static bool is_harmless_field(const char *name, size_t size) {
 
 static bool is_harmless_mail(const char *url, size_t size) {
 	const char *end = url + size, *next = memchr(url, '?', size);
+	if (has_encoded_word(url, end)) {
+		return false;
+	}
 	while (next != NULL) {
 		const char *name = next + 1, *equals = memchr(name, '=', (size_t)(end - name));
 		if (equals == NULL || !is_harmless_field(name, (size_t)(equals - name))) {

@@ -30,6 +30,7 @@ static void check_address(const char *text) {
 		require(*host != '\0' && strchr("/?#-", *host) == NULL);
 		return;
 	}
+	require(strstr(text, "=?") == NULL);
 	for (const char *field = strchr(text, '?'); field != NULL; field = strchr(field + 1, '&')) {
 		require(!begins(field + 1, "attach") && field[1] != '%');
 	}

@@ -41,7 +41,11 @@ static void bad_addresses(void **state) {
 		"http://a`id`", "http://$(id)", "http://a\\b", "http://<b>", "http://a|b", "http://a^b",
 		"http://{a}", "mailto:", "mailto:a@b?attach=/etc/passwd", "mailto:a@b?subject=x&Attach=/x",
 		"mailto:a@b?attachment=/x", "mailto:a@b?%61ttach=/x", "mailto:a@b?subject",
-		"mailto:a@b?subject=x?attach=/x&", "mailto:a@b?subject=x&"};
+		"mailto:a@b?subject=x?attach=/x&", "mailto:a@b?subject=x&",
+		"mailto:a@b?subject==?utf-8?Q?x=26attach=3D/x?=",
+		"mailto:a@b?subject=%3D?utf-8?Q?x=26attach=3D/x?=",
+		"mailto:a@b?subject==%3futf-8?Q?x=26attach=3D/x?=",
+		"mailto:a@b?subject=%3d%3Futf-8?Q?x=26attach=3D/x?="};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		if (accepts(bad[i])) {
 			fail_msg("%s was accepted", bad[i]);
