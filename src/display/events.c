@@ -129,6 +129,8 @@ static enum verdict press_button(struct passage *passage) {
 void filter_release(struct filter *filter, struct wire_object *object) {
 	if (object->interface == &wl_surface_interface) {
 		filter_surface_release(filter->vm, object);
+	} else if (object->interface == &xdg_surface_interface) {
+		filter_window_release(filter, object);
 	} else if (object->interface == &wl_region_interface) {
 		filter_region_release(filter->vm, object);
 	} else if (object->interface == &zwp_locked_pointer_v1_interface ||

@@ -61,6 +61,7 @@ enum filter_fd {
 };
 
 struct chords;
+struct filter_window;
 
 /* What others may be told. */
 struct filter_allowance {
@@ -109,6 +110,8 @@ struct filter {
 	uint32_t global_count;
 	uint32_t serials[FILTER_SERIALS]; /* of input events, the latest */
 	unsigned serial_count;            /* ever */
+	uint64_t surfaces, roles;         /* ever */
+	struct filter_window *windows;    /* all that there are */
 	bool rests;                       /* the guest's next message waits until others may be told more */
 	char rule[200];                   /* what was broken, by whom; "": nothing */
 };

@@ -79,14 +79,19 @@ struct filter_surface {
 	bool has_children, is_window;
 	unsigned damages;            /* since it was committed */
 	uint32_t unused;             /* a pending buffer that is too large to be shown; 0: none */
+	uint64_t serial;             /* no other surface of the connection has it */
 	uint32_t parent, subsurface; /* of a subsurface; 0: it is none */
-	unsigned height;             /* of all that ever was in it, each in the next */
+	uint64_t parent_serial;
+	uint32_t xdg_surface; /* that makes it a window or popup; 0: none */
+	unsigned height;      /* of all that ever was in it, each in the next */
 	bool synchronized;
 	unsigned waiting;                   /* commits of what is in it, until its next one, or of its own */
 	unsigned opaque_boxes, input_boxes; /* that its regions had when they were set */
 	unsigned committed_boxes;           /* of both, that the compositor may still use */
 	unsigned waiting_boxes;             /* of all commits that wait */
 };
+/* What the surface already shows has the new role, too, without being committed once more. */
+enum verdict filter_set_role(struct passage *passage, uint32_t id, enum filter_role role);
 /* NULL: there is none, or no memory. */
 struct filter_surface *filter_surface_of(struct passage *passage, uint32_t id);
 void filter_surface_release(struct filter_vm *vm, struct wire_object *object);
@@ -94,23 +99,46 @@ enum verdict filter_surface_attach(struct passage *passage);
 enum verdict filter_surface_commit(struct passage *passage);
 enum verdict filter_surface_damage(struct passage *passage);
 enum verdict filter_surface_offset(struct passage *passage);
+enum verdict filter_surface_scale(struct passage *passage);
 enum verdict filter_viewport_create(struct passage *passage);
 enum verdict filter_viewport_size(struct passage *passage);
 enum verdict filter_subsurface(struct passage *passage);
 enum verdict filter_subsurface_change(struct passage *passage);
 enum verdict filter_subsurface_move(struct passage *passage);
+enum verdict filter_subsurface_place(struct passage *passage);
 enum verdict filter_pointer_cursor(struct passage *passage);
-enum verdict filter_popup_create(struct passage *passage);
 enum verdict filter_positioner_size(struct passage *passage);
-enum verdict filter_xdg_surface_create(struct passage *passage);
-enum verdict filter_toplevel_create(struct passage *passage);
+/* A new toplevel goes on, and the VM's name for it. */
+enum verdict filter_name_toplevel(struct passage *passage);
 enum verdict filter_set_title(struct passage *passage);
 enum verdict filter_set_app_id(struct passage *passage);
 enum verdict filter_by_gesture(struct passage *passage);
-enum verdict filter_popup_grab(struct passage *passage);
-enum verdict filter_popup_done(struct passage *passage);
 /* The surface that this argument names becomes the icon of what is dragged, unless it is too large. */
 enum verdict filter_set_icon(struct passage *passage, union wire_arg *surface);
+
+/* shell.c: windows and popups. */
+struct filter_window;
+/* NULL: it has none. */
+struct filter_window *filter_window_of(const struct filter *filter, const struct filter_surface *surface);
+/* Nothing of it can be seen any more, whatever is committed. */
+bool filter_window_is_over(const struct filter_window *window);
+/* Its surface is committed, with something to show or not. */
+enum verdict filter_window_commit(struct passage *passage, struct filter_window *window, bool shown);
+void filter_window_release(struct filter *filter, struct wire_object *object);
+enum verdict filter_surface_destroy(struct passage *passage);
+enum verdict filter_xdg_surface_create(struct passage *passage);
+enum verdict filter_xdg_surface_destroy(struct passage *passage);
+enum verdict filter_window_change(struct passage *passage);
+enum verdict filter_toplevel_create(struct passage *passage);
+enum verdict filter_popup_create(struct passage *passage);
+enum verdict filter_role_destroy(struct passage *passage);
+enum verdict filter_decoration_create(struct passage *passage);
+enum verdict filter_decoration_destroy(struct passage *passage);
+enum verdict filter_set_parent(struct passage *passage);
+enum verdict filter_popup_reposition(struct passage *passage);
+enum verdict filter_popup_grab(struct passage *passage);
+enum verdict filter_popup_done(struct passage *passage);
+enum verdict filter_activate(struct passage *passage);
 
 /* regions.c: rectangles of regions. */
 enum verdict filter_region_change(struct passage *passage);
@@ -149,6 +177,7 @@ static inline int32_t filter_height(const struct wire_object *object) {
 /* selection.c: the clipboard, the primary selection, drag and drop. */
 struct filter_source {
 	unsigned types, bytes; /* that it offers, and how long they are in all */
+	bool used, dragged;    /* it was set or dragged, or the latter */
 	unsigned standing; /* how often it was set or dragged, without the compositor's having cancelled it */
 };
 static inline bool filter_is_source(const struct wl_interface *interface) {

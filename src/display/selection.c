@@ -27,7 +27,7 @@ enum {
 	OFFER_TYPE = 32, /* shift of a number for the type that it would take */
 };
 
-static struct wire_object *live(struct filter *filter, uint32_t id) {
+static struct wire_object *live(const struct filter *filter, uint32_t id) {
 	struct wire_object *object = wire_objects_find(&filter->objects, id);
 	return object != NULL && !object->dead ? object : NULL;
 }
@@ -101,11 +101,19 @@ enum verdict filter_source_offer(struct passage *passage) {
 	return send_type(passage, 0, type);
 }
 
+/* NULL: there is none. */
+static struct filter_source *source_of(const struct filter *filter, uint32_t id) {
+	const struct wire_object *object = live(filter, id);
+	return object != NULL ? object->data : NULL;
+}
+
 /* From now on others may be told of the source. A compositor that refuses it, or what is to replace it, does
  * not say so. */
 static void stand(struct passage *passage, uint32_t id) {
-	const struct wire_object *object = live(passage->filter, id);
-	struct filter_source *source = object != NULL ? object->data : NULL;
+	struct filter_source *source = source_of(passage->filter, id);
+	if (source != NULL) {
+		source->used = true;
+	}
 	if (source != NULL && source->standing++ == 0) {
 		passage->filter->vm->offered += source->bytes;
 	}
@@ -165,23 +173,30 @@ static enum verdict refuse_source(struct passage *passage, uint32_t id) {
 
 enum verdict filter_set_selection(struct passage *passage) {
 	const struct filter *filter = passage->filter;
+	const struct filter_source *source = source_of(filter, passage->args[0].object);
+	bool dragged = source != NULL && source->dragged;
 	bool may = filter->vm->clipboard == DISPLAY_CLIPBOARD_ON ||
 		   (filter->vm->clipboard != DISPLAY_CLIPBOARD_OFF && has_serial(filter, passage->args[1].u));
-	if (!may) {
+	if (!may || dragged) {
 		return refuse_source(passage, passage->args[0].object);
 	}
 	stand(passage, passage->args[0].object);
 	return FILTER_PASS;
 }
 
-/* Without a source nothing leaves the program's own windows. */
+/* Without a source nothing leaves the program's own windows. One that was dragged may still be so, for the
+ * compositor. */
 enum verdict filter_start_drag(struct passage *passage) {
 	const struct filter *filter = passage->filter;
-	uint32_t source = passage->args[0].object;
-	if (source != 0 && filter->vm->clipboard == DISPLAY_CLIPBOARD_OFF) {
-		return refuse_source(passage, source);
+	uint32_t id = passage->args[0].object;
+	struct filter_source *source = source_of(filter, id);
+	if (source != NULL && (source->used || filter->vm->clipboard == DISPLAY_CLIPBOARD_OFF)) {
+		return refuse_source(passage, id);
 	}
-	stand(passage, source);
+	if (source != NULL) {
+		source->dragged = true;
+	}
+	stand(passage, id);
 	return filter_set_icon(passage, passage->args + 2);
 }
 

@@ -32,9 +32,20 @@ struct filter_surface *filter_surface_of(struct passage *passage, uint32_t id) {
 		return NULL;
 	}
 	if (object->data == NULL) {
-		object->data = calloc(1, sizeof(struct filter_surface));
+		struct filter_surface *surface = calloc(1, sizeof(*surface));
+		if (surface != NULL) {
+			surface->serial = ++passage->filter->surfaces;
+		}
+		object->data = surface;
 	}
 	return object->data;
+}
+
+/* What a subsurface is in; NULL: it is none, or that is gone, and the id another's. */
+static struct filter_surface *parent_of(struct passage *passage, const struct filter_surface *surface) {
+	struct filter_surface *parent =
+		surface->parent != 0 ? filter_surface_of(passage, surface->parent) : NULL;
+	return parent != NULL && parent->serial == surface->parent_serial ? parent : NULL;
 }
 
 /* What waits for it is shown, or never will be. */
@@ -98,7 +109,7 @@ static enum verdict check_size(
 }
 
 /* What the surface already shows has the new role, too, without being committed once more. */
-static enum verdict set_role(struct passage *passage, uint32_t id, enum filter_role role) {
+enum verdict filter_set_role(struct passage *passage, uint32_t id, enum filter_role role) {
 	struct filter_surface *surface = filter_surface_of(passage, id);
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
@@ -129,7 +140,7 @@ static enum verdict set_picture(struct passage *passage, union wire_arg *arg, en
 		passage->rewritten = true;
 		return FILTER_PASS;
 	}
-	return set_role(passage, arg->object, role);
+	return filter_set_role(passage, arg->object, role);
 }
 
 /* What moves a pointer's image away from the pointer. A window may move as it likes; an icon a bit. The last
@@ -194,7 +205,7 @@ static bool find_awaited(
 	unsigned depth = 0;
 	*awaited = NULL;
 	for (; at != NULL && at->parent != 0 && depth < DEPTH_MAX; depth++) {
-		struct filter_surface *parent = filter_surface_of(passage, at->parent);
+		struct filter_surface *parent = parent_of(passage, at);
 		if (*awaited == NULL && at->synchronized && parent != NULL) {
 			*awaited = at == surface ? parent : surface;
 		}
@@ -266,7 +277,7 @@ static enum verdict keep_waiting(struct passage *passage, struct filter_surface 
 		return FILTER_PASS;
 	}
 	const struct filter_surface *at = surface;
-	while ((at = filter_surface_of(passage, at->parent)) != NULL) {
+	while ((at = parent_of(passage, at)) != NULL) {
 		surface->waiting += at->waiting;
 		surface->waiting_boxes += at->waiting_boxes;
 		vm->waiting_commits += at->waiting;
@@ -280,6 +291,10 @@ enum verdict filter_surface_commit(struct passage *passage) {
 	if (surface == NULL) {
 		return filter_break(passage, "no memory for the surface");
 	}
+	struct filter_window *window = filter_window_of(passage->filter, surface);
+	if (window != NULL && filter_window_is_over(window)) {
+		return FILTER_DONE;
+	}
 	if (count_waiting(passage, surface) != FILTER_PASS) {
 		return FILTER_BREAK;
 	}
@@ -288,7 +303,14 @@ enum verdict filter_surface_commit(struct passage *passage) {
 	surface->offset_y += surface->move_y;
 	surface->move_x = surface->move_y = 0;
 	surface->damages = 0;
+	if (window != NULL) {
+		return filter_window_commit(passage, window, surface->committed.buffer_width > 0);
+	}
 	return surface->unused != 0 ? release_unused(passage, surface) : FILTER_PASS;
+}
+
+enum verdict filter_surface_scale(struct passage *passage) {
+	return passage->args[0].i > 0 ? FILTER_PASS : filter_break(passage, "%d", passage->args[0].i);
 }
 
 enum verdict filter_surface_offset(struct passage *passage) {
@@ -362,7 +384,7 @@ enum verdict filter_viewport_size(struct passage *passage) {
 static enum verdict check_depth(
 	struct passage *passage, const struct filter_surface *child, struct filter_surface *parent) {
 	unsigned height = child->height;
-	for (; parent != NULL; parent = filter_surface_of(passage, parent->parent)) {
+	for (; parent != NULL; parent = parent_of(passage, parent)) {
 		if (++height == DEPTH_MAX) {
 			return filter_break(passage, TOO_DEEP, DEPTH_MAX);
 		}
@@ -376,18 +398,18 @@ static enum verdict set_child_role(
 	struct passage *passage, uint32_t id, const struct filter_surface *parent) {
 	if (parent->role != ROLE_ICON) {
 		return parent->role == ROLE_CURSOR ? filter_break(passage, "a pointer with subsurfaces")
-						   : set_role(passage, id, ROLE_OTHER);
+						   : filter_set_role(passage, id, ROLE_OTHER);
 	}
 	const struct filter_surface *child = filter_surface_of(passage, id);
 	unsigned depth = child != NULL ? child->height + 1 : 1;
 	for (; parent->parent != 0 && depth <= ICON_DEPTH; depth++) {
-		const struct filter_surface *next = filter_surface_of(passage, parent->parent);
+		const struct filter_surface *next = parent_of(passage, parent);
 		if (next == NULL) {
 			break;
 		}
 		parent = next;
 	}
-	return depth <= ICON_DEPTH ? set_role(passage, id, ROLE_ICON)
+	return depth <= ICON_DEPTH ? filter_set_role(passage, id, ROLE_ICON)
 				   : filter_break(passage,
 					     "more than %u subsurfaces in each other in an icon", ICON_DEPTH);
 }
@@ -404,6 +426,7 @@ enum verdict filter_subsurface(struct passage *passage) {
 	object->data = (void *)(uintptr_t)passage->args[1].object;
 	if (verdict == FILTER_PASS && child != NULL) {
 		child->parent = passage->args[2].object;
+		child->parent_serial = parent->serial;
 		child->subsurface = passage->args[0].object;
 		child->synchronized = true;
 		verdict = check_depth(passage, child, parent);
@@ -425,6 +448,15 @@ enum verdict filter_subsurface_change(struct passage *passage) {
 	}
 	surface->synchronized = passage->message.opcode == WL_SUBSURFACE_REQUEST_SET_SYNC;
 	return was_synchronized && !surface->synchronized ? keep_waiting(passage, surface) : FILTER_PASS;
+}
+
+/* Above or below another: not where there is nothing that they are in. */
+enum verdict filter_subsurface_place(struct passage *passage) {
+	uint32_t id = (uint32_t)(uintptr_t)passage_object(passage)->data;
+	const struct filter_surface *surface = filter_surface_of(passage, id);
+	bool placed = surface != NULL && surface->subsurface == passage->message.object &&
+		      parent_of(passage, surface) != NULL;
+	return placed ? FILTER_PASS : FILTER_DONE;
 }
 
 /* Those of icons stay near. */
@@ -462,23 +494,6 @@ enum verdict filter_positioner_size(struct passage *passage) {
 	return FILTER_PASS;
 }
 
-/* An xdg_surface has its surface's id. Until it is said to be a popup it counts as a window; a popup stays
- * one. */
-enum verdict filter_xdg_surface_create(struct passage *passage) {
-	struct wire_object *object = wire_objects_find(&passage->filter->objects, passage->args[0].object);
-	uint32_t id = passage->args[1].object;
-	const struct filter_surface *surface = filter_surface_of(passage, id);
-	object->data = (void *)(uintptr_t)id;
-	return surface != NULL && surface->role == ROLE_POPUP ? FILTER_PASS
-							      : set_role(passage, id, ROLE_OTHER);
-}
-
-enum verdict filter_popup_create(struct passage *passage) {
-	uint32_t surface = (uint32_t)(uintptr_t)passage_object(passage)->data;
-	return filter_surface_of(passage, surface) != NULL ? set_role(passage, surface, ROLE_POPUP)
-							   : FILTER_PASS;
-}
-
 /* ---- names ---- */
 
 /* A request of the filter's own, with one text. */
@@ -497,13 +512,8 @@ static void tag_app_id(char text[FILTER_APP_ID_SIZE], const char *tag, const cha
 }
 
 /* A window has the VM's name before its program gives it any, or none. */
-enum verdict filter_toplevel_create(struct passage *passage) {
+enum verdict filter_name_toplevel(struct passage *passage) {
 	char title[FILTER_TITLE_SIZE], app_id[FILTER_APP_ID_SIZE];
-	uint32_t id = (uint32_t)(uintptr_t)passage_object(passage)->data;
-	struct filter_surface *surface = filter_surface_of(passage, id);
-	if (surface != NULL) {
-		surface->is_window = true;
-	}
 	text_tag(title, sizeof(title), passage->filter->vm->tag, "");
 	tag_app_id(app_id, passage->filter->vm->tag, "");
 	enum verdict verdict = filter_forward(passage, &passage->filter->to_host);
@@ -537,22 +547,4 @@ enum verdict filter_by_gesture(struct passage *passage) {
 	const struct filter_vm *vm = passage->filter->vm;
 	bool recent = vm->gesture_ns != 0 && vm->now() - vm->gesture_ns <= FILTER_GESTURE_NS;
 	return recent ? FILTER_PASS : FILTER_DONE;
-}
-
-/* With a grab no window but the program's can be clicked on, and compositors do not ask what the serial is
- * of. A popup is shown without one, too. Which popups have one is in their objects. */
-enum verdict filter_popup_grab(struct passage *passage) {
-	if (!passage->filter->vm->may_grab) {
-		return FILTER_DONE;
-	}
-	passage_object(passage)->data = passage->filter;
-	return FILTER_PASS;
-}
-
-/* The user has clicked elsewhere, most likely. */
-enum verdict filter_popup_done(struct passage *passage) {
-	if (passage_object(passage)->data != NULL) {
-		passage->filter->vm->may_grab = false;
-	}
-	return FILTER_PASS;
 }

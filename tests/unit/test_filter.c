@@ -660,6 +660,7 @@ static bool show(
 		ARGS({.object = buffer}, {.i = 0}, {.i = 0}));
 }
 
+/* The id before it is its xdg_surface's. */
 static uint32_t new_toplevel(struct fixture *f, const struct screen *screen) {
 	uint32_t surface = new_surface(f, screen);
 	uint32_t xdg = MAKE(f, screen->shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
@@ -1116,25 +1117,6 @@ static void test_cursor_as_window(void **state) {
 	assert_broken(f, "a pointer that is to be something else");
 }
 
-/* The popup is another surface's, whose id the pointer's image has now. */
-static void test_cursor_as_popup(void **state) {
-	struct fixture *f = *state;
-	const struct screen screen = open_screen(f);
-	uint32_t pointer = get_pointer(f, &screen), surface = new_surface(f, &screen);
-	uint32_t xdg = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
-	uint32_t positioner = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_CREATE_POSITIONER, 0, 0);
-	assert_true(request(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_DESTROY, ARGS({0})));
-	assert_true(event(f, 1, &wl_display_interface, WL_DISPLAY_EVENT_DELETE_ID, ARGS({.u = surface})));
-	uint32_t next = f->next_id;
-	f->next_id = surface;
-	assert_int_equal(new_surface(f, &screen), surface);
-	f->next_id = next;
-	assert_true(set_cursor(f, pointer, surface, 0));
-	assert_false(request(f, xdg, &xdg_surface_interface, XDG_SURFACE_REQUEST_GET_POPUP,
-		ARGS({.object = f->next_id++}, {.object = 0}, {.object = positioner})));
-	assert_broken(f, "a pointer that is to be something else");
-}
-
 /* A popup keeps its limits when its xdg_surface is made anew. */
 static void test_popup_again(void **state) {
 	struct fixture *f = *state;
@@ -1142,7 +1124,10 @@ static void test_popup_again(void **state) {
 	uint32_t surface = new_surface(f, &screen);
 	uint32_t xdg = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
 	uint32_t positioner = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_CREATE_POSITIONER, 0, 0);
-	MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_POPUP, 0, positioner);
+	uint32_t parent = new_toplevel(f, &screen) - 1;
+	uint32_t popup = MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_POPUP, parent, positioner);
+	assert_true(request(f, popup, &xdg_popup_interface, XDG_POPUP_REQUEST_DESTROY, ARGS({0})));
+	assert_true(request(f, xdg, &xdg_surface_interface, XDG_SURFACE_REQUEST_DESTROY, ARGS({0})));
 	MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
 	assert_false(show(f, &screen, surface, 8193, 1));
 	assert_broken(f, "a popup of 8193x1");
@@ -1517,11 +1502,11 @@ static void test_popup_grabs(void **state) {
 	const struct screen screen = open_screen(f);
 	uint32_t pointer = get_pointer(f, &screen);
 	uint32_t positioner = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_CREATE_POSITIONER, 0, 0);
-	uint32_t popups[6];
+	uint32_t popups[6], parent = new_toplevel(f, &screen) - 1;
 	for (unsigned i = 0; i < 6; i++) {
 		uint32_t xdg = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE,
 			new_surface(f, &screen), 0);
-		popups[i] = MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_POPUP, 0, positioner);
+		popups[i] = MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_POPUP, parent, positioner);
 	}
 	assert_false(grabs(f, &screen, popups[0]));
 	press(f, pointer, 5, BTN_RIGHT);
@@ -1569,6 +1554,340 @@ static void test_tablet(void **state) {
 		ARGS({.u = 41}, {.object = surface}, {.i = 1}, {.i = 1})));
 	assert_true(show(f, &screen, surface, 513, 8));
 	assert_false(is_shown(f));
+}
+
+/* ---- in which order windows come and go ---- */
+
+/* A window of three objects, or a popup. */
+struct pane {
+	uint32_t surface, xdg, role;
+};
+
+static uint32_t new_xdg_surface(struct fixture *f, const struct screen *screen, uint32_t surface) {
+	return MAKE(f, screen->shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+}
+
+static struct pane new_pane(struct fixture *f, const struct screen *screen) {
+	struct pane pane = {.surface = new_surface(f, screen)};
+	pane.xdg = new_xdg_surface(f, screen, pane.surface);
+	pane.role = MAKE(f, pane.xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_TOPLEVEL, 0, 0);
+	return pane;
+}
+
+static bool get_popup(struct fixture *f, const struct screen *screen, struct pane *popup, uint32_t parent) {
+	uint32_t positioner =
+		MAKE(f, screen->shell, xdg_wm_base, XDG_WM_BASE_REQUEST_CREATE_POSITIONER, 0, 0);
+	popup->surface = new_surface(f, screen);
+	popup->xdg = new_xdg_surface(f, screen, popup->surface);
+	popup->role = f->next_id++;
+	bool passed = request(f, popup->xdg, &xdg_surface_interface, XDG_SURFACE_REQUEST_GET_POPUP,
+		ARGS({.object = popup->role}, {.object = parent != 0 ? parent : popup->xdg},
+			{.object = positioner}));
+	drop_passed(f);
+	return passed;
+}
+
+static struct pane new_popup(struct fixture *f, const struct screen *screen, uint32_t parent) {
+	struct pane popup;
+	assert_true(get_popup(f, screen, &popup, parent));
+	return popup;
+}
+
+/* A request without arguments, or with zeroes alone. */
+static bool ask(struct fixture *f, uint32_t object, const struct wl_interface *interface, uint16_t opcode) {
+	drop_passed(f);
+	return request(f, object, interface, opcode, ARGS({0}, {0}, {0}, {0}));
+}
+
+/* It passes, and the compositor hears of it or does not. */
+static bool arrives(
+	struct fixture *f, uint32_t object, const struct wl_interface *interface, uint16_t opcode) {
+	assert_true(ask(f, object, interface, opcode));
+	return wire_queue_size(&f->filter->to_host) > 0;
+}
+
+#define ARRIVES(f, object, type, opcode) arrives(f, object, &type##_interface, opcode)
+
+static void map(struct fixture *f, const struct screen *screen, const struct pane *pane) {
+	assert_true(show(f, screen, pane->surface, 64, 64));
+	assert_true(ARRIVES(f, pane->surface, wl_surface, WL_SURFACE_REQUEST_COMMIT));
+}
+
+static void close_pane(struct fixture *f, const struct pane *pane, const struct wl_interface *role) {
+	assert_true(arrives(f, pane->role, role, 0));
+	assert_true(ARRIVES(f, pane->xdg, xdg_surface, XDG_SURFACE_REQUEST_DESTROY));
+	assert_true(ARRIVES(f, pane->surface, wl_surface, WL_SURFACE_REQUEST_DESTROY));
+}
+
+static uint32_t decorate(struct fixture *f, const struct screen *screen, uint32_t toplevel) {
+	uint32_t manager = bind_new(f, screen->registry, &zxdg_decoration_manager_v1_interface);
+	return MAKE(f, manager, zxdg_decoration_manager_v1,
+		ZXDG_DECORATION_MANAGER_V1_REQUEST_GET_TOPLEVEL_DECORATION, toplevel, 0);
+}
+
+static void test_surface_before_window(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t surface = new_surface(f, &screen);
+	new_xdg_surface(f, &screen, surface);
+	assert_false(ask(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_DESTROY));
+	assert_broken(f, "is still there");
+}
+
+static void test_window_before_role(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	const struct pane pane = new_pane(f, &screen);
+	assert_false(ask(f, pane.xdg, &xdg_surface_interface, XDG_SURFACE_REQUEST_DESTROY));
+	assert_broken(f, "its role");
+}
+
+static void test_role_before_decoration(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	const struct pane pane = new_pane(f, &screen);
+	decorate(f, &screen, pane.role);
+	assert_false(ask(f, pane.role, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_DESTROY));
+	assert_broken(f, "its decoration");
+}
+
+static void test_two_decorations(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	const struct pane pane = new_pane(f, &screen);
+	decorate(f, &screen, pane.role);
+	uint32_t manager = bind_new(f, screen.registry, &zxdg_decoration_manager_v1_interface);
+	assert_false(request(f, manager, &zxdg_decoration_manager_v1_interface,
+		ZXDG_DECORATION_MANAGER_V1_REQUEST_GET_TOPLEVEL_DECORATION,
+		ARGS({.object = f->next_id++}, {.object = pane.role})));
+	assert_broken(f, "it has a decoration");
+}
+
+static void test_two_windows(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	const struct pane pane = new_pane(f, &screen);
+	assert_false(request(f, screen.shell, &xdg_wm_base_interface, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE,
+		ARGS({.object = f->next_id++}, {.object = pane.surface})));
+	assert_broken(f, "it has xdg_surface@");
+}
+
+static void test_two_roles(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	const struct pane pane = new_pane(f, &screen);
+	assert_true(ARRIVES(f, pane.role, xdg_toplevel, XDG_TOPLEVEL_REQUEST_DESTROY));
+	assert_false(request(f, pane.xdg, &xdg_surface_interface, XDG_SURFACE_REQUEST_GET_TOPLEVEL,
+		ARGS({.object = f->next_id++})));
+	assert_broken(f, "it had a role");
+}
+
+/* In its order all can go, and be there again. What is said in between is about nothing. */
+static void test_window_again(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	struct pane pane = new_pane(f, &screen);
+	for (unsigned i = 0; i < 3; i++) {
+		uint32_t decoration = decorate(f, &screen, pane.role);
+		map(f, &screen, &pane);
+		assert_true(ARRIVES(f, pane.xdg, xdg_surface, XDG_SURFACE_REQUEST_ACK_CONFIGURE));
+		assert_true(ARRIVES(f, decoration, zxdg_toplevel_decoration_v1,
+			ZXDG_TOPLEVEL_DECORATION_V1_REQUEST_DESTROY));
+		assert_true(ARRIVES(f, pane.role, xdg_toplevel, XDG_TOPLEVEL_REQUEST_DESTROY));
+		assert_false(ARRIVES(f, pane.xdg, xdg_surface, XDG_SURFACE_REQUEST_ACK_CONFIGURE));
+		assert_false(ARRIVES(f, pane.xdg, xdg_surface, XDG_SURFACE_REQUEST_SET_WINDOW_GEOMETRY));
+		assert_false(ARRIVES(f, pane.surface, wl_surface, WL_SURFACE_REQUEST_COMMIT));
+		assert_true(ARRIVES(f, pane.xdg, xdg_surface, XDG_SURFACE_REQUEST_DESTROY));
+		assert_true(ARRIVES(f, pane.surface, wl_surface, WL_SURFACE_REQUEST_COMMIT));
+		pane.xdg = new_xdg_surface(f, &screen, pane.surface);
+		pane.role = MAKE(f, pane.xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_TOPLEVEL, 0, 0);
+	}
+	close_pane(f, &pane, &xdg_toplevel_interface);
+	assert_null(f->filter->windows);
+}
+
+/* Which parent the compositor hears of; 0: that it has none. */
+static uint32_t parent_given(struct fixture *f, uint32_t window, uint32_t parent) {
+	drop_passed(f);
+	assert_true(request(f, window, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_PARENT,
+		ARGS({.object = parent})));
+	assert_true(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_PARENT));
+	assert_int_equal(f->last.object, window);
+	assert_int_equal(wire_queue_size(&f->filter->to_host), 0);
+	return f->args[0].object;
+}
+
+/* Windows in front of each other in a circle: some compositors go round it for ever. */
+static void test_parents(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	const struct pane first = new_pane(f, &screen), second = new_pane(f, &screen),
+			  third = new_pane(f, &screen);
+	map(f, &screen, &first);
+	map(f, &screen, &second);
+	map(f, &screen, &third);
+	assert_int_equal(parent_given(f, third.role, second.role), second.role);
+	assert_int_equal(parent_given(f, second.role, first.role), first.role);
+	assert_int_equal(parent_given(f, first.role, third.role), 0);
+	assert_int_equal(parent_given(f, first.role, first.role), 0);
+	assert_int_equal(parent_given(f, third.role, 0), 0);
+	/* Without the one between them the third is in front of the first. */
+	assert_int_equal(parent_given(f, third.role, second.role), second.role);
+	close_pane(f, &second, &xdg_toplevel_interface);
+	assert_int_equal(parent_given(f, first.role, third.role), 0);
+}
+
+/* A dialog that is made before its window is shown belongs to it when it is. */
+static void test_parent_later(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	const struct pane window = new_pane(f, &screen), gone = new_pane(f, &screen),
+			  dialog = new_pane(f, &screen), other = new_pane(f, &screen);
+	assert_int_equal(parent_given(f, dialog.role, window.role), 0);
+	assert_int_equal(parent_given(f, other.role, gone.role), 0);
+	close_pane(f, &gone, &xdg_toplevel_interface);
+	assert_true(ARRIVES(f, window.surface, wl_surface, WL_SURFACE_REQUEST_COMMIT));
+	assert_true(take_request(f, &wl_surface_interface, WL_SURFACE_REQUEST_COMMIT));
+	assert_int_equal(wire_queue_size(&f->filter->to_host), 0);
+	map(f, &screen, &window);
+	assert_true(take_request(f, &wl_surface_interface, WL_SURFACE_REQUEST_COMMIT));
+	assert_true(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_PARENT));
+	assert_int_equal(f->last.object, dialog.role);
+	assert_int_equal(f->args[0].object, window.role);
+	assert_int_equal(wire_queue_size(&f->filter->to_host), 0);
+	assert_true(ARRIVES(f, window.surface, wl_surface, WL_SURFACE_REQUEST_COMMIT));
+	assert_true(take_request(f, &wl_surface_interface, WL_SURFACE_REQUEST_COMMIT));
+	assert_int_equal(wire_queue_size(&f->filter->to_host), 0); /* once */
+}
+
+static void test_popup_in_itself(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	struct pane popup;
+	assert_false(get_popup(f, &screen, &popup, 0));
+	assert_broken(f, "its parent is no window");
+}
+
+static void test_popup_in_nothing(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	struct pane popup;
+	assert_false(get_popup(f, &screen, &popup, new_xdg_surface(f, &screen, new_surface(f, &screen))));
+	assert_broken(f, "its parent is no window");
+}
+
+static bool repositions(struct fixture *f, const struct screen *screen, uint32_t popup) {
+	uint32_t positioner =
+		MAKE(f, screen->shell, xdg_wm_base, XDG_WM_BASE_REQUEST_CREATE_POSITIONER, 0, 0);
+	return request(f, popup, &xdg_popup_interface, XDG_POPUP_REQUEST_REPOSITION,
+		ARGS({.object = positioner}, {.u = 1}));
+}
+
+static void test_early_reposition(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	const struct pane window = new_pane(f, &screen), popup = new_popup(f, &screen, window.xdg);
+	assert_false(repositions(f, &screen, popup.role));
+	assert_broken(f, "before it is committed");
+}
+
+/* What its window has left behind is not followed any more; it can go, as can what is in it. */
+static void test_orphaned_popup(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	const struct pane window = new_pane(f, &screen), popup = new_popup(f, &screen, window.xdg),
+			  inner = new_popup(f, &screen, popup.xdg);
+	map(f, &screen, &inner);
+	map(f, &screen, &popup);
+	assert_true(repositions(f, &screen, popup.role));
+	assert_true(take_request(f, &xdg_popup_interface, XDG_POPUP_REQUEST_REPOSITION));
+	close_pane(f, &window, &xdg_toplevel_interface);
+	f->vm.may_grab = true;
+	assert_false(ARRIVES(f, popup.surface, wl_surface, WL_SURFACE_REQUEST_COMMIT));
+	assert_false(ARRIVES(f, popup.xdg, xdg_surface, XDG_SURFACE_REQUEST_ACK_CONFIGURE));
+	assert_true(repositions(f, &screen, popup.role));
+	assert_int_equal(wire_queue_size(&f->filter->to_host), 0);
+	assert_false(grabs(f, &screen, popup.role));
+	assert_true(ARRIVES(f, inner.surface, wl_surface, WL_SURFACE_REQUEST_COMMIT));
+	close_pane(f, &inner, &xdg_popup_interface);
+	close_pane(f, &popup, &xdg_popup_interface);
+}
+
+/* A popup in one that is orphaned is so from the beginning. */
+static void test_popup_in_orphan(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	const struct pane window = new_pane(f, &screen), popup = new_popup(f, &screen, window.xdg);
+	assert_true(ARRIVES(f, window.role, xdg_toplevel, XDG_TOPLEVEL_REQUEST_DESTROY));
+	const struct pane inner = new_popup(f, &screen, popup.xdg);
+	assert_false(ARRIVES(f, inner.surface, wl_surface, WL_SURFACE_REQUEST_COMMIT));
+}
+
+/* Compositors put it into a list each time. */
+static void test_one_grab(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	const struct pane window = new_pane(f, &screen), popup = new_popup(f, &screen, window.xdg);
+	f->vm.may_grab = true;
+	assert_true(grabs(f, &screen, popup.role));
+	assert_false(grabs(f, &screen, popup.role));
+}
+
+static bool places(struct fixture *f, uint32_t subsurface, uint32_t sibling) {
+	drop_passed(f);
+	assert_true(request(f, subsurface, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_PLACE_ABOVE,
+		ARGS({.object = sibling})));
+	return take_request(f, &wl_subsurface_interface, WL_SUBSURFACE_REQUEST_PLACE_ABOVE);
+}
+
+/* A surface that has the id of the one that is gone is not what it was in. */
+static void test_place_in_nothing(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t parent = new_surface(f, &screen), child = new_surface(f, &screen);
+	uint32_t subcompositor = bind_new(f, screen.registry, &wl_subcompositor_interface);
+	uint32_t subsurface = MAKE(
+		f, subcompositor, wl_subcompositor, WL_SUBCOMPOSITOR_REQUEST_GET_SUBSURFACE, child, parent);
+	assert_true(places(f, subsurface, parent));
+	assert_true(ARRIVES(f, parent, wl_surface, WL_SURFACE_REQUEST_DESTROY));
+	assert_false(places(f, subsurface, child));
+	delete_id(f, parent);
+	uint32_t next = f->next_id;
+	f->next_id = parent;
+	assert_int_equal(new_surface(f, &screen), parent);
+	f->next_id = next;
+	assert_true(show(f, &screen, parent, 8, 8));
+	assert_false(places(f, subsurface, parent));
+}
+
+static void test_scale_zero(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t surface = new_surface(f, &screen);
+	assert_true(request(
+		f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_SET_BUFFER_SCALE, ARGS({.i = 2})));
+	assert_false(ask(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_SET_BUFFER_SCALE));
+}
+
+/* Of what is no window any more. */
+static void test_activate_nothing(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t activation = bind_new(f, screen.registry, &xdg_activation_v1_interface);
+	const struct pane window = new_pane(f, &screen);
+	press(f, get_pointer(f, &screen), 5, BTN_LEFT);
+	for (unsigned i = 0; i < 2; i++) {
+		drop_passed(f);
+		assert_true(request(f, activation, &xdg_activation_v1_interface,
+			XDG_ACTIVATION_V1_REQUEST_ACTIVATE,
+			ARGS({.string = "token"}, {.object = window.surface})));
+		assert_int_equal(
+			take_request(f, &xdg_activation_v1_interface, XDG_ACTIVATION_V1_REQUEST_ACTIVATE),
+			i == 0);
+		if (i == 0) {
+			assert_true(ARRIVES(f, window.role, xdg_toplevel, XDG_TOPLEVEL_REQUEST_DESTROY));
+		}
+	}
 }
 
 /* ---- the clipboard ---- */
@@ -2154,6 +2473,41 @@ static void test_windows_with_drag(void **state) {
 	assert_in_range(flickers(f, &d), 50, FILTER_NEWS_MAX / 1024 + 1);
 }
 
+/* The compositor may have the first drag yet, and what it has of it. */
+static void test_drag_again(void **state) {
+	struct fixture *f = *state;
+	const struct desk d = open_desk(f);
+	uint32_t origin = new_surface(f, &d.screen);
+	for (unsigned set_first = 0; set_first < 2; set_first++) {
+		uint32_t source = new_source(f, &d);
+		if (set_first == 1) {
+			press(f, d.pointer, 5, BTN_LEFT);
+			assert_true(request(f, d.device, &wl_data_device_interface,
+				WL_DATA_DEVICE_REQUEST_SET_SELECTION, ARGS({.object = source}, {.u = 5})));
+		}
+		for (unsigned i = 0; i < 2; i++) {
+			drop_passed(f);
+			assert_true(request(f, d.device, &wl_data_device_interface,
+				WL_DATA_DEVICE_REQUEST_START_DRAG,
+				ARGS({.object = source}, {.object = origin}, {.object = 0}, {.u = 10})));
+			bool first = i == 0 && set_first == 0;
+			assert_int_equal(
+				take_request(f, &wl_data_device_interface, WL_DATA_DEVICE_REQUEST_START_DRAG),
+				first);
+			assert_int_equal(
+				take_event(f, &wl_data_source_interface, WL_DATA_SOURCE_EVENT_CANCELLED),
+				!first);
+		}
+		press(f, d.pointer, 6, BTN_LEFT);
+		drop_passed(f);
+		assert_true(request(f, d.device, &wl_data_device_interface,
+			WL_DATA_DEVICE_REQUEST_SET_SELECTION, ARGS({.object = source}, {.u = 6})));
+		assert_int_equal(
+			take_request(f, &wl_data_device_interface, WL_DATA_DEVICE_REQUEST_SET_SELECTION),
+			set_first);
+	}
+}
+
 /* Those who hear of types at once have to be given time for those that come late. */
 static void test_flood_of_late_types(void **state) {
 	struct fixture *f = *state;
@@ -2381,13 +2735,14 @@ static void test_too_many_windows(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
 	uint32_t positioner = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_CREATE_POSITIONER, 0, 0);
-	uint32_t parent = 0, first = 0;
-	for (unsigned i = 0; i < FILTER_WINDOWS_MAX; i++) {
+	uint32_t parent = new_toplevel(f, &screen) - 1;
+	uint32_t first = MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE,
+		new_surface(f, &screen), 0);
+	for (unsigned i = 2; i < FILTER_WINDOWS_MAX; i++) {
 		uint32_t surface = new_surface(f, &screen);
 		uint32_t xdg =
 			MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
 		MAKE(f, xdg, xdg_surface, XDG_SURFACE_REQUEST_GET_POPUP, parent, positioner);
-		first = i == 0 ? xdg : first;
 		parent = xdg;
 	}
 	uint32_t surface = new_surface(f, &screen), next = f->next_id;
@@ -2395,8 +2750,9 @@ static void test_too_many_windows(void **state) {
 	assert_true(event(f, 1, &wl_display_interface, WL_DISPLAY_EVENT_DELETE_ID, ARGS({.u = first})));
 	f->next_id = first;
 	MAKE(f, screen.shell, xdg_wm_base, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE, surface, 0);
+	f->next_id = next;
 	assert_false(request(f, screen.shell, &xdg_wm_base_interface, XDG_WM_BASE_REQUEST_GET_XDG_SURFACE,
-		ARGS({.object = next}, {.object = surface})));
+		ARGS({.object = f->next_id++}, {.object = surface})));
 	assert_broken(f, "too many windows");
 }
 
@@ -2492,7 +2848,6 @@ int main(void) {
 		TEST(test_cursor_was_scaled),
 		TEST(test_cursor_of_late_buffer),
 		TEST(test_cursor_as_window),
-		TEST(test_cursor_as_popup),
 		TEST(test_popup_again),
 		TEST(test_cursor_elsewhere),
 		TEST(test_cursor_by_viewport),
@@ -2503,6 +2858,24 @@ int main(void) {
 		TEST(test_typing_in_long_text),
 		TEST(test_fullscreen),
 		TEST(test_popup_grabs),
+		TEST(test_surface_before_window),
+		TEST(test_window_before_role),
+		TEST(test_role_before_decoration),
+		TEST(test_two_decorations),
+		TEST(test_two_windows),
+		TEST(test_two_roles),
+		TEST(test_window_again),
+		TEST(test_parents),
+		TEST(test_parent_later),
+		TEST(test_popup_in_itself),
+		TEST(test_popup_in_nothing),
+		TEST(test_early_reposition),
+		TEST(test_orphaned_popup),
+		TEST(test_popup_in_orphan),
+		TEST(test_one_grab),
+		TEST(test_place_in_nothing),
+		TEST(test_scale_zero),
+		TEST(test_activate_nothing),
 		TEST(test_touch),
 		TEST(test_tablet),
 		TEST(test_short_keymap),
@@ -2522,6 +2895,7 @@ int main(void) {
 		TEST(test_windows_with_late_types),
 		TEST(test_windows_with_refused_selection),
 		TEST(test_windows_with_drag),
+		TEST(test_drag_again),
 		TEST(test_flood_of_late_types),
 		TEST(test_flood_of_accepts),
 		TEST(test_icon_too_large),
