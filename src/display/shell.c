@@ -115,40 +115,42 @@ void filter_window_release(struct filter *filter, struct wire_object *object) {
 }
 
 /* Whether it is nothing that can be shown: compositors follow what is not there, and it would not be seen. */
-static bool is_over(const struct filter_window *window) {
+bool filter_window_is_over(const struct filter_window *window) {
 	return window->orphaned || (window->had_role && window->role == 0);
 }
 
 /* Configurations and geometries. */
 enum verdict filter_window_change(struct passage *passage) {
 	const struct filter_window *window = find_window(passage->filter, passage->message.object);
-	return window != NULL && is_over(window) ? FILTER_DONE : FILTER_PASS;
+	return window != NULL && filter_window_is_over(window) ? FILTER_DONE : FILTER_PASS;
 }
 
 /* ---- roles ---- */
 
-static enum verdict set_role(struct passage *passage, bool is_popup) {
+/* NULL: a rule is broken. */
+static struct filter_window *give_role(struct passage *passage, bool is_popup) {
 	struct filter *filter = passage->filter;
 	uint32_t id = passage->args[0].object;
 	struct filter_window *window = find_window(filter, passage->message.object);
 	if (window == NULL || window->had_role) {
-		return filter_break(passage, "it had a role");
+		filter_break(passage, "it had a role");
+		return NULL;
 	}
 	wire_objects_find(&filter->objects, id)->data = (void *)(uintptr_t)passage->message.object;
 	window->role = id;
 	window->had_role = true;
 	window->is_popup = is_popup;
 	window->born = ++filter->roles;
-	return FILTER_PASS;
+	return window;
 }
 
 /* It gets the VM's name at once. */
 enum verdict filter_toplevel_create(struct passage *passage) {
-	if (set_role(passage, false) != FILTER_PASS) {
+	const struct filter_window *window = give_role(passage, false);
+	struct filter_surface *surface = window != NULL ? filter_surface_of(passage, window->surface) : NULL;
+	if (window == NULL) {
 		return FILTER_BREAK;
 	}
-	const struct filter_window *window = find_window(passage->filter, passage->message.object);
-	struct filter_surface *surface = filter_surface_of(passage, window->surface);
 	if (surface != NULL) {
 		surface->is_window = true;
 	}
@@ -160,12 +162,12 @@ enum verdict filter_popup_create(struct passage *passage) {
 	if (parent == NULL || parent->role == 0 || passage->args[1].object == passage->message.object) {
 		return filter_break(passage, "its parent is no window or popup");
 	}
-	if (set_role(passage, true) != FILTER_PASS) {
+	struct filter_window *window = give_role(passage, true);
+	if (window == NULL) {
 		return FILTER_BREAK;
 	}
-	struct filter_window *window = find_window(passage->filter, passage->message.object);
 	window->parent = parent;
-	window->orphaned = is_over(parent);
+	window->orphaned = filter_window_is_over(parent);
 	return filter_set_role(passage, window->surface, ROLE_POPUP);
 }
 
@@ -229,10 +231,6 @@ static enum verdict give_children(struct passage *passage, const struct filter_w
 	return verdict;
 }
 
-bool filter_window_is_over(const struct filter_window *window) {
-	return is_over(window);
-}
-
 enum verdict filter_window_commit(struct passage *passage, struct filter_window *window, bool shown) {
 	bool was_mapped = window->mapped;
 	window->committed |= window->role != 0;
@@ -267,7 +265,7 @@ enum verdict filter_popup_reposition(struct passage *passage) {
 	if (window == NULL || !window->committed) {
 		return filter_break(passage, "before it is committed");
 	}
-	return is_over(window) ? FILTER_DONE : FILTER_PASS;
+	return filter_window_is_over(window) ? FILTER_DONE : FILTER_PASS;
 }
 
 /* With a grab no window but the program's can be clicked on, and compositors do not ask what the serial is
@@ -275,7 +273,7 @@ enum verdict filter_popup_reposition(struct passage *passage) {
 enum verdict filter_popup_grab(struct passage *passage) {
 	const struct filter_window *window = own_window(passage);
 	struct wire_object *popup = passage_object(passage);
-	if (!passage->filter->vm->may_grab || window == NULL || is_over(window) ||
+	if (!passage->filter->vm->may_grab || window == NULL || filter_window_is_over(window) ||
 		((uintptr_t)popup->data & ROLE_GRABS) != 0) {
 		return FILTER_DONE;
 	}
@@ -297,6 +295,7 @@ enum verdict filter_activate(struct passage *passage) {
 	const struct filter_surface *surface = filter_surface_of(passage, passage->args[1].object);
 	const struct filter_window *window =
 		surface != NULL ? filter_window_of(passage->filter, surface) : NULL;
-	return window != NULL && window->role != 0 && !is_over(window) ? filter_by_gesture(passage)
-								       : FILTER_DONE;
+	return window != NULL && window->role != 0 && !filter_window_is_over(window)
+		       ? filter_by_gesture(passage)
+		       : FILTER_DONE;
 }

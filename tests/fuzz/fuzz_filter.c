@@ -86,10 +86,88 @@ static void check_type(const char *type) {
 	require(known);
 }
 
+/* ---- windows ---- */
+
+/* Which objects there are of each; 0: none. */
+struct pane {
+	uint32_t surface, xdg_surface, role, decoration;
+	unsigned born; /* its role: which of all */
+	bool had_role, has_grab;
+};
+static struct pane panes[FILTER_WINDOWS_MAX];
+static unsigned pane_count, roles;
+
+/* The one to which an object belongs; NULL: it is in none. */
+static struct pane *find_pane(const struct wl_resource *resource) {
+	uint32_t id = resource != NULL ? wl_resource_get_id((struct wl_resource *)resource) : 0;
+	for (unsigned i = 0; id != 0 && i < pane_count; i++) {
+		struct pane *pane = &panes[i];
+		if (pane->surface == id || pane->xdg_surface == id || pane->role == id ||
+			pane->decoration == id) {
+			return pane;
+		}
+	}
+	return NULL;
+}
+
+static const struct wl_resource *resource_of(const union wl_argument *arg) {
+	return (const struct wl_resource *)arg->o;
+}
+
+/* Nothing goes before what it is made of, and nothing is there twice. */
+static void check_destroyed(const struct wl_resource *resource, const char *class) {
+	struct pane *pane = find_pane(resource);
+	require(strcmp(class, "wl_surface") != 0 || pane == NULL);
+	if (strcmp(class, "xdg_surface") == 0) {
+		require(pane->role == 0);
+		*pane = panes[--pane_count];
+	} else if (strcmp(class, "xdg_toplevel") == 0 || strcmp(class, "xdg_popup") == 0) {
+		require(pane->decoration == 0);
+		pane->role = 0;
+	} else if (strcmp(class, "zxdg_toplevel_decoration_v1") == 0) {
+		pane->decoration = 0;
+	}
+}
+
+static void check_window(
+	const struct wl_resource *resource, const char *request, const union wl_argument *args) {
+	struct pane *pane = find_pane(resource);
+	if (strcmp(request, "get_xdg_surface") == 0) {
+		require(find_pane(resource_of(&args[1])) == NULL && pane_count < FILTER_WINDOWS_MAX);
+		panes[pane_count++] =
+			(struct pane){.surface = wl_resource_get_id((struct wl_resource *)args[1].o),
+				.xdg_surface = args[0].n};
+	} else if (strcmp(request, "get_toplevel") == 0 || strcmp(request, "get_popup") == 0) {
+		const struct pane *parent = request[4] == 'p' ? find_pane(resource_of(&args[1])) : NULL;
+		require(!pane->had_role && (request[4] == 't' || (parent->role != 0 && parent != pane)));
+		pane->role = args[0].n;
+		pane->had_role = true;
+		pane->born = ++roles;
+		pane->has_grab = false;
+	} else if (strcmp(request, "get_toplevel_decoration") == 0) {
+		pane = find_pane(resource_of(&args[1]));
+		require(pane->decoration == 0);
+		pane->decoration = args[0].n;
+	} else if (strcmp(request, "set_parent") == 0) {
+		const struct pane *parent = find_pane(resource_of(&args[0]));
+		require(parent == NULL || parent->born < pane->born);
+	} else if (strcmp(request, "grab") == 0) {
+		require(!pane->has_grab);
+		pane->has_grab = true;
+	} else if (strcmp(request, "ack_configure") == 0) {
+		require(!pane->had_role || pane->role != 0);
+	}
+}
+
 /* What libwayland's server would take, and a compositor should not. */
 static void check(struct wl_resource *resource, const char *request, const union wl_argument *args) {
 	const char *class = wl_resource_get_class(resource);
-	if (strcmp(request, "create_buffer") == 0) {
+	check_window(resource, request, args);
+	if (strcmp(request, "destroy") == 0) {
+		check_destroyed(resource, class);
+	} else if (strcmp(request, "set_buffer_scale") == 0) {
+		require(args[0].i > 0);
+	} else if (strcmp(request, "create_buffer") == 0) {
 		require(args[4].i >= args[2].i * (int64_t)wire_pixel_size(args[5].u));
 		require(wire_pixel_size(args[5].u) > 0);
 	} else if (strcmp(request, "offer") == 0) {
@@ -537,6 +615,7 @@ static void create_filter(enum display_clipboard clipboard) {
 	require(filter_vm_init(&vm, "fuzz", clipboard, fuzz_now) == 0);
 	vm.news.bytes = ALLOWANCE;
 	titles = 0;
+	pane_count = roles = 0;
 	own_offers = false;
 	filter = filter_create(&vm);
 	require(filter != NULL);
