@@ -144,6 +144,8 @@ struct wire_object {
 	uint32_t destructors;
 	/* Its destructor was sent. Events for it may still come, and its id is taken until delete_id. */
 	bool dead;
+	/* The filter sent it, and the program does not know; and then the compositor gave the id back. */
+	bool gone, deleted;
 	void *data;                   /* the owner's; destroying objects does not free it */
 	struct filter_memory *memory; /* the filter's, likewise: what the compositor has by it */
 };

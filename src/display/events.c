@@ -156,10 +156,11 @@ static enum verdict delete_id(struct passage *passage) {
 	if (object == NULL || id == 1) {
 		return filter_break(passage, "the compositor deleted object %u, which there is not", id);
 	}
-	filter_release(filter, object);
-	filter_count(filter->vm, object->interface, -1);
-	filter_drop_memory(filter->vm, object);
-	wire_objects_remove(&filter->objects, id);
+	if (object->gone && !object->dead) {
+		object->deleted = true;
+		return FILTER_DONE;
+	}
+	filter_remove(filter, object, id);
 	return FILTER_PASS;
 }
 

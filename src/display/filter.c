@@ -141,14 +141,19 @@ enum verdict filter_break(struct passage *passage, const char *format, ...) {
 	return FILTER_BREAK;
 }
 
-enum verdict filter_answer(
-	struct passage *passage, uint32_t id, const struct wl_interface *interface, uint16_t opcode) {
+static enum verdict answer(struct passage *passage, uint32_t id, const struct wl_interface *interface,
+	uint16_t opcode, const union wire_arg *args) {
 	struct wire_queue *queue = &passage->filter->to_guest;
 	if (wire_queue_size(queue) > ANSWERS_MAX) {
 		return filter_break(passage, "answered too often, and the program does not listen");
 	}
-	int ret = wire_write(queue, id, opcode, &interface->events[opcode], NULL, WIRE_LIBWAYLAND_MAX);
+	int ret = wire_write(queue, id, opcode, &interface->events[opcode], args, WIRE_LIBWAYLAND_MAX);
 	return ret < 0 ? filter_break(passage, "no memory to answer") : FILTER_PASS;
+}
+
+enum verdict filter_answer(
+	struct passage *passage, uint32_t id, const struct wl_interface *interface, uint16_t opcode) {
+	return answer(passage, id, interface, opcode, NULL);
 }
 
 enum verdict filter_forward(struct passage *passage, struct wire_queue *to) {
@@ -262,7 +267,8 @@ static enum verdict check_objects(struct passage *passage) {
 		}
 		if (next == 'o' && id != 0) {
 			const struct wire_object *object = wire_objects_find(&passage->filter->objects, id);
-			if (object == NULL || object->dead || object->interface != interface) {
+			if (object == NULL || object->dead || object->gone ||
+				object->interface != interface) {
 				verdict = filter_break(passage, "object %u is no %s", id,
 					interface != NULL ? interface->name : "object");
 			}
@@ -288,6 +294,46 @@ static void bury(struct filter *filter, struct wire_object *object, uint32_t id)
 	object->dead = true;
 }
 
+enum verdict filter_destroy_object(struct passage *passage, uint32_t id) {
+	struct filter *filter = passage->filter;
+	struct wire_object *object = wire_objects_find(&filter->objects, id);
+	if (object == NULL || object->dead || object->gone) {
+		return FILTER_PASS;
+	}
+	int ret = wire_write(
+		&filter->to_host, id, 0, &object->interface->methods[0], NULL, WIRE_LIBWAYLAND_MAX);
+	filter_release(filter, object);
+	object->gone = true;
+	return ret < 0 ? filter_break(passage, "no memory to destroy what is in it") : FILTER_PASS;
+}
+
+void filter_remove(struct filter *filter, struct wire_object *object, uint32_t id) {
+	filter_release(filter, object);
+	filter_count(filter->vm, object->interface, -1);
+	filter_drop_memory(filter->vm, object);
+	wire_objects_remove(&filter->objects, id);
+}
+
+/* A request for what the compositor does not have any more. Once it is destroyed, its id is free as soon as
+ * the compositor said so. */
+static enum verdict swallow(struct passage *passage, struct wire_object *object) {
+	const uint32_t id = passage->message.object;
+	if (wire_count(passage->type, 'n') > 0) {
+		return filter_break(passage, "its window is gone");
+	}
+	if ((object->destructors >> passage->message.opcode & 1) == 0) {
+		return FILTER_DONE;
+	}
+	object->dead = true;
+	if (!object->deleted) {
+		return FILTER_DONE;
+	}
+	const union wire_arg args[] = {{.u = id}};
+	enum verdict verdict = answer(passage, 1, &wl_display_interface, WL_DISPLAY_EVENT_DELETE_ID, args);
+	filter_remove(passage->filter, object, id);
+	return verdict == FILTER_PASS ? FILTER_DONE : verdict;
+}
+
 static enum verdict pass_request(struct passage *passage) {
 	struct filter *filter = passage->filter;
 	const unsigned news = filter_news_cost(filter, &passage->message);
@@ -304,6 +350,9 @@ static enum verdict pass_request(struct passage *passage) {
 	}
 	if (verdict == FILTER_PASS) {
 		verdict = take_fds(passage, true);
+	}
+	if (verdict == FILTER_PASS && passage_object(passage)->gone) {
+		return swallow(passage, passage_object(passage));
 	}
 	if (verdict == FILTER_PASS) {
 		verdict = check_objects(passage);

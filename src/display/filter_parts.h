@@ -37,6 +37,12 @@ enum verdict filter_break(struct passage *passage, const char *format, ...)
  * filter remember all of that. FILTER_PASS, or the connection breaks. */
 enum verdict filter_answer(
 	struct passage *passage, uint32_t id, const struct wl_interface *interface, uint16_t opcode);
+/* Send the destructor of an object of the guest's, the first request of its interface: it is gone for the
+ * compositor. What the guest says of it is swallowed, until it destroys it, too. FILTER_PASS, or the
+ * connection breaks. */
+enum verdict filter_destroy_object(struct passage *passage, uint32_t id);
+/* The compositor gave back an object's id, and the guest may have it again. */
+void filter_remove(struct filter *filter, struct wire_object *object, uint32_t id);
 /* An object of the guest's comes to be (1), or its id is free again (-1). */
 void filter_count(struct filter_vm *vm, const struct wl_interface *interface, int change);
 #define FILTER_TOO_MUCH_MEMORY "the VM has too much memory with the compositor"

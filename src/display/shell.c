@@ -3,24 +3,23 @@
  * loop; all of it is hostile.
  *
  * Compositors keep pointers from each of these objects to the others, and not all of them look whether what
- * they point to is still there: no library goes before the window that is in it, so few have met that. A
- * program that does is stopped here, as newer compositors do themselves. So whatever a live object names is
- * live, too, but for parents of windows and of popups.
+ * they point to is still there: most programs destroy what is in a window before that. For one that does not
+ * the filter destroys the rest with the compositor first, so whatever a live object names there is live, too.
  */
 #include "display/filter_parts.h"
 
 #include <stdlib.h>
 
-/* What is behind an xdg_surface. */
+/* What is behind an xdg_surface. Of objects that there are not, the id is 0. */
 struct filter_window {
 	struct filter_window *next;
-	uint32_t surface, role,
-		decoration; /* its wl_surface; xdg_toplevel or xdg_popup, and decoration, or 0 */
-	uint64_t born;      /* which role of the connection this is */
+	uint32_t surface;
+	uint32_t role; /* its xdg_toplevel or xdg_popup */
+	uint32_t decoration;
+	uint64_t born; /* which role of the connection this is */
 	bool had_role, is_popup;
 	bool committed;               /* since it has its role */
 	bool mapped;                  /* with something to show */
-	bool orphaned;                /* a popup without what it belongs to */
 	struct filter_window *parent; /* that the popup has, or that the toplevel gets once it is mapped */
 };
 
@@ -47,14 +46,94 @@ struct filter_window *filter_window_of(const struct filter *filter, const struct
 	return surface->xdg_surface != 0 ? find_window(filter, surface->xdg_surface) : NULL;
 }
 
-/* ---- surfaces ---- */
+/* ---- their end ---- */
+
+/* Windows that were to be in front of it are not. */
+static void forget(struct filter *filter, const struct filter_window *window) {
+	for (struct filter_window *other = filter->windows; other != NULL; other = other->next) {
+		other->parent = other->parent == window ? NULL : other->parent;
+	}
+}
+
+/* The popup in it that was made last; NULL: there is none. */
+static struct filter_window *find_popup(const struct filter *filter, const struct filter_window *window) {
+	struct filter_window *newest = NULL;
+	for (struct filter_window *other = filter->windows; other != NULL; other = other->next) {
+		if (other->parent == window && other->is_popup &&
+			(newest == NULL || other->born > newest->born)) {
+			newest = other;
+		}
+	}
+	return newest;
+}
+
+static enum verdict end_decoration(struct passage *passage, struct filter_window *window) {
+	uint32_t id = window->decoration;
+	window->decoration = 0;
+	return id != 0 ? filter_destroy_object(passage, id) : FILTER_PASS;
+}
+
+/* Popups in it go first, as they must. destroy: the program has not asked for its own end. */
+static enum verdict end_role(struct passage *passage, struct filter_window *window, bool destroy) {
+	enum verdict verdict = FILTER_PASS;
+	struct filter_window *popup;
+	while (verdict == FILTER_PASS && (popup = find_popup(passage->filter, window)) != NULL) {
+		verdict = end_role(passage, popup, true);
+	}
+	if (verdict == FILTER_PASS) {
+		verdict = end_decoration(passage, window);
+	}
+	if (verdict == FILTER_PASS && destroy) {
+		verdict = filter_destroy_object(passage, window->role);
+	}
+	forget(passage->filter, window);
+	window->role = 0;
+	window->mapped = false;
+	window->parent = NULL;
+	return verdict;
+}
+
+/* Toplevels and popups. */
+enum verdict filter_role_destroy(struct passage *passage) {
+	struct filter_window *window = own_window(passage);
+	return window != NULL ? end_role(passage, window, false) : FILTER_PASS;
+}
+
+enum verdict filter_xdg_surface_destroy(struct passage *passage) {
+	struct filter_window *window = find_window(passage->filter, passage->message.object);
+	struct filter_surface *surface = window != NULL ? filter_surface_of(passage, window->surface) : NULL;
+	if (surface != NULL) {
+		surface->xdg_surface = 0;
+	}
+	return window != NULL && window->role != 0 ? end_role(passage, window, true) : FILTER_PASS;
+}
 
 enum verdict filter_surface_destroy(struct passage *passage) {
-	const struct filter_surface *surface = passage_object(passage)->data;
-	return surface != NULL && surface->xdg_surface != 0
-		       ? filter_break(passage, "xdg_surface@%u is still there", surface->xdg_surface)
-		       : FILTER_PASS;
+	struct filter_surface *surface = passage_object(passage)->data;
+	uint32_t id = surface != NULL ? surface->xdg_surface : 0;
+	struct filter_window *window = id != 0 ? find_window(passage->filter, id) : NULL;
+	if (window == NULL) {
+		return FILTER_PASS;
+	}
+	surface->xdg_surface = 0;
+	enum verdict verdict = window->role != 0 ? end_role(passage, window, true) : FILTER_PASS;
+	return verdict == FILTER_PASS ? filter_destroy_object(passage, id) : verdict;
 }
+
+void filter_window_release(struct filter *filter, struct wire_object *object) {
+	struct filter_window **link = &filter->windows;
+	while (*link != NULL && *link != object->data) {
+		link = &(*link)->next;
+	}
+	if (*link != NULL) {
+		*link = (*link)->next;
+		forget(filter, object->data);
+	}
+	free(object->data);
+	object->data = NULL;
+}
+
+/* ---- surfaces ---- */
 
 /* An xdg_surface has its window. Until it is said to be a popup it counts as one; a popup stays one. */
 enum verdict filter_xdg_surface_create(struct passage *passage) {
@@ -76,47 +155,9 @@ enum verdict filter_xdg_surface_create(struct passage *passage) {
 	return surface->role == ROLE_POPUP ? FILTER_PASS : filter_set_role(passage, id, ROLE_OTHER);
 }
 
-enum verdict filter_xdg_surface_destroy(struct passage *passage) {
-	const struct filter_window *window = find_window(passage->filter, passage->message.object);
-	if (window == NULL) {
-		return FILTER_PASS;
-	}
-	if (window->role != 0) {
-		return filter_break(passage, "its role, object %u, is still there", window->role);
-	}
-	struct filter_surface *surface = filter_surface_of(passage, window->surface);
-	if (surface != NULL) {
-		surface->xdg_surface = 0;
-	}
-	return FILTER_PASS;
-}
-
-/* Who had it as a parent has none. */
-static void forget(struct filter *filter, const struct filter_window *window) {
-	for (struct filter_window *other = filter->windows; other != NULL; other = other->next) {
-		if (other->parent == window) {
-			other->orphaned = other->is_popup;
-			other->parent = NULL;
-		}
-	}
-}
-
-void filter_window_release(struct filter *filter, struct wire_object *object) {
-	struct filter_window **link = &filter->windows;
-	while (*link != NULL && *link != object->data) {
-		link = &(*link)->next;
-	}
-	if (*link != NULL) {
-		*link = (*link)->next;
-		forget(filter, object->data);
-	}
-	free(object->data);
-	object->data = NULL;
-}
-
 /* Whether it is nothing that can be shown: compositors follow what is not there, and it would not be seen. */
 bool filter_window_is_over(const struct filter_window *window) {
-	return window->orphaned || (window->had_role && window->role == 0);
+	return window->had_role && window->role == 0;
 }
 
 /* Configurations and geometries. */
@@ -167,24 +208,7 @@ enum verdict filter_popup_create(struct passage *passage) {
 		return FILTER_BREAK;
 	}
 	window->parent = parent;
-	window->orphaned = filter_window_is_over(parent);
 	return filter_set_role(passage, window->surface, ROLE_POPUP);
-}
-
-/* Toplevels and popups. */
-enum verdict filter_role_destroy(struct passage *passage) {
-	struct filter_window *window = own_window(passage);
-	if (window == NULL) {
-		return FILTER_PASS;
-	}
-	if (window->decoration != 0) {
-		return filter_break(passage, "its decoration, object %u, is still there", window->decoration);
-	}
-	forget(passage->filter, window);
-	window->role = 0;
-	window->mapped = false;
-	window->parent = NULL;
-	return FILTER_PASS;
 }
 
 enum verdict filter_decoration_create(struct passage *passage) {
@@ -265,16 +289,14 @@ enum verdict filter_popup_reposition(struct passage *passage) {
 	if (window == NULL || !window->committed) {
 		return filter_break(passage, "before it is committed");
 	}
-	return filter_window_is_over(window) ? FILTER_DONE : FILTER_PASS;
+	return FILTER_PASS;
 }
 
 /* With a grab no window but the program's can be clicked on, and compositors do not ask what the serial is
  * of. A popup is shown without one, too. */
 enum verdict filter_popup_grab(struct passage *passage) {
-	const struct filter_window *window = own_window(passage);
 	struct wire_object *popup = passage_object(passage);
-	if (!passage->filter->vm->may_grab || window == NULL || filter_window_is_over(window) ||
-		((uintptr_t)popup->data & ROLE_GRABS) != 0) {
+	if (!passage->filter->vm->may_grab || ((uintptr_t)popup->data & ROLE_GRABS) != 0) {
 		return FILTER_DONE;
 	}
 	popup->data = (void *)((uintptr_t)popup->data | ROLE_GRABS);
@@ -295,7 +317,5 @@ enum verdict filter_activate(struct passage *passage) {
 	const struct filter_surface *surface = filter_surface_of(passage, passage->args[1].object);
 	const struct filter_window *window =
 		surface != NULL ? filter_window_of(passage->filter, surface) : NULL;
-	return window != NULL && window->role != 0 && !filter_window_is_over(window)
-		       ? filter_by_gesture(passage)
-		       : FILTER_DONE;
+	return window != NULL && window->role != 0 ? filter_by_gesture(passage) : FILTER_DONE;
 }

@@ -1625,30 +1625,117 @@ static uint32_t decorate(struct fixture *f, const struct screen *screen, uint32_
 		ZXDG_DECORATION_MANAGER_V1_REQUEST_GET_TOPLEVEL_DECORATION, toplevel, 0);
 }
 
-static void test_surface_before_window(void **state) {
-	struct fixture *f = *state;
-	const struct screen screen = open_screen(f);
-	uint32_t surface = new_surface(f, &screen);
-	new_xdg_surface(f, &screen, surface);
-	assert_false(ask(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_DESTROY));
-	assert_broken(f, "is still there");
+/* What the compositor hears of next is that this object is destroyed. */
+static void expect_destroyed(struct fixture *f, uint32_t object) {
+	assert_true(take(f, &f->filter->to_host, NULL));
+	assert_int_equal(f->last.object, object);
+	assert_int_equal(f->last.opcode, 0);
 }
 
-static void test_window_before_role(void **state) {
+/* The program destroys it in its turn: nobody hears of that, and it has the id back once the compositor has.
+ */
+static void destroy_gone(
+	struct fixture *f, uint32_t object, const struct wl_interface *interface, bool deleted) {
+	drop_passed(f);
+	if (deleted) {
+		assert_true(
+			event(f, 1, &wl_display_interface, WL_DISPLAY_EVENT_DELETE_ID, ARGS({.u = object})));
+		assert_false(take_event(f, &wl_display_interface, WL_DISPLAY_EVENT_DELETE_ID));
+	}
+	if (interface == &xdg_toplevel_interface) {
+		assert_true(ask(f, object, interface, XDG_TOPLEVEL_REQUEST_SET_PARENT)); /* about nothing */
+	}
+	assert_int_equal(wire_queue_size(&f->filter->to_host), 0);
+	assert_true(ask(f, object, interface, 0));
+	assert_int_equal(wire_queue_size(&f->filter->to_host), 0);
+	if (!deleted) {
+		assert_true(
+			event(f, 1, &wl_display_interface, WL_DISPLAY_EVENT_DELETE_ID, ARGS({.u = object})));
+	}
+	assert_true(take_event(f, &wl_display_interface, WL_DISPLAY_EVENT_DELETE_ID));
+	assert_int_equal(f->args[0].u, object);
+	assert_null(wire_objects_find(&f->filter->objects, object));
+}
+
+/* A surface with all there can be in it: mpv destroys it so, and SDL. */
+static void test_surface_first(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	for (unsigned deleted = 0; deleted < 2; deleted++) {
+		const struct pane pane = new_pane(f, &screen);
+		uint32_t decoration = decorate(f, &screen, pane.role);
+		assert_true(ask(f, pane.surface, &wl_surface_interface, WL_SURFACE_REQUEST_DESTROY));
+		expect_destroyed(f, decoration);
+		expect_destroyed(f, pane.role);
+		expect_destroyed(f, pane.xdg);
+		expect_destroyed(f, pane.surface);
+		assert_int_equal(wire_queue_size(&f->filter->to_host), 0);
+		destroy_gone(f, decoration, &zxdg_toplevel_decoration_v1_interface, deleted);
+		destroy_gone(f, pane.role, &xdg_toplevel_interface, deleted);
+		destroy_gone(f, pane.xdg, &xdg_surface_interface, deleted);
+	}
+}
+
+static void test_xdg_surface_first(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
 	const struct pane pane = new_pane(f, &screen);
-	assert_false(ask(f, pane.xdg, &xdg_surface_interface, XDG_SURFACE_REQUEST_DESTROY));
-	assert_broken(f, "its role");
+	uint32_t decoration = decorate(f, &screen, pane.role);
+	assert_true(ask(f, pane.xdg, &xdg_surface_interface, XDG_SURFACE_REQUEST_DESTROY));
+	expect_destroyed(f, decoration);
+	expect_destroyed(f, pane.role);
+	expect_destroyed(f, pane.xdg);
+	assert_false(ARRIVES(f, pane.role, xdg_toplevel, XDG_TOPLEVEL_REQUEST_SET_MAXIMIZED));
+	assert_true(ARRIVES(f, pane.surface, wl_surface, WL_SURFACE_REQUEST_DESTROY));
+	expect_destroyed(f, pane.surface);
 }
 
-static void test_role_before_decoration(void **state) {
+/* Popups go from the newest on. */
+static void test_window_before_popups(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
-	const struct pane pane = new_pane(f, &screen);
-	decorate(f, &screen, pane.role);
-	assert_false(ask(f, pane.role, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_DESTROY));
-	assert_broken(f, "its decoration");
+	const struct pane window = new_pane(f, &screen), popup = new_popup(f, &screen, window.xdg),
+			  inner = new_popup(f, &screen, popup.xdg), tip = new_popup(f, &screen, window.xdg),
+			  other = new_pane(f, &screen), stays = new_popup(f, &screen, other.xdg);
+	uint32_t decoration = decorate(f, &screen, window.role);
+	map(f, &screen, &popup);
+	assert_true(ask(f, window.role, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_DESTROY));
+	expect_destroyed(f, tip.role);
+	expect_destroyed(f, inner.role);
+	expect_destroyed(f, popup.role);
+	expect_destroyed(f, decoration);
+	expect_destroyed(f, window.role);
+	assert_int_equal(wire_queue_size(&f->filter->to_host), 0);
+	f->vm.may_grab = true;
+	assert_false(grabs(f, &screen, popup.role));
+	assert_false(ARRIVES(f, popup.surface, wl_surface, WL_SURFACE_REQUEST_COMMIT));
+	assert_false(ARRIVES(f, popup.xdg, xdg_surface, XDG_SURFACE_REQUEST_ACK_CONFIGURE));
+	destroy_gone(f, popup.role, &xdg_popup_interface, true);
+	assert_true(ARRIVES(f, popup.xdg, xdg_surface, XDG_SURFACE_REQUEST_DESTROY));
+	assert_true(ARRIVES(f, popup.surface, wl_surface, WL_SURFACE_REQUEST_DESTROY));
+	assert_true(ARRIVES(f, stays.surface, wl_surface, WL_SURFACE_REQUEST_COMMIT));
+}
+
+/* Of what is gone nothing can be made. */
+static void test_made_of_gone(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	uint32_t surface = new_surface(f, &screen), xdg = new_xdg_surface(f, &screen, surface);
+	assert_true(ask(f, surface, &wl_surface_interface, WL_SURFACE_REQUEST_DESTROY));
+	expect_destroyed(f, xdg);
+	assert_false(request(f, xdg, &xdg_surface_interface, XDG_SURFACE_REQUEST_GET_TOPLEVEL,
+		ARGS({.object = f->next_id++})));
+	assert_broken(f, "its window is gone");
+}
+
+static void test_made_with_gone(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	const struct pane window = new_pane(f, &screen);
+	assert_true(ask(f, window.surface, &wl_surface_interface, WL_SURFACE_REQUEST_DESTROY));
+	struct pane popup;
+	assert_false(get_popup(f, &screen, &popup, window.xdg));
+	assert_broken(f, "is no xdg_surface");
 }
 
 static void test_two_decorations(void **state) {
@@ -1789,38 +1876,6 @@ static void test_early_reposition(void **state) {
 	const struct pane window = new_pane(f, &screen), popup = new_popup(f, &screen, window.xdg);
 	assert_false(repositions(f, &screen, popup.role));
 	assert_broken(f, "before it is committed");
-}
-
-/* What its window has left behind is not followed any more; it can go, as can what is in it. */
-static void test_orphaned_popup(void **state) {
-	struct fixture *f = *state;
-	const struct screen screen = open_screen(f);
-	const struct pane window = new_pane(f, &screen), popup = new_popup(f, &screen, window.xdg),
-			  inner = new_popup(f, &screen, popup.xdg);
-	map(f, &screen, &inner);
-	map(f, &screen, &popup);
-	assert_true(repositions(f, &screen, popup.role));
-	assert_true(take_request(f, &xdg_popup_interface, XDG_POPUP_REQUEST_REPOSITION));
-	close_pane(f, &window, &xdg_toplevel_interface);
-	f->vm.may_grab = true;
-	assert_false(ARRIVES(f, popup.surface, wl_surface, WL_SURFACE_REQUEST_COMMIT));
-	assert_false(ARRIVES(f, popup.xdg, xdg_surface, XDG_SURFACE_REQUEST_ACK_CONFIGURE));
-	assert_true(repositions(f, &screen, popup.role));
-	assert_int_equal(wire_queue_size(&f->filter->to_host), 0);
-	assert_false(grabs(f, &screen, popup.role));
-	assert_true(ARRIVES(f, inner.surface, wl_surface, WL_SURFACE_REQUEST_COMMIT));
-	close_pane(f, &inner, &xdg_popup_interface);
-	close_pane(f, &popup, &xdg_popup_interface);
-}
-
-/* A popup in one that is orphaned is so from the beginning. */
-static void test_popup_in_orphan(void **state) {
-	struct fixture *f = *state;
-	const struct screen screen = open_screen(f);
-	const struct pane window = new_pane(f, &screen), popup = new_popup(f, &screen, window.xdg);
-	assert_true(ARRIVES(f, window.role, xdg_toplevel, XDG_TOPLEVEL_REQUEST_DESTROY));
-	const struct pane inner = new_popup(f, &screen, popup.xdg);
-	assert_false(ARRIVES(f, inner.surface, wl_surface, WL_SURFACE_REQUEST_COMMIT));
 }
 
 /* Compositors put it into a list each time. */
@@ -2858,9 +2913,11 @@ int main(void) {
 		TEST(test_typing_in_long_text),
 		TEST(test_fullscreen),
 		TEST(test_popup_grabs),
-		TEST(test_surface_before_window),
-		TEST(test_window_before_role),
-		TEST(test_role_before_decoration),
+		TEST(test_surface_first),
+		TEST(test_xdg_surface_first),
+		TEST(test_window_before_popups),
+		TEST(test_made_of_gone),
+		TEST(test_made_with_gone),
 		TEST(test_two_decorations),
 		TEST(test_two_windows),
 		TEST(test_two_roles),
@@ -2870,8 +2927,6 @@ int main(void) {
 		TEST(test_popup_in_itself),
 		TEST(test_popup_in_nothing),
 		TEST(test_early_reposition),
-		TEST(test_orphaned_popup),
-		TEST(test_popup_in_orphan),
 		TEST(test_one_grab),
 		TEST(test_place_in_nothing),
 		TEST(test_scale_zero),
