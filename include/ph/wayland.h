@@ -87,7 +87,8 @@ unsigned wire_count(const struct wl_message *type, char wanted);
  * ends.
  */
 unsigned wire_pixel_size(uint32_t format);
-/* Whether lines of this many bytes each have a pixel for each column; compositors read whole words of 4. */
+/* Whether lines of this many bytes each have a pixel for each column; compositors read whole words of 4, or
+ * whole pixels of 8. */
 bool wire_line_fits(uint32_t format, int64_t width, int64_t stride);
 
 /* ---- what is on its way ---- */

@@ -297,7 +297,7 @@ static void bury(struct filter *filter, struct wire_object *object, uint32_t id)
 enum verdict filter_destroy_object(struct passage *passage, uint32_t id) {
 	struct filter *filter = passage->filter;
 	struct wire_object *object = wire_objects_find(&filter->objects, id);
-	if (object == NULL || object->dead || object->gone) {
+	if (object == NULL || object->dead || object->gone || (object->destructors & 1) == 0) {
 		return FILTER_PASS;
 	}
 	int ret = wire_write(

@@ -114,8 +114,8 @@ enum verdict filter_subsurface_move(struct passage *passage);
 enum verdict filter_subsurface_place(struct passage *passage);
 enum verdict filter_pointer_cursor(struct passage *passage);
 enum verdict filter_positioner_size(struct passage *passage);
-/* A new toplevel goes on, and the VM's name for it. */
-enum verdict filter_name_toplevel(struct passage *passage);
+/* The message goes on, and then the VM's name for a toplevel that has none. */
+enum verdict filter_name_toplevel(struct passage *passage, uint32_t toplevel);
 enum verdict filter_set_title(struct passage *passage);
 enum verdict filter_set_app_id(struct passage *passage);
 enum verdict filter_by_gesture(struct passage *passage);

@@ -73,13 +73,21 @@ static enum verdict end_decoration(struct passage *passage, struct filter_window
 	return id != 0 ? filter_destroy_object(passage, id) : FILTER_PASS;
 }
 
-/* Popups in it go first, as they must. destroy: the program has not asked for its own end. */
-static enum verdict end_role(struct passage *passage, struct filter_window *window, bool destroy) {
+static enum verdict end_role(struct passage *passage, struct filter_window *window, bool destroy);
+
+/* What is in the window or popup. */
+static enum verdict end_popups(struct passage *passage, const struct filter_window *window) {
 	enum verdict verdict = FILTER_PASS;
 	struct filter_window *popup;
 	while (verdict == FILTER_PASS && (popup = find_popup(passage->filter, window)) != NULL) {
 		verdict = end_role(passage, popup, true);
 	}
+	return verdict;
+}
+
+/* Popups in it go first, as they must. destroy: the program has not asked for its own end. */
+static enum verdict end_role(struct passage *passage, struct filter_window *window, bool destroy) {
+	enum verdict verdict = end_popups(passage, window);
 	if (verdict == FILTER_PASS) {
 		verdict = end_decoration(passage, window);
 	}
@@ -195,7 +203,7 @@ enum verdict filter_toplevel_create(struct passage *passage) {
 	if (surface != NULL) {
 		surface->is_window = true;
 	}
-	return filter_name_toplevel(passage);
+	return filter_name_toplevel(passage, passage->args[0].object);
 }
 
 enum verdict filter_popup_create(struct passage *passage) {
@@ -255,12 +263,24 @@ static enum verdict give_children(struct passage *passage, const struct filter_w
 	return verdict;
 }
 
+/* It is as it was when it was made: popups in it are no more, and it has no name, not even the VM's. */
+static enum verdict hide_window(struct passage *passage, struct filter_window *window) {
+	enum verdict verdict = end_popups(passage, window);
+	return verdict == FILTER_PASS && !window->is_popup ? filter_name_toplevel(passage, window->role)
+							   : verdict;
+}
+
 enum verdict filter_window_commit(struct passage *passage, struct filter_window *window, bool shown) {
 	bool was_mapped = window->mapped;
 	window->committed |= window->role != 0;
 	window->mapped = window->role != 0 && shown;
-	return window->mapped && !was_mapped && !window->is_popup ? give_children(passage, window)
-								  : FILTER_PASS;
+	if (was_mapped == window->mapped) {
+		return FILTER_PASS;
+	}
+	if (was_mapped) {
+		return hide_window(passage, window);
+	}
+	return window->is_popup ? FILTER_PASS : give_children(passage, window);
 }
 
 /* Windows in front of each other in a circle are without an end for who goes from one to the next, whichever

@@ -497,9 +497,10 @@ enum verdict filter_positioner_size(struct passage *passage) {
 /* ---- names ---- */
 
 /* A request of the filter's own, with one text. */
-static enum verdict name_toplevel(struct passage *passage, uint16_t opcode, const char *text) {
+static enum verdict name_toplevel(
+	struct passage *passage, uint32_t toplevel, uint16_t opcode, const char *text) {
 	const union wire_arg args[] = {{.string = text}};
-	int ret = wire_write(&passage->filter->to_host, passage->args[0].object, opcode,
+	int ret = wire_write(&passage->filter->to_host, toplevel, opcode,
 		&xdg_toplevel_interface.methods[opcode], args, WIRE_LIBWAYLAND_MAX);
 	return ret < 0 ? filter_break(passage, "no memory for its name") : FILTER_DONE;
 }
@@ -512,16 +513,17 @@ static void tag_app_id(char text[FILTER_APP_ID_SIZE], const char *tag, const cha
 }
 
 /* A window has the VM's name before its program gives it any, or none. */
-enum verdict filter_name_toplevel(struct passage *passage) {
+enum verdict filter_name_toplevel(struct passage *passage, uint32_t toplevel) {
 	char title[FILTER_TITLE_SIZE], app_id[FILTER_APP_ID_SIZE];
 	text_tag(title, sizeof(title), passage->filter->vm->tag, "");
 	tag_app_id(app_id, passage->filter->vm->tag, "");
 	enum verdict verdict = filter_forward(passage, &passage->filter->to_host);
 	if (verdict == FILTER_DONE) {
-		verdict = name_toplevel(passage, XDG_TOPLEVEL_REQUEST_SET_TITLE, title);
+		verdict = name_toplevel(passage, toplevel, XDG_TOPLEVEL_REQUEST_SET_TITLE, title);
 	}
-	return verdict == FILTER_DONE ? name_toplevel(passage, XDG_TOPLEVEL_REQUEST_SET_APP_ID, app_id)
-				      : verdict;
+	return verdict == FILTER_DONE
+		       ? name_toplevel(passage, toplevel, XDG_TOPLEVEL_REQUEST_SET_APP_ID, app_id)
+		       : verdict;
 }
 
 enum verdict filter_set_title(struct passage *passage) {

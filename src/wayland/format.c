@@ -49,5 +49,5 @@ unsigned wire_pixel_size(uint32_t format) {
 
 bool wire_line_fits(uint32_t format, int64_t width, int64_t stride) {
 	unsigned pixel = wire_pixel_size(format);
-	return pixel > 0 && stride % 4 == 0 && stride >= width * pixel;
+	return pixel > 0 && stride % (pixel == 8 ? 8 : 4) == 0 && stride >= width * pixel;
 }

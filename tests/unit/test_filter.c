@@ -399,11 +399,11 @@ static const struct {
 static void test_lines(void **state) {
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
 		int32_t pixel = formats[i].pixel, line = 64 * pixel;
-		for (unsigned n = 0; n < 3; n++) {
-			const int32_t strides[] = {line, line - 4, line + 2};
+		for (unsigned n = 0; n < 4; n++) {
+			const int32_t strides[] = {line, line - 4, line + 2, line + 4};
 			struct fixture *f = *state;
 			assert_true(create_pool(f, bind_shm(f), memory(65536), FILTER_FD_MEMORY, 65536));
-			bool fits = pixel > 0 && n == 0;
+			bool fits = pixel > 0 && (n == 0 || (n == 3 && pixel != 8));
 			assert_int_equal(create_buffer(f, f->next_id - 1, 0, 64, 64,
 						 pixel > 0 ? strides[n] : 512, formats[i].format),
 				fits);
@@ -1847,6 +1847,31 @@ static void test_parent_later(void **state) {
 	assert_int_equal(wire_queue_size(&f->filter->to_host), 0); /* once */
 }
 
+/* It is as it was before it was shown: without popups, and without a name. */
+static void test_hidden_window(void **state) {
+	struct fixture *f = *state;
+	const struct screen screen = open_screen(f);
+	const struct pane window = new_pane(f, &screen), popup = new_popup(f, &screen, window.xdg);
+	map(f, &screen, &window);
+	map(f, &screen, &popup);
+	assert_true(attach(f, window.surface, 0));
+	assert_true(ask(f, window.surface, &wl_surface_interface, WL_SURFACE_REQUEST_COMMIT));
+	expect_destroyed(f, popup.role);
+	assert_true(take_request(f, &wl_surface_interface, WL_SURFACE_REQUEST_COMMIT));
+	assert_true(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_TITLE));
+	assert_int_equal(f->last.object, window.role);
+	assert_string_equal(f->args[0].string, "[mail]");
+	assert_true(take_request(f, &xdg_toplevel_interface, XDG_TOPLEVEL_REQUEST_SET_APP_ID));
+	assert_string_equal(f->args[0].string, "ph.mail");
+	assert_int_equal(wire_queue_size(&f->filter->to_host), 0);
+	assert_true(ARRIVES(f, window.surface, wl_surface, WL_SURFACE_REQUEST_COMMIT));
+	assert_true(take_request(f, &wl_surface_interface, WL_SURFACE_REQUEST_COMMIT));
+	assert_int_equal(wire_queue_size(&f->filter->to_host), 0);
+	struct pane inner;
+	assert_false(get_popup(f, &screen, &inner, popup.xdg));
+	assert_broken(f, "its parent is no window");
+}
+
 static void test_popup_in_itself(void **state) {
 	struct fixture *f = *state;
 	const struct screen screen = open_screen(f);
@@ -2924,6 +2949,7 @@ int main(void) {
 		TEST(test_window_again),
 		TEST(test_parents),
 		TEST(test_parent_later),
+		TEST(test_hidden_window),
 		TEST(test_popup_in_itself),
 		TEST(test_popup_in_nothing),
 		TEST(test_early_reposition),
