@@ -38,7 +38,7 @@ result "what no program looked at, ph tells"
 
 rm -f share/*
 on_full 'head -c 200000 /mnt/input/data >/mnt/share/fits && echo good'
-printed good && [ "$(stat -c %s share/fits)" = 200000 ] && is_beginning share/fits
+printed_elsewhere good && [ "$(stat -c %s share/fits)" = 200000 ] && is_beginning share/fits
 result "what fits is stored, without a word"
 
 rm -f share/*

@@ -158,7 +158,7 @@ cd "$work/a" || exit 1
 first=$!
 await '[ -s "$work/first" ]'
 run --name realm-main --share src:/src -- ls /src
-printed one
+printed_elsewhere one
 result "the same share again"
 cd "$work/b" || exit 1
 refused 'runs without --share src:/src' --name realm-main --share src:/src -- ls /src
@@ -184,7 +184,7 @@ run --list
 grep -q '^ph-1 ' "$work/out"
 result "a VM without a name gets one"
 run --name ph-1 -- hostname
-printed ph
+printed_elsewhere ph
 result "by which it can be joined"
 kill -TERM $first
 wait $first

@@ -39,6 +39,12 @@ printed() {
 	[ $status_of_ph -eq 0 ] && [ ! -s "$work/err" ] && [ "$(cat "$work/out")" = "$1" ]
 }
 
+# The same from a directory that the VM does not show, which is said.
+printed_elsewhere() {
+	[ $status_of_ph -eq 0 ] && [ "$(cat "$work/out")" = "$1" ] && [ "$(wc -l <"$work/err")" -eq 1 ] &&
+		grep -q "^ph: $PWD is not shown in the VM, which starts in $HOME; --share . shows it\$" "$work/err"
+}
+
 # pass_on NAME: the TAP in $work/out as results of this script
 pass_on() {
 	while IFS= read -r line; do
