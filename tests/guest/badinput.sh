@@ -22,7 +22,7 @@ cp good unreadable && chmod 0 unreadable
 setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/usr "$ph" --private-home --rootfs "$work/unreadable" 2>err
 [ $? -eq 125 ] && [ "$(wc -l <err)" -eq 1 ] && grep -q 'Permission denied' err
 result "an image that may not be read"
-"$ph" --disk good -- sleep 30 >out 2>err &
+"$ph" --disk good -- sleep 30 >held 2>&1 &
 holder=$!
 for _ in $(seq 100); do
 	! timeout 10 "$ph" --dry-run --disk good:ro >/dev/null 2>&1 && break || sleep 0.1
