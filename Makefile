@@ -136,9 +136,9 @@ run: deps
 		{ "$$probe" 2>/dev/null || make --no-print-directory deps PACKAGES='$(HOST_PACKAGES)'; } && \
 	tests/host/run --interactive -- $(BUILD)/ph $(ARGS)
 
-# A folder's name may have blanks; a PREFIX that begins with ~ is the shell's to read.
 # Debian's zsh looks into one folder for packages, and another for what is installed beside them.
 ZSH_FOLDER = $(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+# A folder's name may have blanks; a PREFIX that begins with ~ is the shell's to read.
 TO = $(if $(DESTDIR),"$(DESTDIR)")$(PREFIX)
 install: all
 	install -D -m 755 $(BUILD)/ph $(TO)/bin/ph

@@ -1,6 +1,6 @@
 /*
- * xdg-shell: windows, popups, and in which order what they are made of comes and goes. Runs on the display's
- * loop; all of it is hostile.
+ * xdg-shell: windows, popups, and in which order what they are made of comes and goes; popups have
+ * grabs only for a user who is at one of the VM's windows. Runs on the display's loop; all of it is hostile.
  *
  * Compositors keep pointers from each of these objects to the others, and not all of them look whether what
  * they point to is still there: most programs destroy what is in a window before that. For one that does not

@@ -1,7 +1,7 @@
 /*
  * What surfaces may do on the user's screen: the VM's name on windows; pointers and icons of bounded size, so
- * that none of them can cover what is not the VM's; so are popups, but not their subsurfaces; fullscreen,
- * activation and grabs only for a user who is at one of the VM's windows. Runs on the display's loop. All
+ * that none of them can cover what is not the VM's; so are popups, but not their subsurfaces; fullscreen and
+ * activation only for a user who is at one of the VM's windows. Runs on the display's loop. All
  * numbers and texts are hostile.
  */
 #include "display/filter_parts.h"

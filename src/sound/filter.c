@@ -292,8 +292,8 @@ static enum sound_verdict stream_made(
 		return SOUND_HANG_UP;
 	}
 	*channel = stream.channel;
-	remove_stream(filter, find_stream(filter, record,
-				      stream.channel)); /* a server that says it twice means the new one */
+	/* A server that says it twice means the new one. */
+	remove_stream(filter, find_stream(filter, record, stream.channel));
 	if (record && !is_microphone(find_source(arguments))) {
 		return SOUND_CANCEL;
 	}
