@@ -68,6 +68,12 @@ static bool outputs_are_over(const struct attendance *attendance) {
 	return true;
 }
 
+/* What is not written out by now is lost, and that is no success. */
+static void leave(struct attendance *attendance, int signo) {
+	bool cut = attendance->status == 0 && !outputs_are_over(attendance);
+	loop_stop(&attendance->loop, !attendance->exited || cut ? 128 + signo : final_status(attendance));
+}
+
 static void set_deadline(struct attendance *attendance, int ms) {
 	const struct itimerspec timer = {
 		.it_value = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000}};
@@ -193,10 +199,23 @@ static void print_text(const struct instance_message *message) {
 	}
 }
 
-static void handle_failed(struct attendance *attendance, const struct instance_message *message) {
+/* The VM ends or is gone, and the command with it. What this wrote before still goes to whoever reads it
+ * slowly. */
+static void drain_outputs(struct attendance *attendance) {
 	terminal_restore();
-	error_set(attendance->error, -EIO, "%.*s", (int)message->size, (const char *)message->data);
-	loop_stop(&attendance->loop, -EIO);
+	relay_stop(&attendance->relays[0]);
+	attendance->exited = true;
+	attendance->last = false;
+	for (unsigned i = 1; i < attendance->relay_count; i++) {
+		relay_drain(&attendance->relays[i]);
+	}
+	settle(attendance);
+}
+
+static void handle_failed(struct attendance *attendance, const struct instance_message *message) {
+	attendance->status =
+		error_set(attendance->error, -EIO, "%.*s", (int)message->size, (const char *)message->data);
+	drain_outputs(attendance);
 }
 
 static void handle_state(struct attendance *attendance, bool starting) {
@@ -247,27 +266,20 @@ static void handle_message(struct attendance *attendance, const struct instance_
 	}
 }
 
-/* The process that ran the VM is gone. What the command wrote before still goes to whoever reads it slowly.
- */
+/* The process that ran the VM is gone. */
 static void connection_ended(struct attendance *attendance) {
 	loop_remove(&attendance->loop, &attendance->connection);
-	terminal_restore();
 	if (!attendance->taken) {
+		terminal_restore();
 		refused(attendance);
 		return;
 	}
 	if (!attendance->exited) {
-		attendance->exited = true;
 		attendance->status = attendance->signal != 0 ? 128 + attendance->signal
 							     : error_set(attendance->error, -EIO,
 								       "the VM ended before the command did");
-		relay_stop(&attendance->relays[0]);
 	}
-	attendance->last = false;
-	for (unsigned i = 1; i < attendance->relay_count; i++) {
-		relay_drain(&attendance->relays[i]);
-	}
-	settle(attendance);
+	drain_outputs(attendance);
 }
 
 static void connection_ready(struct loop_source *source, uint32_t events) {
@@ -319,7 +331,7 @@ static void handle_signal(struct attendance *attendance, int signo) {
 		set_deadline(attendance, HANG_UP_MS);
 	}
 	if (attendance->exited) {
-		loop_stop(&attendance->loop, final_status(attendance));
+		leave(attendance, signo);
 		return;
 	}
 	bool gone = signo == SIGHUP && attendance->streams->tty; /* the terminal */
@@ -350,8 +362,7 @@ static void deadline_passed(struct loop_source *source, uint32_t events) {
 		return;
 	}
 	terminal_restore();
-	loop_stop(
-		&attendance->loop, attendance->exited ? final_status(attendance) : 128 + attendance->signal);
+	leave(attendance, attendance->signal);
 }
 
 /* ---- beginning and end ---- */

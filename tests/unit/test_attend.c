@@ -80,7 +80,7 @@ static void start(struct attending *attending, int input) {
 
 /* The VM has taken the command, and the command has written all. */
 static void take(struct attending *attending) {
-	send_message(attending, INSTANCE_STATE, 0);
+	send_message(attending, INSTANCE_STATE, INSTANCE_RUNNING << 16 | 1);
 	char *bytes = calloc(1, SIZE);
 	assert_int_equal(fd_write_all(attending->streams.theirs[1], bytes, SIZE), 0);
 	free(bytes);
@@ -122,6 +122,48 @@ static void test_vm_is_gone(void **state) {
 	close(attending.connection);
 	assert_int_equal(finish(&attending), STATUS_ENDED);
 	instance_close_streams(attending.streams.theirs);
+}
+
+/* With a reason, as a VM that is taken over or breaks down. */
+static void test_vm_failed(void **state) {
+	(void)state;
+	struct attending attending;
+	start(&attending, -1);
+	take(&attending);
+	assert_int_equal(instance_send(attending.connection, INSTANCE_FAILED, 0, "reason", 6, NULL, 0), 0);
+	assert_int_equal(finish(&attending), STATUS_ENDED);
+	instance_close_streams(attending.streams.theirs);
+	close(attending.connection);
+}
+
+/* Who does not wait for the rest of what a command wrote is not told that it went well. */
+static void interrupted(bool asked_before) {
+	struct attending attending;
+	int status;
+	start(&attending, -1);
+	take(&attending);
+	instance_close_streams(attending.streams.theirs);
+	usleep(100000); /* it waits for signals by now */
+	if (asked_before) {
+		kill(attending.pid, SIGTERM);
+		usleep(100000);
+	}
+	send_message(&attending, INSTANCE_EXITED, 0);
+	usleep(100000);
+	if (!asked_before) {
+		kill(attending.pid, SIGINT);
+	}
+	assert_int_equal(waitpid(attending.pid, &status, 0), attending.pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 128 + (asked_before ? SIGTERM : SIGINT));
+	close(attending.output);
+	close(attending.connection);
+}
+
+static void test_interrupted(void **state) {
+	(void)state;
+	interrupted(false);
+	interrupted(true);
 }
 
 /* Whether the VM says so or is gone: the next one finds all of standard input. */
@@ -286,6 +328,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_last_command),
 		cmocka_unit_test(test_vm_is_gone),
+		cmocka_unit_test(test_vm_failed),
+		cmocka_unit_test(test_interrupted),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_ended_before),
 		cmocka_unit_test(test_keys_while_starting),
