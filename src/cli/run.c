@@ -144,13 +144,16 @@ static int collect_facts(
 	return facts->failed ? -ENOMEM : 0;
 }
 
-/* The socket, or -errno with *error set. */
+/* The socket, or -errno with *error set and the place given back. */
 static int open_to_others(struct instance *instance, const struct plan *plan,
 	const struct cli_options *options, struct error *error) {
 	struct record_buffer facts = {0};
 	int ret = collect_facts(&facts, plan, options);
 	ret = ret < 0 ? error_set(error, ret, "out of memory") : instance_open(instance, &facts, error);
 	record_buffer_finish(&facts);
+	if (ret < 0) {
+		instance_give_up(instance);
+	}
 	return ret;
 }
 
@@ -180,12 +183,13 @@ static int run_alone(const struct cli_options *options, struct error *error) {
 	if (ret == 0 && getenv("XDG_RUNTIME_DIR") != NULL) {
 		struct error cause = {0};
 		if (instance_take_any(&instance, &cause) == 0) {
-			mark_windows(&plan, &options->request, &instance);
 			seat.listen_fd = open_to_others(&instance, &plan, options, &cause);
-			seat.name = instance.name;
 		}
 		if (seat.listen_fd < 0) {
 			log_verbose("others cannot join: %s", cause.message);
+		} else {
+			mark_windows(&plan, &options->request, &instance);
+			seat.name = instance.name;
 		}
 	}
 	if (ret == 0 && (instance.janitor_fd > 0 || instance_start_janitor(&instance) == 0)) {

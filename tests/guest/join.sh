@@ -190,6 +190,22 @@ kill -TERM $first
 wait $first
 [ $? -eq 143 ]
 result "it ends as usual"
+
+# Where its description cannot be written, as on a full disk.
+mkdir -m 700 "$XDG_RUNTIME_DIR/ph/box" "$XDG_RUNTIME_DIR/ph/ph-1"
+mkdir "$XDG_RUNTIME_DIR/ph/box/vm" "$XDG_RUNTIME_DIR/ph/ph-1/vm"
+run --name box -- true
+[ $status_of_ph -eq 125 ] && grep -qx "ph: cannot open the VM box to others: Is a directory" "$work/err" && [ ! -e "$XDG_RUNTIME_DIR/ph/box/lock" ]
+result "a VM that cannot be opened to others does not begin, and leaves no lock"
+"$ph" -- sh -c 'echo first; sleep 1000' >"$work/first" 2>"$work/err" &
+first=$!
+await '[ -s "$work/first" ]'
+run --list
+[ $status_of_ph -eq 0 ] && [ ! -s "$work/out" ]
+result "without a name it runs, and is not listed"
+kill -TERM $first
+wait $first
+rmdir "$XDG_RUNTIME_DIR"/ph/*/vm "$XDG_RUNTIME_DIR"/ph/*
 chmod 755 "$XDG_RUNTIME_DIR/ph"
 refused 'not yours alone' --name box -- true
 chmod 700 "$XDG_RUNTIME_DIR/ph"
