@@ -19,6 +19,7 @@
 
 #define PATIENCE_MS 60000
 #define WORDS_MAX 2000
+#define TITLES 600
 
 static int device;
 static unsigned number;
@@ -128,6 +129,88 @@ static void flood(void) {
 	close(vfd);
 }
 
+struct words {
+	uint32_t data[4 * TITLES + 64];
+	size_t count;
+};
+
+static void put(struct words *words, uint32_t object, uint32_t opcode, const uint32_t *args, size_t count) {
+	const uint32_t header[] = {object, (uint32_t)(8 + count * 4) << 16 | opcode};
+	memcpy(words->data + words->count, header, sizeof(header));
+	memcpy(words->data + words->count + 2, args, count * sizeof(*args));
+	words->count += 2 + count;
+}
+
+#define PUT(words, object, opcode, ...) \
+	put(words, object, opcode, (const uint32_t[]){__VA_ARGS__}, sizeof((uint32_t[]){__VA_ARGS__}) / 4)
+
+/* All that comes before an object's first event: the words; -1: that did not come. */
+static ssize_t hear_until(int vfd, uint32_t id, uint32_t *words, size_t most) {
+	size_t length = 0, at = 0;
+	struct pollfd pollfd = {.fd = vfd, .events = POLLIN};
+	while (length < most * 4 && poll(&pollfd, 1, PATIENCE_MS) == 1) {
+		ssize_t n = read(vfd, (char *)words + length, most * 4 - length);
+		if (n <= 0) {
+			return -1;
+		}
+		length += (size_t)n;
+		while (at + 2 <= length / 4 && at + (words[at + 1] >> 18) <= length / 4) {
+			if (words[at] == id || words[at + 1] >> 18 < 2) {
+				return words[at] == id ? (ssize_t)at : -1;
+			}
+			at += words[at + 1] >> 18;
+		}
+	}
+	return -1;
+}
+
+/* By what the registry, object 2, has told. */
+static void put_bind(
+	struct words *words, const uint32_t *told, size_t count, const char *interface, uint32_t id) {
+	uint32_t args[32] = {0};
+	uint32_t length = (uint32_t)strlen(interface) + 1, padded = (length + 3) / 4;
+	for (size_t at = 0; at < count; at += told[at + 1] >> 18) {
+		if (told[at] == 2 && told[at + 3] == length &&
+			memcmp(told + at + 4, interface, length) == 0) {
+			args[0] = told[at + 2];
+		}
+	}
+	args[1] = length;
+	memcpy(args + 2, interface, length);
+	args[2 + padded] = 1;
+	args[3 + padded] = id;
+	put(words, 2, 0, args, 4 + padded);
+}
+
+/* A window with more titles than the compositor may tell others of at once: its connection rests and goes on.
+ */
+static bool goes_on_after_titles(void) {
+	static struct words words;
+	static uint32_t told[16384];
+	int vfd = new_vfd(VIRTWL_IOCTL_NEW_CTX, 0);
+	PUT(&words, 1, 1, 2);
+	PUT(&words, 1, 0, 3);
+	send_words(vfd, words.data, words.count, -1, 0);
+	ssize_t count = hear_until(vfd, 3, told, sizeof(told) / sizeof(told[0]));
+	if (count < 0) {
+		return false;
+	}
+	words.count = 0;
+	put_bind(&words, told, (size_t)count, "wl_compositor", 4);
+	put_bind(&words, told, (size_t)count, "xdg_wm_base", 5);
+	PUT(&words, 4, 0, 6);    /* a surface */
+	PUT(&words, 5, 2, 7, 6); /* an xdg_surface */
+	PUT(&words, 7, 1, 8);    /* a toplevel */
+	for (unsigned i = 0; i < TITLES; i++) {
+		PUT(&words, 8, 2, 2, 'a' + i % 26);
+	}
+	PUT(&words, 1, 0, 9);
+	bool good = send_words(vfd, words.data, words.count, -1, 0) &&
+		    hear_until(vfd, 9, told, sizeof(told) / sizeof(told[0])) >= 0;
+	close(vfd);
+	return good;
+}
+
 int main(void) {
 	device = open("/dev/wl0", O_RDWR | O_CLOEXEC);
 	int good = new_vfd(VIRTWL_IOCTL_NEW_CTX, 0);
@@ -153,6 +236,8 @@ int main(void) {
 		snprintf(name, sizeof(name), "%s, by any number", hidden[i]);
 		result(hidden_are_hidden(hidden[i], 50), name);
 	}
+
+	result(goes_on_after_titles(), "more titles than the VM may tell others of: they take their time");
 
 	const uint32_t sync[] = {1, 12 << 16, 2}, half[] = {1, 4092u << 16, 2};
 	int memory = new_vfd(VIRTWL_IOCTL_NEW_ALLOC, 4096), flooded = new_vfd(VIRTWL_IOCTL_NEW_CTX, 0);

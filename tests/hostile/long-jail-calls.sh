@@ -2,7 +2,7 @@
 # Each system call that the jail allows is one that ph makes: what is allowed and never used is an opening for
 # nothing. Scripts of the suite run while the kernel traces every system call of processes called ph; a row of the
 # table that nobody used is a failure.
-# host: --root --desktop sway --ext4 2G --timeout 3000
+# host: --root --desktop sway --ext4 2G --with pulseaudio --timeout 3600
 . tests/guest/lib.sh
 only=("$@")
 # Folders are opened to everybody and the kernel traces all: not on somebody's machine.
@@ -39,6 +39,8 @@ part() {
 	[[ -z "${only[*]}" || " ${only[*]} " == *" $script "* ]] || return
 	timeout -k 5 600 "$@" bash "$script" </dev/null >"$work/log" 2>&1
 	[ -z "${PH_OUTPUT-}" ] || cp "$work/log" "$PH_OUTPUT/$(basename "$script").log"
+	grep -q '^ok' "$work/log"
+	result "$script is run"
 	echo "# $script: $(grep -c '^ok' "$work/log") of $(grep -cE '^(not )?ok' "$work/log") ($((SECONDS - started)) s)"
 	grep '^not ok' "$work/log" | sed 's/^/#   /'
 	cat $tracing/per_cpu/cpu0/stats >"$work/stats" && sed -n 's/^\(entries\|overrun\)/#   &/p' "$work/stats"
