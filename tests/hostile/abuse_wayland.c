@@ -69,23 +69,31 @@ static bool is_refused(const uint32_t *words, size_t count, int fd, unsigned fd_
 	return ended && memmem(text, length, "ph: ", 4) != NULL;
 }
 
+/* All that comes before an object's first event: the words; -1: that did not come. */
+static ssize_t hear_until(int vfd, uint32_t id, uint32_t *words, size_t most) {
+	size_t length = 0, at = 0;
+	struct pollfd pollfd = {.fd = vfd, .events = POLLIN};
+	while (length < most * 4 && poll(&pollfd, 1, PATIENCE_MS) == 1) {
+		ssize_t n = read(vfd, (char *)words + length, most * 4 - length);
+		if (n <= 0) {
+			return -1;
+		}
+		length += (size_t)n;
+		while (at + 2 <= length / 4 && at + (words[at + 1] >> 18) <= length / 4) {
+			if (words[at] == id || words[at + 1] >> 18 < 2) {
+				return words[at] == id ? (ssize_t)at : -1;
+			}
+			at += words[at + 1] >> 18;
+		}
+	}
+	return -1;
+}
+
 /* A round trip on a connection of a well-behaved program. */
 static bool answers(int vfd, uint32_t id) {
 	const uint32_t sync[] = {1, 12 << 16, id};
-	uint32_t words[6];
-	size_t length = 0;
-	struct pollfd pollfd = {.fd = vfd, .events = POLLIN};
-	if (!send_words(vfd, sync, 3, -1, 0)) {
-		return false;
-	}
-	while (length < sizeof(words) && poll(&pollfd, 1, PATIENCE_MS) == 1) {
-		ssize_t n = read(vfd, (char *)words + length, sizeof(words) - length);
-		if (n <= 0) {
-			return false;
-		}
-		length += (size_t)n;
-	}
-	return length == sizeof(words) && words[0] == id;
+	uint32_t words[64];
+	return send_words(vfd, sync, 3, -1, 0) && hear_until(vfd, id, words, 64) >= 0;
 }
 
 static void try_words(const char *name, const uint32_t *words, size_t count) {
@@ -143,26 +151,6 @@ static void put(struct words *words, uint32_t object, uint32_t opcode, const uin
 
 #define PUT(words, object, opcode, ...) \
 	put(words, object, opcode, (const uint32_t[]){__VA_ARGS__}, sizeof((uint32_t[]){__VA_ARGS__}) / 4)
-
-/* All that comes before an object's first event: the words; -1: that did not come. */
-static ssize_t hear_until(int vfd, uint32_t id, uint32_t *words, size_t most) {
-	size_t length = 0, at = 0;
-	struct pollfd pollfd = {.fd = vfd, .events = POLLIN};
-	while (length < most * 4 && poll(&pollfd, 1, PATIENCE_MS) == 1) {
-		ssize_t n = read(vfd, (char *)words + length, most * 4 - length);
-		if (n <= 0) {
-			return -1;
-		}
-		length += (size_t)n;
-		while (at + 2 <= length / 4 && at + (words[at + 1] >> 18) <= length / 4) {
-			if (words[at] == id || words[at + 1] >> 18 < 2) {
-				return words[at] == id ? (ssize_t)at : -1;
-			}
-			at += words[at + 1] >> 18;
-		}
-	}
-	return -1;
-}
 
 /* By what the registry, object 2, has told. */
 static void put_bind(
